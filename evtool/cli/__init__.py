@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line. click lives here, and only here.
+
+`main` answers the two questions that are asked most, `--help` and `--version`, from a
+committed text, before click is imported; everything else goes to `evtool.cli.group`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """The `evtool` command."""
+    arguments = sys.argv[1:]
+    if arguments in ([], ["--help"], ["-h"]):
+        from evtool.cli.help_text import HELP  # noqa: PLC0415  (lazy on purpose)
+
+        sys.stdout.write(HELP)
+        sys.exit(0)
+    if arguments == ["--version"]:
+        from evtool import __version__  # noqa: PLC0415  (lazy on purpose)
+
+        sys.stdout.write(f"evtool {__version__}\n")
+        sys.exit(0)
+    from evtool.cli.group import run  # noqa: PLC0415  (lazy on purpose)
+
+    run()

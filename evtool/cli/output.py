@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every command shares: `--json`, the exit codes, and who writes where.
+
+stdout carries the result (one JSON document, or JSON lines while long work runs, with
+`--json`; text for people without it). stderr carries the narration and the errors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    what was checked is bad (a difference, a stale file, a failed proof)
+  2    fix the file, row or option that the message names
+  3    cable, port, board, bus or CSMS
+  4    a program that evtool runs (esptool, pio) failed
+  130  stopped with Ctrl-C
+"""
+
+
+def json_option(function: F) -> F:
+    """The `--json` flag, with one meaning in every command; passed on as `as_json`."""
+    decorated: F = click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON for programs on stdout."
+    )(function)
+    return decorated
+
+
+class Output:
+    """Where a command writes: results to stdout, narration to stderr."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def say(self, text: str) -> None:
+        """Narration for people, on stderr; silent with `--json`."""
+        if not self.as_json:
+            click.echo(text, err=True)
+
+    def event(self, event: str, **fields: object) -> None:
+        """One step of long work: a JSON line with `--json`, else nothing."""
+        if self.as_json:
+            self._write_json({"event": event} | fields)
+
+    def result(self, text: str, document: dict[str, object]) -> None:
+        """The result: `document` with `--json`, else `text`."""
+        if self.as_json:
+            self._write_json(document)
+        else:
+            click.echo(text)
+
+    @staticmethod
+    def _write_json(document: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only package that opens anything: serial, CAN, WebSocket, processes, files, clock."""

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that are either the old ones or the new ones, whatever is killed when."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from evtool.errors import EvtoolError
+
+
+def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Write `data` to a temporary name beside `path`, flush it to disk, and rename it.
+
+    Args:
+        path: the file to make or replace; its folder is made if it is missing.
+        data: the whole content; text is written as UTF-8.
+        mode: permission bits, set before the first byte is written.
+
+    Raises:
+        EvtoolError: the file system refused (full, read-only, not a folder).
+    """
+    content = data.encode() if isinstance(data, str) else data
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+        sync_folder(path.parent)
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="check free space and permissions of the folder; the old file is untouched",
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
