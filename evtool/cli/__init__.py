@@ -14,15 +14,15 @@ def main() -> None:
     """The `evtool` command."""
     arguments = sys.argv[1:]
     if arguments in ([], ["--help"], ["-h"]):
-        from evtool.cli.help_text import HELP  # noqa: PLC0415  (lazy on purpose)
+        from evtool.cli.help_text import HELP
 
         sys.stdout.write(HELP)
         sys.exit(0)
     if arguments == ["--version"]:
-        from evtool import __version__  # noqa: PLC0415  (lazy on purpose)
+        from evtool import __version__
 
         sys.stdout.write(f"evtool {__version__}\n")
         sys.exit(0)
-    from evtool.cli.group import run  # noqa: PLC0415  (lazy on purpose)
+    from evtool.cli.group import run
 
     run()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns a reference to a secret into the secret.
+
+Generated secrets are kept in `<root>/.evtool/secrets/`, folder 0700 and files 0600, one file
+a secret, so that the next run finds the same value: the factory's copy may be the only one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+from evtool.errors import ConfigError
+from evtool.link.files import write_atomically
+from evtool.project import Secret, SecretRef
+
+KEY_LENGTH = 20
+_ALPHABET = string.ascii_letters + string.digits
+_HEX = set(string.hexdigits)
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def generate_key() -> str:
+    """A new AuthorizationKey or passphrase: 20 characters of A-Za-z0-9, 119 bits.
+
+    At least one character is no hex digit: a key that reads as hex would be decoded by some
+    central systems and not by others (docs/security.md).
+    """
+    while True:
+        key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
+        if not set(key) <= _HEX:
+            return key
+
+
+class SecretSource:
+    """Resolves references of one project.
+
+    Args:
+        root: the project's folder.
+        ask: asks a person and hides the answer; None where nobody is there.
+    """
+
+    def __init__(self, root: Path, ask: Callable[[str], str] | None = None) -> None:
+        self.folder = root / ".evtool" / "secrets"
+        self._ask = ask
+
+    def resolve(self, ref: SecretRef, label: str) -> Secret:
+        """The secret behind `ref`.
+
+        Args:
+            ref: where it comes from.
+            label: what it is, for the prompt and for the kept file's name, such as
+                `CP-0001 authorization_key`.
+
+        Raises:
+            ConfigError: naming the variable or file that is missing, never its content.
+        """
+        if ref.kind == "env":
+            value = os.environ.get(ref.name)
+            if not value:
+                raise ConfigError(
+                    f"{label}: environment variable {ref.name} is not set",
+                    fix=f"set {ref.name}, or change the reference in evtool.toml",
+                )
+            return Secret(value)
+        if ref.kind == "file":
+            return self._from_file(Path(ref.name), label)
+        if ref.kind == "prompt":
+            if self._ask is None:
+                raise ConfigError(
+                    f"{label}: asked for at a prompt, but there is no terminal",
+                    fix="run in a terminal, or change the reference to env or file",
+                )
+            return Secret(self._ask(label))
+        return self._generated(label)
+
+    def _from_file(self, path: Path, label: str) -> Secret:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{label}: no such file: {path}", fix="write the secret there, mode 0600"
+            ) from error
+        except (OSError, UnicodeDecodeError):
+            # `from None`: a decoding error carries the file's bytes
+            raise ConfigError(
+                f"{label}: {path} cannot be read as UTF-8 text", fix="check the file"
+            ) from None
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(
+                f"{label}: {path} can be read by others than its owner",
+                fix=f"chmod 600 {path}",
+            )
+        value = text.split("\n", 1)[0].rstrip("\r")
+        if not value:
+            raise ConfigError(f"{label}: the first line of {path} is empty")
+        return Secret(value)
+
+    def _generated(self, label: str) -> Secret:
+        path = self.folder / _UNSAFE.sub("_", label)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must agree on one value
+            if not path.exists():
+                write_atomically(path, generate_key() + "\n", mode=0o600)
+            return self._from_file(path, label)
+        finally:
+            os.close(lock)
