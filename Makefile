@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The two commands of this repository: `make demo` and `make test`. Each sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
+
+.PHONY: demo test lint types imports generated unit generate format clean
+
+demo: $(READY)
+	$(BIN)/evtool demo
+
+test: $(READY) lint types imports generated unit
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "evtool needs Python 3.11 or newer; name one with PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+generated: $(READY)
+	$(BIN)/evtool codegen --only can-tables --check
+	$(BIN)/python -m evtool.cli.render_help | diff -u evtool/cli/help_text.py -
+
+unit: $(READY)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
+
+generate: $(READY)
+	$(BIN)/evtool codegen --only can-tables
+	$(BIN)/python -m evtool.cli.render_help > help_text.new && mv help_text.new evtool/cli/help_text.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/clang-format -i $(CPP)
+
+clean:
+	rm -rf $(VENV) build firmware/.pio

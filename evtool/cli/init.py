@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool init DIR`: evtool.toml and a copy of the firmware to edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evtool.cli.output import EXIT_CODES, Output, json_option
+
+# What a build leaves in a firmware folder, and what must never travel from one to another.
+_NOT_COPIED = (".pio", "build", "secrets.h", "__pycache__", ".vscode", "compile_commands.json")
+
+
+@click.command("init", epilog=EXIT_CODES)
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--identity", default="CP-0001", show_default=True, help="OCPP identity.")
+@click.option("--vendor", default="Example", show_default=True, help="Vendor name.")
+@click.option("--model", default="EV-CAN-1", show_default=True, help="Model name.")
+@click.option("--serial-number", default="SN-0001", show_default=True, help="Serial number.")
+@click.option("--ssid", default="bench", show_default=True, help="Wi-Fi network.")
+@click.option(
+    "--csms-url",
+    default="ws://127.0.0.1:9000/ocpp",
+    show_default=True,
+    help="CSMS, without the identity.",
+)
+@click.option(
+    "--environment",
+    type=click.Choice(["esp32dev", "esp32dev_lab", "host"]),
+    default="esp32dev",
+    show_default=True,
+    help="What `evtool build` builds.",
+)
+@json_option
+def command(
+    directory: Path,
+    as_json: bool,
+    **values: str,
+) -> None:
+    """Lay out a project in DIRECTORY: evtool.toml and a firmware to edit.
+
+    DIRECTORY is made if it does not exist; nothing that stands in it is overwritten. Next:
+    edit evtool.toml, then `evtool codegen` and `evtool build`.
+    """
+    made = _lay_out(directory, values)
+    output = Output(as_json)
+    lines = [f"made {path}" for path in made]
+    lines.append(f"next: edit {directory / 'evtool.toml'}, then run `evtool codegen` there")
+    output.result(
+        "\n".join(lines), {"directory": str(directory.absolute()), "made": [str(p) for p in made]}
+    )
+
+
+def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
+    import shutil
+    import tempfile
+
+    from evtool.errors import ConfigError, EvtoolError
+    from evtool.link.files import write_atomically
+    from evtool.resources import firmware_dir
+
+    targets = [directory / name for name in ("firmware", ".gitignore", "evtool.toml")]
+    for target in targets:
+        if target.exists() and target.name != ".gitignore":
+            raise ConfigError(
+                f"{target} exists already; init overwrites nothing",
+                fix="name another directory, or move that one away",
+            )
+    settings = _render_settings(values)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Copied under another name and renamed: a project has a whole firmware or none. The
+        # settings come last, so that a run cut short can simply be repeated.
+        with tempfile.TemporaryDirectory(prefix=".evtool-init-", dir=directory) as scratch:
+            copy = Path(scratch) / "firmware"
+            shutil.copytree(firmware_dir(), copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+            copy.rename(targets[0])
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot lay out {directory}: {error.strerror or error}",
+            fix="check free space and permissions, then run the command again",
+        ) from error
+    if not targets[1].exists():
+        write_atomically(targets[1], "secrets.h\n.evtool/\n.pio/\n/build/\n__pycache__/\n")
+    write_atomically(targets[2], settings)
+    return targets
+
+
+def _render_settings(values: dict[str, str]) -> str:
+    import json
+
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from evtool.resources import templates_dir
+
+    environment = Environment(  # noqa: S701  (the output is TOML, not HTML)
+        loader=FileSystemLoader(templates_dir()),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    # A JSON string is a TOML basic string once DEL is escaped too.
+    environment.filters["toml_string"] = lambda text: json.dumps(text, ensure_ascii=False).replace(
+        "\x7f", "\\u007f"
+    )
+    return environment.get_template("evtool.toml.j2").render(values)

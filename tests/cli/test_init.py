@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool init`, `--help` and the shape of errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evtool.cli import help_text, render_help
+from evtool.cli.group import COMMANDS
+from evtool.project import load_project
+
+
+def evtool(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evtool", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_init_makes_a_project_that_loads(tmp_path: Path) -> None:
+    done = evtool("init", "p", "--identity", 'a"b\\', "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["directory"] == str(tmp_path / "p")
+    project = load_project(tmp_path / "p" / "evtool.toml")
+    assert project.charge_point.identity == 'a"b\\'
+    assert (tmp_path / "p/firmware/platformio.ini").is_file()
+    assert "secrets.h" in (tmp_path / "p/.gitignore").read_text()
+    assert not list(tmp_path.glob("p/.evtool-init-*"))
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "firmware").mkdir()
+    done = evtool("init", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "overwrites nothing" in done.stderr
+    assert not (tmp_path / "evtool.toml").exists()
+
+
+def test_errors_are_json_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "evtool.toml").touch()
+    done = evtool("init", ".", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+
+
+def test_the_help_text_is_fresh() -> None:
+    assert help_text.HELP == render_help.render(), "run `make generate`"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_every_command(arguments: list[str]) -> None:
+    done = evtool(*arguments)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    done = evtool(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: python -m evtool " + name in done.stdout
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = evtool("flsh")
+    assert done.returncode == 2
+    assert "No such command" in done.stderr

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test shares: the opt-in for hardware, and projects to work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--serial-port", help="a real board, for tests marked hardware")
+    parser.addoption("--can-channel", help="a real CAN bus, for tests marked hardware")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--serial-port") or config.getoption("--can-channel"):
+        return
+    skip = pytest.mark.skip(reason="needs a real board: give --serial-port or --can-channel")
+    for item in items:
+        if "hardware" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def gxx() -> str:
+    """The C++ compiler; skips where there is none."""
+    found = shutil.which("g++")
+    if found is None:
+        pytest.skip("needs g++ (Debian: apt-get install g++)")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_processes() -> Iterator[None]:
+    """Fails a test that leaves a child process running."""
+    yield
+    try:
+        child, _ = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return
+    if child == 0:
+        leaked = _children()
+        if leaked:
+            pytest.fail("left running: " + "; ".join(leaked))
+
+
+def _children() -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+            command = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if (
+            int(stat.rsplit(")", 1)[1].split()[1]) == os.getpid()
+            and "multiprocessing" not in command
+        ):
+            found.append(command or stat)
+    return found

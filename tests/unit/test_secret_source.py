@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""References to secrets: where they come from, what is kept, and what is refused."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+
+from evtool.errors import ConfigError
+from evtool.link.secret_source import SecretSource, generate_key
+from evtool.project import SecretRef
+
+
+def test_generated_keys_suit_every_stack() -> None:
+    keys = {generate_key() for _ in range(200)}
+    assert len(keys) == 200
+    for key in keys:
+        assert len(key) == 20
+        assert set(key) <= set(string.ascii_letters + string.digits)
+        assert not set(key) <= set(string.hexdigits)
+
+
+def test_a_generated_secret_stays_and_is_private(tmp_path: Path) -> None:
+    first = SecretSource(tmp_path).resolve(SecretRef("generate"), "CP/1 authorization_key")
+    again = SecretSource(tmp_path).resolve(SecretRef("generate"), "CP/1 authorization_key")
+    other = SecretSource(tmp_path).resolve(SecretRef("generate"), "CP-2 authorization_key")
+    assert first == again != other
+    folder = tmp_path / ".evtool" / "secrets"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THE_SECRET", "hunter22")
+    source = SecretSource(tmp_path)
+    assert source.resolve(SecretRef("env", "THE_SECRET"), "x").reveal() == "hunter22"
+    monkeypatch.delenv("THE_SECRET")
+    with pytest.raises(ConfigError, match="THE_SECRET is not set"):
+        source.resolve(SecretRef("env", "THE_SECRET"), "x")
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    source = SecretSource(tmp_path)
+    with pytest.raises(ConfigError, match="no such file"):
+        source.resolve(SecretRef("file", str(path)), "x")
+    path.write_text("hunter22\r\nsecond line\n")
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        source.resolve(SecretRef("file", str(path)), "x")
+    path.chmod(0o600)
+    assert source.resolve(SecretRef("file", str(path)), "x").reveal() == "hunter22"
+    path.write_bytes(b"hunter\xff22")
+    with pytest.raises(ConfigError) as caught:
+        source.resolve(SecretRef("file", str(path)), "x")
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_prompt_needs_a_person(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no terminal"):
+        SecretSource(tmp_path).resolve(SecretRef("prompt"), "x")
+    asked = SecretSource(tmp_path, lambda label: f"told {label}")
+    assert asked.resolve(SecretRef("prompt"), "x").reveal() == "told x"
