@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that evtool runs (pio, esptool): one place that starts them and ends them.
+
+The child gets a process group of its own, so that whatever it starts can be ended with it,
+and so that Ctrl-C reaches it exactly once, from here. No shell is ever involved.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from evtool.errors import ToolError
+
+# Enough for the log of a whole build; what is older than that nobody scrolls back to.
+_KEPT_LINES = 20_000
+_POLL_S = 0.1
+_GRACE_S = 3.0
+_LINE_END = re.compile(r"[\r\n]")
+
+
+class CommandTimeout(ToolError):
+    """The program was still running when its time was up; it and its children are ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a program ended: its exit code (negative: killed by that signal) and its lines."""
+
+    return_code: int
+    output: str
+
+
+class CommandRunner:
+    """Runs programs to their end, a line at a time, within a time limit."""
+
+    def run(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        """Run `argv` and return when it has ended, whatever its exit code is.
+
+        Args:
+            argv: program and arguments; secrets do not belong here (any user can read them).
+            cwd: the folder to run in.
+            env: the whole environment; None passes on our own.
+            timeout_s: after so many seconds the whole process group is ended.
+            on_line: called with every line of stdout and stderr as it comes, without its
+                end; a carriage return ends a line too (progress bars).
+
+        Raises:
+            ToolError: the program cannot be started.
+            CommandTimeout: it did not end in time.
+            KeyboardInterrupt: Ctrl-C; passed on to the program, which has ended by then.
+        """
+        command = [os.fspath(part) for part in argv]
+        deadline = time.monotonic() + timeout_s
+        lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        with _termination_raises():
+            process = _start(command, cwd, env)
+            try:
+                ended = _follow(process, deadline, lines, on_line)
+                if not ended:
+                    _end(process, signal.SIGTERM)
+            except KeyboardInterrupt:
+                _end(process, signal.SIGINT)
+                raise
+            except SystemExit:
+                _end(process, signal.SIGTERM)
+                raise
+            finally:
+                _end(process, signal.SIGKILL)
+        output = "\n".join(lines)
+        if not ended:
+            raise CommandTimeout(
+                f"{Path(command[0]).name} did not finish within {timeout_s:g} s and was ended",
+                argv=command,
+                output=output,
+            )
+        return CommandResult(process.returncode, output)
+
+
+def _start(
+    command: list[str], cwd: Path | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # closed by _end, which every way out passes through
+            command,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ToolError(f"cannot start {command[0]}: {reason}", argv=command) from error
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    deadline: float,
+    lines: deque[str],
+    on_line: Callable[[str], None] | None,
+) -> bool:
+    """Hand on the output until the program has ended (True) or the deadline passed (False)."""
+    splitter = LineSplitter()
+
+    def take(texts: Iterator[str]) -> None:
+        for text in texts:
+            lines.append(text)
+            if on_line is not None:
+                on_line(text)
+
+    assert process.stdout is not None  # noqa: S101 - stdout=PIPE above; for the type checker
+    descriptor = process.stdout.fileno()
+    is_open = True
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            remaining = deadline - time.monotonic()
+            wait_s = max(0.0, min(_POLL_S, remaining))
+            readable = bool(selector.select(wait_s)) if is_open else False
+            if readable:
+                chunk = os.read(descriptor, 65536)
+                take(splitter.feed(chunk))
+                if not chunk:
+                    is_open = False
+                    selector.unregister(descriptor)
+            # A grandchild may hold the pipe open for ever: the program's own end counts.
+            elif _has_ended(process):
+                take(splitter.finish())
+                return True
+            elif not is_open:
+                time.sleep(min(_POLL_S, max(0.0, remaining)))
+            if remaining <= 0:
+                take(splitter.finish())
+                return _has_ended(process)
+
+
+class LineSplitter:
+    """Bytes in any chunking to lines; `\\r`, `\\n` and `\\r\\n` end one, empty ones are dropped."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """The lines that `chunk` completes."""
+        *complete, self._rest = _LINE_END.split(self._rest + self._decoder.decode(chunk))
+        return (line.rstrip() for line in complete if line.strip())
+
+    def finish(self) -> Iterator[str]:
+        """What stands after the last line end."""
+        rest = self._rest + self._decoder.decode(b"", final=True)
+        self._rest = ""
+        return (line.rstrip() for line in _LINE_END.split(rest) if line.strip())
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the program has ended, without reaping it.
+
+    As long as it is a zombie its process group cannot be anyone else's, so `_end` may
+    signal the group safely.
+    """
+    if process.returncode is not None:
+        return True
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, flags) is not None
+
+
+def _end(process: subprocess.Popen[bytes], first_signal: signal.Signals) -> None:
+    """Signal the group, grant it a moment, then kill what is left of it, and reap."""
+    if process.returncode is not None:
+        return
+    try:
+        if first_signal != signal.SIGKILL:
+            _signal_group(process, first_signal)
+            limit = time.monotonic() + _GRACE_S
+            while time.monotonic() < limit and not _has_ended(process):
+                time.sleep(_POLL_S / 5)
+    finally:  # a second Ctrl-C ends the moment of grace
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:  # macOS says this of a group whose only member is a zombie
+        return
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    """While a program runs, SIGTERM and SIGHUP unwind evtool instead of orphaning it.
+
+    Python's default for both is to die on the spot. Only the main thread may set handlers;
+    in any other one the main thread's handler is in charge.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = {
+        number: signal.signal(number, unwind)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) == signal.SIG_DFL  # nohup and a caller's own handler stay
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
