@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A board's serial port, opened without resetting the board.
+
+The usual ESP32 board resets when RTS is asserted while DTR is not, and starts its download
+mode when DTR is asserted while RTS is not. Linux asserts both when a port is opened, which
+does nothing; both are then released in one call, so that neither combination ever occurs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import struct
+import termios
+from pathlib import Path
+from types import TracebackType
+
+import serial
+from serial.tools import list_ports
+
+from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout
+
+DEFAULT_BAUDRATE = 115200
+_READ_SIZE = 4096
+_WRITE_TIMEOUT_S = 2.0
+_DTR_AND_RTS = struct.pack("I", termios.TIOCM_DTR | termios.TIOCM_RTS)
+
+
+class _QuietSerial(serial.Serial):
+    """pyserial's port, keeping what the board sent before the port was opened.
+
+    The boot line of a board that was just reset may already wait there.
+    """
+
+    def _reset_input_buffer(self) -> None:
+        pass
+
+
+class SerialLine:
+    """An open port. Use `open_serial_line`; close it, or use it in a `with`.
+
+    Attributes:
+        port: the name it was opened by.
+    """
+
+    def __init__(self, port: str, line: serial.Serial) -> None:
+        self.port = port
+        self._line = line
+        self._poll = select.poll()
+        self._poll.register(line.fileno(), select.POLLIN)
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has arrived, or b"" when nothing does within `timeout_s`.
+
+        Raises:
+            DeviceError: the port has gone.
+        """
+        try:
+            if not self._poll.poll(max(0.0, timeout_s) * 1000):
+                return b""
+            data: bytes = self._line.read(_READ_SIZE)
+        except (serial.SerialException, OSError) as error:
+            raise self._gone(error) from error
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`.
+
+        Raises:
+            LinkTimeout: the port takes no more bytes.
+            DeviceError: the port has gone.
+        """
+        try:
+            self._line.write(data)
+        except serial.SerialTimeoutException as error:
+            raise LinkTimeout(
+                f"{self.port}: the port took no bytes for {_WRITE_TIMEOUT_S:g} s",
+                fix="check the cable, or unplug the board and plug it in again",
+            ) from error
+        except (serial.SerialException, OSError) as error:
+            raise self._gone(error) from error
+
+    def close(self) -> None:
+        """Give the port back; harmless when it is closed or gone."""
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._line.close()
+
+    def __enter__(self) -> SerialLine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _gone(self, error: Exception) -> DeviceError:
+        return DeviceError(
+            f"{self.port}: the port disappeared ({_reason(error)})",
+            fix="check the cable and the board's power",
+        )
+
+
+def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
+    """Open `port` for this process alone, 8N1, without resetting the board behind it.
+
+    Bytes that already wait there are kept. Works on a pty, which has no DTR and RTS.
+
+    Raises:
+        DeviceError: missing (naming the ports that exist), busy (naming who has it), not
+            allowed, or not a serial port.
+        ConfigError: a baudrate that the port does not have.
+    """
+    if baudrate <= 0:  # 0 means "hang up" to a terminal
+        raise _no_such_baudrate(port, baudrate)
+    try:
+        line = _QuietSerial(
+            port,
+            baudrate,
+            timeout=0,
+            write_timeout=_WRITE_TIMEOUT_S,
+            exclusive=True,
+            # On POSIX this only says that DTR is not pyserial's to set while it opens: it
+            # would release DTR first and RTS after it, and reset the board in between.
+            dsrdtr=True,
+        )
+    except (serial.SerialException, OSError, ValueError, OverflowError) as error:
+        raise _cannot_open(port, baudrate, error) from error
+    try:
+        fcntl.ioctl(line.fileno(), termios.TIOCMBIC, _DTR_AND_RTS)
+    except OSError as error:
+        # a pty has no such lines: ENOTTY, or EINVAL from some drivers
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            line.close()
+            raise _cannot_open(port, baudrate, error) from error
+    return SerialLine(port, line)
+
+
+def list_serial_ports() -> list[str]:
+    """The serial ports of this machine, one line of text each: device and description."""
+    return [
+        port.device if port.description in ("n/a", "") else f"{port.device} ({port.description})"
+        for port in sorted(list_ports.comports(), key=lambda port: port.device)
+    ]
+
+
+def _cannot_open(port: str, baudrate: int, error: Exception) -> EvtoolError:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) or not port:
+        ports = list_serial_ports()
+        known = "this machine has " + ", ".join(ports) if ports else "this machine has none"
+        return DeviceError(
+            f"no serial port {port!r}; {known}",
+            fix="connect the board, or name another port with --serial-port",
+        )
+    if number in (errno.EAGAIN, errno.EBUSY):
+        holders = _holders(port)
+        by = ", held by " + ", ".join(holders) if holders else ""
+        return DeviceError(f"{port} is in use{by}", fix="close the other program, then try again")
+    if number in (errno.EACCES, errno.EPERM):
+        return DeviceError(
+            f"{port}: not allowed to open it",
+            fix="add yourself to the port's group (`ls -l` names it; often dialout)",
+        )
+    if isinstance(error, ValueError | OverflowError):
+        return _no_such_baudrate(port, baudrate)
+    return DeviceError(
+        f"{port}: not a serial port that can be used ({_reason(error)})",
+        fix="name the board's port, such as /dev/ttyUSB0",
+    )
+
+
+def _no_such_baudrate(port: str, baudrate: int) -> ConfigError:
+    return ConfigError(
+        f"{port}: no such baudrate: {baudrate}", fix="the firmware's console runs at 115200"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The system's own words; pyserial keeps the error number only in the cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        number = cause.args[0] if cause.args else None
+        if isinstance(cause, OSError | termios.error) and isinstance(number, int):
+            return os.strerror(number)
+        cause = cause.__cause__ or cause.__context__
+    return "it stopped answering"
+
+
+def _holders(port: str) -> list[str]:
+    """The processes that have `port` open, as far as this user may see."""
+    device = os.path.realpath(port)
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) == os.getpid():
+            continue
+        try:
+            if any(os.path.realpath(link) == device for link in (folder / "fd").iterdir()):
+                found.append(f"process {folder.name} ({(folder / 'comm').read_text().strip()})")
+        except OSError:
+            continue
+    return found
