@@ -234,7 +234,7 @@ def _limits(tables: TomlTables) -> Limits:
         request_min_mv=tables.integer("limits", "request_min_mv", 56_000, low=0, high=1_000_000),
         request_max_mv=tables.integer("limits", "request_max_mv", 85_500, low=1, high=1_000_000),
         request_max_ma=tables.integer("limits", "request_max_ma", 300_000, low=1, high=1_000_000),
-        max_voltage_mv=tables.integer("limits", "max_voltage_mv", 85_400, low=1, high=1_000_000),
+        max_voltage_mv=tables.integer("limits", "max_voltage_mv", 85_500, low=1, high=1_000_000),
         max_current_ma=tables.integer("limits", "max_current_ma", 100_000, low=1, high=1_000_000),
     )
     if limits.request_min_mv >= limits.request_max_mv:
