@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OCPP 1.6J on the wire: round trips, schemas, the URL and the Basic header."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evtool.protocol import ocpp16
+from evtool.protocol.can_frame import Malformed
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+payloads = st.dictionaries(st.text(max_size=8), values, max_size=4)
+unique_ids = st.text(min_size=1, max_size=36)
+messages = st.one_of(
+    st.builds(ocpp16.Call, unique_ids, st.text(max_size=20), payloads),
+    st.builds(ocpp16.CallResult, unique_ids, payloads),
+    st.builds(ocpp16.CallError, unique_ids, st.text(max_size=20), st.text(max_size=50), payloads),
+)
+
+
+@given(messages)
+def test_what_is_rendered_is_parsed_back(message: ocpp16.Message) -> None:
+    text = ocpp16.render_message(message)
+    assert text.isascii()
+    assert "\n" not in text
+    assert ocpp16.parse_message(text) == message
+
+
+@given(st.text(max_size=200) | values.map(json.dumps))
+def test_parsing_never_raises(text: str) -> None:
+    ocpp16.parse_message(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{}", "[]", "[2]", '[2,"id"]', '[true,"id","Heartbeat",{}]', '[2,5,"Heartbeat",{}]',
+        '[2,"","Heartbeat",{}]', '[2,"id","Heartbeat",[]]', '[3,"id"]', '[5,"id",{}]',
+        '[3,"id",{"a":NaN}]', "[" * 100_000, '[2,"id","A",{"n":' + "9" * 5000 + "}]",
+        '[2,"' + "x" * 37 + '","Heartbeat",{}]',
+    ],
+)  # fmt: skip
+def test_broken_messages_are_malformed(text: str) -> None:
+    assert isinstance(ocpp16.parse_message(text), Malformed)
+
+
+def test_a_call_without_payload_and_a_short_call_error_are_tolerated() -> None:
+    assert ocpp16.parse_message('[2,"1","Heartbeat"]') == ocpp16.Call("1", "Heartbeat", {})
+    assert ocpp16.parse_message('[4,"1","GenericError"]') == ocpp16.CallError("1", "GenericError")
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("Heartbeat", {}, None),
+        ("NoSuchAction", {}, "NotImplemented"),
+        ("../../secrets", {}, "NotImplemented"),
+        ("RemoteStopTransaction", {}, "FormationViolation"),
+        ("RemoteStopTransaction", {"transactionId": "1"}, "FormationViolation"),
+        ("RemoteStopTransaction", {"transactionId": 1, "x": 1}, "FormationViolation"),
+        ("RemoteStartTransaction", {"idTag": "x" * 21}, "PropertyConstraintViolation"),
+        ("Reset", {"type": "Warm"}, "PropertyConstraintViolation"),
+    ],
+)
+def test_schemas(action: str, payload: ocpp16.Payload, code: str | None) -> None:
+    violation = ocpp16.find_violation(action, payload)
+    assert (violation.code if violation else None) == code
+
+
+def profile(limit: float) -> ocpp16.Payload:
+    return {
+        "connectorId": 0,
+        "csChargingProfiles": {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "ChargePointMaxProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": {
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+            },
+        },
+    }
+
+
+def test_tenths_are_exact_and_huge_numbers_do_not_raise() -> None:
+    assert ocpp16.find_violation("SetChargingProfile", profile(21.4)) is None
+    for limit in (4.11, 1e40):
+        violation = ocpp16.find_violation("SetChargingProfile", profile(limit))
+        assert violation is not None
+        assert violation.code == "PropertyConstraintViolation"
+
+
+@given(st.sampled_from(sorted(ocpp16.ACTIONS)), payloads, st.booleans())
+def test_validation_never_raises(action: str, payload: ocpp16.Payload, answer: bool) -> None:
+    ocpp16.find_violation(action, payload, answer=answer)
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_timestamps_are_parsed_back(seconds: int) -> None:
+    text = ocpp16.render_timestamp(seconds * 1000)
+    assert ocpp16.parse_timestamp(text) == seconds * 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1970-01-01T00:00:01.500Z", 1500),
+        ("1970-01-01T02:00:00+02:00", 0),
+        ("1970-01-01T00:00:01", 1000),
+        ("1970-01-01", None),
+        ("1969-12-31T23:59:59Z", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("soon", None),
+        (17, None),
+    ],
+)
+def test_timestamps_from_the_wire(text: object, expected: int | None) -> None:
+    assert ocpp16.parse_timestamp(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "identity", "expected"),
+    [
+        ("wss://c.example/ocppj", "RDAM 123", "wss://c.example/ocppj/RDAM%20123"),
+        ("ws://127.0.0.1:9000/", "CP-1", "ws://127.0.0.1:9000/CP-1"),
+        ("ws://127.0.0.1:9000", "a/b", "ws://127.0.0.1:9000/a%2Fb"),
+        ("ws://127.0.0.1:9000/ocpp/CP-1", "CP-1", "ws://127.0.0.1:9000/ocpp/CP-1"),
+    ],
+)
+def test_the_identity_is_appended_once(url: str, identity: str, expected: str) -> None:
+    assert ocpp16.connection_url(url, identity) == expected
+    assert ocpp16.parse_identity(expected.partition("//")[2]) == identity
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a/b", "ws://", "a/b", "ws://u:p@host/x", "ws://host/x?a=1", "ws://host/#f"]
+)
+def test_a_wrong_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="CSMS URL"):
+        ocpp16.connection_url(url, "CP-1")
+
+
+def test_basic_header_is_the_one_of_the_specification() -> None:
+    key = ocpp16.decode_authorization_key("0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF")
+    header = ocpp16.render_basic_authorization("AL1000", key)
+    assert header == "Basic QUwxMDAwOgABAgMEBQYH////////////////"
+    assert ocpp16.parse_basic_authorization(header) == ("AL1000", key)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer x", "Basic", "Basic !!", "Basic /w==", "Basic /zo="]
+)
+def test_a_broken_basic_header_is_none(header: str) -> None:
+    assert ocpp16.parse_basic_authorization(header) is None
+
+
+@pytest.mark.parametrize("text", ["short", "z" * 21, "z" * 32, "a" * 39, "0" * 42, "k\n" * 9])
+def test_a_wrong_key_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ValueError, match="AuthorizationKey") as caught:
+        ocpp16.decode_authorization_key(text)
+    assert text not in str(caught.value)
+
+
+def test_keys_are_masked() -> None:
+    shown = ocpp16.masked("ChangeConfiguration", {"key": "AuthorizationKey", "value": "secret"})
+    assert shown == {"key": "AuthorizationKey", "value": "****"}
+    answer = {"configurationKey": [{"key": "authorizationkey", "readonly": False, "value": "s"}]}
+    assert ocpp16.masked("GetConfiguration", answer)["configurationKey"][0]["value"] == "****"
+    assert ocpp16.masked("ChangeConfiguration", {"key": "A", "value": "b"})["value"] == "b"
