@@ -63,6 +63,11 @@ class _MessageRow:
     source: DatabaseMessage
     signals: tuple[_SignalRow, ...]
 
+    @property
+    def owns_id(self) -> bool:
+        """Not a message that shares the identifier of another."""
+        return self.source.shares_id_of is None
+
 
 def render_cpp(messages: Sequence[DatabaseMessage]) -> str:
     """`can_tables.hpp`.

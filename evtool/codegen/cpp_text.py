@@ -38,6 +38,17 @@ def cpp_string(text: str) -> str:
     return '"' + "".join(parts) + '"'
 
 
+def cpp_integer(value: int) -> str:
+    """A decimal literal; refuses what is no integer, such as a text from elsewhere.
+
+    Raises:
+        TypeError: `value` is not an int.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"an integer, not {type(value).__name__}")
+    return str(value)
+
+
 def cpp_comment(text: str) -> str:
     """`text` as one line that is safe behind `//`: no line end, and no `\\` to join lines.
 

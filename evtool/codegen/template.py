@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evtool.codegen.cpp_text import cpp_comment, cpp_string
+from evtool.codegen.cpp_text import cpp_comment, cpp_integer, cpp_string
 from evtool.resources import templates_dir
 
 
@@ -21,6 +21,6 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cpp_string"] = cpp_string
+    environment.filters["cpp_integer"] = cpp_integer
     environment.filters["cpp_comment"] = cpp_comment
-    environment.filters["python_string"] = repr
     return environment.get_template(template).render(values)

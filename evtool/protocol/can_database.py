@@ -98,6 +98,7 @@ class DatabaseMessage:
         min_length: data bytes from which a received one is believed.
         period_ms: how often it is sent, 0 for the sender's own.
         signals: by function, then from the first byte on.
+        shares_id_of: the message that owns the identifier, where this is its other reading.
     """
 
     name: str
@@ -109,6 +110,7 @@ class DatabaseMessage:
     sender: str
     comment: str
     signals: tuple[DatabaseSignal, ...]
+    shares_id_of: str | None = None
 
     @property
     def received(self) -> bool:
@@ -270,6 +272,7 @@ class _Reader:
             sender=found["sender"],
             period_ms=0,
             min_length=own.length,
+            shares_id_of=own.name,
             comment=f"Carries the identifier of {own.name}, which {own.sender} sends.",
         )
         return other, further

@@ -234,13 +234,13 @@ class TelemetryReply:
     # function 0x79; Meaning unknown; shown raw
     METRIC_79: Final = Signal(55, 16, ByteOrder.BIG_ENDIAN, Kind.UNSIGNED)
 
-    # 0.001 degC; function 0x80; Scale 0.001 degC over all four bytes; other module firmwares send temperature_deci. The configuration chooses
+    # 0.001 degC; function 0x80; Some module firmwares send temperature_deci
     TEMPERATURE: Final = Signal(39, 32, ByteOrder.BIG_ENDIAN, Kind.UNSIGNED)
 
     # 0.1 degC; function 0x80; Another reading of the bits of telemetry_reply.temperature
     TEMPERATURE_DECI: Final = Signal(55, 16, ByteOrder.BIG_ENDIAN, Kind.UNSIGNED)
 
-    # 1/1024 A; function 0x82; Scale 1/1024 A; other module firmwares send 0.1 A in the same bits. The configuration chooses
+    # 1/1024 A; function 0x82; Some module firmwares send output_current_deci
     OUTPUT_CURRENT: Final = Signal(55, 16, ByteOrder.BIG_ENDIAN, Kind.UNSIGNED)
 
     # 0.1 A; function 0x82; Another reading of the bits of telemetry_reply.output_current
@@ -284,6 +284,22 @@ class TerminalStatus:
         NOT_CHARGING = 0x301
         CHARGING = 0x302
 
+
+# The message behind an identifier; where two share one, the one that we send.
+MESSAGE_NAMES: Final[dict[int, str]] = {
+    0x1806E5F4: "charge_request",
+    0x18FF50E5: "charge_feedback",
+    0x160B0180: "capacity_query",
+    0x160B8001: "capacity_reply",
+    0x160D0180: "discharge_query",
+    0x160D8001: "discharge_reply",
+    0x068181FE: "control_request",
+    0x0681817E: "control_reply",
+    0x068182FE: "telemetry_request",
+    0x0681827E: "telemetry_reply",
+    0x00433F01: "terminal_power",
+    0x00473F01: "terminal_status",
+}
 
 # Identifiers that the controller receives, ascending and each once, for acceptance filters.
 RECEIVED_IDS: Final = (

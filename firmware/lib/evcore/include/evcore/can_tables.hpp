@@ -233,13 +233,13 @@ struct TelemetryReply {
   // function 0x79; Meaning unknown; shown raw
   static constexpr Signal kMetric79{55, 16, ByteOrder::big_endian, SignalKind::unsigned_integer};
 
-  // 0.001 degC; function 0x80; Scale 0.001 degC over all four bytes; other module firmwares send temperature_deci. The configuration chooses
+  // 0.001 degC; function 0x80; Some module firmwares send temperature_deci
   static constexpr Signal kTemperature{39, 32, ByteOrder::big_endian, SignalKind::unsigned_integer};
 
   // 0.1 degC; function 0x80; Another reading of the bits of telemetry_reply.temperature
   static constexpr Signal kTemperatureDeci{55, 16, ByteOrder::big_endian, SignalKind::unsigned_integer};
 
-  // 1/1024 A; function 0x82; Scale 1/1024 A; other module firmwares send 0.1 A in the same bits. The configuration chooses
+  // 1/1024 A; function 0x82; Some module firmwares send output_current_deci
   static constexpr Signal kOutputCurrent{55, 16, ByteOrder::big_endian, SignalKind::unsigned_integer};
 
   // 0.1 A; function 0x82; Another reading of the bits of telemetry_reply.output_current
