@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "board_mode.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "channel.hpp"
+#include "evcore/controller.hpp"
+#include "evidentity/identity.hpp"
+#include "evidentity/settings.hpp"
+#include "line_format.hpp"
+#include "nvs_lines.hpp"
+#include "ocpp_link.hpp"
+#include "version.hpp"
+
+namespace evhost {
+namespace {
+
+using evcore::Millis;
+
+constexpr int kStepMs = 10;
+constexpr Millis kStatePeriodMs = 1000;
+
+Millis monotonic_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<Millis>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
+}
+
+bool starts_with(std::string_view line, std::string_view word) {
+  return line.substr(0, word.size()) == word;
+}
+
+// What must be told at once when it changes.
+std::string flags_of(const evcore::Snapshot& s) {
+  std::string flags;
+  for (const bool flag : {s.plugged, s.bms_alive, s.in_range, s.ev_ready, s.module_alive,
+                          s.evse_ready, s.connected, s.transaction, s.permitted, s.energised}) {
+    flags += flag ? '1' : '0';
+  }
+  for (size_t i = 0; i < evcore::kFaultCount; ++i) {
+    flags += s.faults.has(static_cast<evcore::Fault>(i)) ? '1' : '0';
+  }
+  flags += evcore::name(s.gate);
+  flags += s.error;
+  return flags;
+}
+
+class Board {
+ public:
+  explicit Board(int hardware) : hardware_(hardware), console_(STDIN_FILENO, STDOUT_FILENO) {}
+
+  int run();
+
+ private:
+  bool wait();
+  void take_line(const std::string& line, Millis now);
+  void take_line_before_boot(const std::string& line, Millis now);
+  void boot(evcore::BootInfo info, Millis now);
+  void report_identity(const std::vector<evidentity::Problem>& problems);
+  void step(Millis now);
+  void step_ocpp(Millis now);
+  void carry_out();
+  void tell_state(Millis now);
+  void malformed(const std::string& reason) { hardware_.send("malformed " + reason); }
+
+  LineSocket hardware_;
+  ConsolePort console_;
+  NvsLines nvs_;
+  std::optional<evcore::Controller> controller_;
+  std::unique_ptr<OcppLink> ocpp_;  // null where no MicroOcpp is compiled in
+  std::string told_flags_;
+  Millis told_at_ = 0;
+};
+
+int Board::run() {
+  while (wait()) {
+    const Millis now = monotonic_ms();
+    std::string line;
+    bool too_long = false;
+    while (hardware_.next_line(line, too_long)) {
+      if (too_long) {
+        malformed("line is longer than 65536 bytes");
+      } else if (controller_) {
+        take_line(line, now);
+      } else {
+        take_line_before_boot(line, now);
+      }
+    }
+    if (controller_) {
+      step(now);
+    }
+    hardware_.flush();
+    if (ocpp_ && ocpp_->restart_wanted()) {
+      return 0;
+    }
+  }
+  return 0;
+}
+
+// Sleeps until there is something to do, at most one step. False when the power is gone.
+bool Board::wait() {
+  std::array<pollfd, 3> watched{};
+  watched[0] = {hardware_.descriptor(), POLLIN, 0};
+  if (hardware_.wants_to_write()) {
+    watched[0].events |= POLLOUT;
+  }
+  // Keys before boot wait in the descriptor, as they would in front of a board without power.
+  watched[1] = {controller_ ? console_.input() : -1, POLLIN, 0};
+  watched[2] = {console_.wants_to_write() ? console_.output() : -1, POLLOUT, 0};
+  ::poll(watched.data(), watched.size(), controller_ ? kStepMs : -1);
+  if ((watched[2].revents & (POLLOUT | POLLERR | POLLHUP)) != 0) {
+    console_.flush();
+  }
+  if ((watched[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && controller_) {
+    for (const char key : console_.receive()) {
+      controller_->on_key(static_cast<uint8_t>(key), monotonic_ms());
+      carry_out();
+    }
+  }
+  if ((watched[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    return hardware_.receive();
+  }
+  return true;
+}
+
+void Board::take_line_before_boot(const std::string& line, Millis now) {
+  if (starts_with(line, "nvs ")) {
+    const std::string wrong = nvs_.add(std::string_view(line).substr(4));
+    if (!wrong.empty()) {
+      malformed(wrong);
+    }
+    return;
+  }
+  const Command command = parse_command(line, evcore::Config{});
+  if (const auto* info = std::get_if<evcore::BootInfo>(&command)) {
+    boot(*info, now);
+  } else if (const auto* wrong = std::get_if<NotUnderstood>(&command)) {
+    malformed(wrong->reason);
+  } else {
+    malformed("nothing but nvs and boot comes before boot");
+  }
+}
+
+void Board::boot(evcore::BootInfo info, Millis now) {
+  const NvsNamespace factory(nvs_, evidentity::kNamespace);
+  evidentity::Loaded loaded = evidentity::load_identity(factory);
+  evcore::Config config;
+  for (const evidentity::Problem& problem : evidentity::load_settings(factory, config)) {
+    loaded.problems.push_back(problem);
+  }
+  config.id_tag = evcore::FixedText<20>(loaded.identity.local_id_tag);
+  info.version = evcore::FixedText<16>(kVersion);
+  info.build = evcore::FixedText<40>(kBuildId);
+  info.charge_point = evcore::FixedText<48>(loaded.identity.charge_point);
+  nvs_.get_u64("evstate", "energy_mwh", info.energy_mwh);
+
+  hardware_.send(std::string("runs ") + OcppLink::library());
+  controller_.emplace(config, info);
+  controller_->boot(now);
+  carry_out();
+  report_identity(loaded.problems);
+  if (loaded.complete()) {
+    ocpp_ = OcppLink::open(loaded.identity, [this](const std::string& line) {
+      hardware_.send(line);
+    });
+  }
+}
+
+// Without a whole identity the unit runs, and its gate stays closed: no CSMS will permit.
+void Board::report_identity(const std::vector<evidentity::Problem>& problems) {
+  for (const evidentity::Problem& problem : problems) {
+    console_.print(std::string("[event] identity field=") + problem.key + " rule=" + problem.rule);
+  }
+}
+
+void Board::take_line(const std::string& line, Millis now) {
+  if (starts_with(line, "ws ")) {
+    if (!ocpp_ || !ocpp_->take(std::string_view(line).substr(3))) {
+      malformed("ws wants open, closed or recv, and a program that runs MicroOcpp");
+    }
+    return;
+  }
+  if (starts_with(line, "ocpp ") && ocpp_) {
+    malformed("this program runs MicroOcpp, which alone says what OCPP permits");
+    return;
+  }
+  const Command command = parse_command(line, evcore::Config{});
+  if (const auto* can = std::get_if<CanCommand>(&command)) {
+    controller_->on_frame(can->bus, can->frame, now);
+  } else if (const auto* bus = std::get_if<BusCommand>(&command)) {
+    controller_->on_bus(bus->bus, bus->state, now);
+  } else if (const auto* word = std::get_if<evcore::OcppWord>(&command)) {
+    controller_->on_ocpp(*word, now);
+  } else if (const auto* wrong = std::get_if<NotUnderstood>(&command)) {
+    malformed(wrong->reason);
+  } else {
+    malformed("this command is not one of the board mode after boot");
+  }
+  carry_out();
+}
+
+void Board::step(Millis now) {
+  controller_->tick(now);
+  carry_out();
+  step_ocpp(now);
+  tell_state(now);
+}
+
+void Board::step_ocpp(Millis now) {
+  if (!ocpp_) {
+    return;
+  }
+  evcore::OcppWord word;
+  if (ocpp_->step(controller_->snapshot(now), now, word)) {
+    controller_->on_ocpp(word, now);
+    carry_out();
+  }
+}
+
+void Board::carry_out() {
+  evcore::Output output;
+  while (controller_->pop(output)) {
+    const std::string text(output.text.view());
+    if (output.kind == evcore::OutputKind::console) {
+      console_.print(text);
+    } else if (output.kind == evcore::OutputKind::ocpp_start && ocpp_) {
+      ocpp_->start(text);
+    } else if (output.kind == evcore::OutputKind::ocpp_stop && ocpp_) {
+      ocpp_->stop(text);
+    } else {
+      hardware_.send(output_line(output));
+    }
+  }
+}
+
+void Board::tell_state(Millis now) {
+  const evcore::Snapshot snapshot = controller_->snapshot(now);
+  std::string flags = flags_of(snapshot);
+  if (flags == told_flags_ && (now - told_at_ < kStatePeriodMs || hardware_.congested())) {
+    return;
+  }
+  hardware_.send(state_line(snapshot));
+  told_flags_ = std::move(flags);
+  told_at_ = now;
+}
+
+bool is_stream_socket(int descriptor) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+}  // namespace
+
+int run_board(int hardware) {
+  if (!is_stream_socket(hardware)) {
+    std::fprintf(stderr,
+                 "program --board: file descriptor %d is not a stream socket. "
+                 "`evtool sim board` starts this mode with one.\n",
+                 hardware);
+    return 2;
+  }
+  return Board(hardware).run();
+}
+
+}  // namespace evhost

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ocpp_link.hpp"
+
+#if defined(EVTOOL_WITH_MICROOCPP)
+
+#include <MicroOcpp/Platform.h>
+#include <sys/random.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "evidentity/url.hpp"
+#include "evocpp/charge_point.hpp"
+#include "ocpp_files.hpp"
+#include "version.hpp"
+
+namespace evhost {
+namespace {
+
+constexpr evcore::Millis kReconnectMs = 5000;
+constexpr evcore::Millis kRepeatWordMs = 500;
+
+std::string hex(const std::string& bytes) {
+  static const char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : bytes) {
+    out += digits[static_cast<unsigned char>(c) >> 4U];
+    out += digits[static_cast<unsigned char>(c) & 15U];
+  }
+  return out.empty() ? "-" : out;
+}
+
+uint64_t random_nonce() {
+  uint64_t nonce = 0;
+  if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce) {
+    std::perror("getrandom");
+    std::exit(1);
+  }
+  return nonce;
+}
+
+// The library's log tells of messages, which is more than a console should; off unless asked.
+void log_to_stderr(const char* message) { std::fputs(message, stderr); }
+
+// The WebSocket is somebody else's: `ws` lines ask for it and carry its messages.
+class WsLines : public MicroOcpp::Connection {
+ public:
+  WsLines(std::string url, std::string credentials, OcppLink::SendLine send)
+      : url_(std::move(url)), credentials_(std::move(credentials)), send_(std::move(send)) {}
+
+  void step(evcore::Millis now) {
+    now_ = now;
+    if (!asked_ && now >= connect_at_) {
+      send_("ws connect " + url_ + ' ' + hex(credentials_));
+      asked_ = true;
+    }
+  }
+
+  bool take(std::string_view words) {
+    if (words == "open") {
+      open_ = true;
+      last_connected_ = mocpp_tick_ms();
+      return true;
+    }
+    if (words == "closed") {
+      open_ = false;
+      asked_ = false;
+      connect_at_ = now_ + kReconnectMs;
+      return true;
+    }
+    static constexpr std::string_view kReceived = "recv ";
+    if (words.substr(0, kReceived.size()) != kReceived || !receive_) {
+      return false;
+    }
+    words.remove_prefix(kReceived.size());
+    receive_(words.data(), words.size());
+    return true;
+  }
+
+  void loop() override {}
+  bool sendTXT(const char* message, size_t length) override {
+    if (!open_) {
+      return false;
+    }
+    send_("ws send " + std::string(message, length));
+    return true;
+  }
+  void setReceiveTXTcallback(MicroOcpp::ReceiveTXTcallback& receive) override {
+    receive_ = receive;
+  }
+  unsigned long getLastConnected() override { return last_connected_; }
+  bool isConnected() override { return open_; }
+
+ private:
+  std::string url_;
+  std::string credentials_;
+  OcppLink::SendLine send_;
+  MicroOcpp::ReceiveTXTcallback receive_;
+  evcore::Millis now_ = 0;
+  evcore::Millis connect_at_ = 0;
+  unsigned long last_connected_ = 0;
+  bool asked_ = false;
+  bool open_ = false;
+};
+
+class MicroOcppLink : public OcppLink {
+ public:
+  MicroOcppLink(const evidentity::Identity& identity, SendLine send)
+      : send_(send),
+        socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
+                evidentity::basic_credentials(identity), std::move(send)),
+        charge_point_(socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
+                      {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(),
+                       kVersion},
+                      hooks()) {}
+
+  bool take(std::string_view words) override { return socket_.take(words); }
+
+  bool step(const evcore::Snapshot& snapshot, evcore::Millis now,
+            evcore::OcppWord& word) override {
+    socket_.step(now);
+    charge_point_.set_inputs(snapshot);
+    charge_point_.loop(now);
+    word = charge_point_.word();
+    const bool changed = word.connected != told_.connected ||
+                         word.transaction != told_.transaction ||
+                         word.permitted != told_.permitted || word.limit_ma != told_.limit_ma;
+    if (!changed && now - told_at_ < kRepeatWordMs) {
+      return false;
+    }
+    told_ = word;
+    told_at_ = now;
+    return true;
+  }
+
+  void start(const std::string& id_tag) override { charge_point_.start(id_tag); }
+  void stop(const std::string& reason) override { charge_point_.stop(reason); }
+  bool restart_wanted() const override { return restart_; }
+
+ private:
+  evocpp::Hooks hooks() {
+    evocpp::Hooks hooks;
+    hooks.boot_nonce = random_nonce();
+    hooks.reset = [this](bool) {
+      send_("restart software");
+      restart_ = true;
+    };
+    return hooks;
+  }
+
+  SendLine send_;
+  WsLines socket_;
+  evocpp::ChargePoint charge_point_;
+  evcore::OcppWord told_;
+  evcore::Millis told_at_ = -kRepeatWordMs;
+  bool restart_ = false;
+};
+
+}  // namespace
+
+const char* OcppLink::library() { return evocpp::library_version(); }
+
+std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send) {
+  if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
+    mocpp_set_console_out(log_to_stderr);
+  }
+  return std::make_unique<MicroOcppLink>(identity, std::move(send));
+}
+
+}  // namespace evhost
+
+#else
+
+namespace evhost {
+
+const char* OcppLink::library() { return "-"; }
+
+std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& /*identity*/,
+                                         SendLine /*send*/) {
+  return nullptr;
+}
+
+}  // namespace evhost
+
+#endif

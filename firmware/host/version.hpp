@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this program is called; evtool's build passes both, a compiler run by hand need not.
+#pragma once
+
+#ifndef EVTOOL_VERSION
+#define EVTOOL_VERSION "0.0.0"
+#endif
+#ifndef EVTOOL_BUILD_ID
+#define EVTOOL_BUILD_ID "unknown"
+#endif
+
+namespace evhost {
+
+inline constexpr const char* kVersion = EVTOOL_VERSION;
+inline constexpr const char* kBuildId = EVTOOL_BUILD_ID;
+
+}  // namespace evhost

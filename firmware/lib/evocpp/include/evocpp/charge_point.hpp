@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// OCPP 1.6J for one connector: a snapshot of the controller in, OCPP's word out.
+//
+// MicroOcpp keeps its state in globals and has no lock, so there is one ChargePoint in a
+// program, and all its members are called from one task. It owns the connector's status, the
+// transaction and its record; the core keeps no second copy of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <MicroOcpp/Core/Connection.h>
+#include <MicroOcpp/Core/FilesystemAdapter.h>
+
+#include "evcore/types.hpp"
+#include "evocpp/wire_filter.hpp"
+
+namespace evocpp {
+
+// Version of the library that is compiled in.
+const char* library_version();
+
+struct Station {
+  const char* vendor = "";
+  const char* model = "";
+  const char* serial = "";
+  const char* firmware_version = "";
+};
+
+struct Hooks {
+  uint64_t boot_nonce = 0;                                      // random, new at every boot
+  std::function<void(bool hard)> reset = nullptr;               // empty: Reset is refused
+  std::function<bool(const char* hex)> store_key = nullptr;     // AuthorizationKey from the CSMS
+};
+
+class ChargePoint {
+ public:
+  // `connection` outlives this object. `files` may be null: then nothing survives a restart.
+  ChargePoint(MicroOcpp::Connection& connection, std::shared_ptr<MicroOcpp::FilesystemAdapter> files,
+              const Station& station, Hooks hooks);
+  ~ChargePoint();
+  ChargePoint(const ChargePoint&) = delete;
+  ChargePoint& operator=(const ChargePoint&) = delete;
+
+  // What the library's inputs read from now on.
+  void set_inputs(const evcore::Snapshot& snapshot) { inputs_ = snapshot; }
+
+  // Gives the library its turn; call every few milliseconds. The first turn waits until the
+  // vehicle has had the time to be heard: a transaction that survived a power cut would
+  // otherwise end at once, as if the vehicle had been unplugged.
+  void loop(evcore::Millis now);
+
+  // For evcore::Controller::on_ocpp.
+  evcore::OcppWord word();
+
+  // Begin by Authorize with this tag; false where a transaction is there already.
+  bool start(const std::string& id_tag);
+  // End the transaction. A reason that OCPP does not know is sent as Other, because the CSMS
+  // would refuse the message and the library would then take it as delivered.
+  bool stop(const std::string& reason);
+
+ private:
+  void install_inputs();
+  void install_meters();
+  void install_handlers();
+
+  WireFilter filter_;
+  Hooks hooks_;
+  evcore::Snapshot inputs_;
+  float limit_a_ = -1.0F;  // the library's word for no limit
+  bool heard_ = false;     // the plug is known, or has had its time
+  evcore::Millis started_ = -1;
+};
+
+}  // namespace evocpp

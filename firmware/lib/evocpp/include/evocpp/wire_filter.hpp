@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What MicroOcpp 1.2.0 does wrong on the wire, put right from outside.
+//
+// A Connection that stands between the library and the WebSocket, so that no source of the
+// library is changed. Both directions pass through it (D numbers: docs/firmware.md):
+//
+// out  message ids are replaced by ids that no earlier boot has used: the library's generator
+//      starts from a fixed seed. A sampled value of "nan" (the adapter's word for unknown) is
+//      taken out.
+// in   D6  an answer to another id than the one outstanding is dropped
+//      D4  a CALLERROR to StopTransaction counts as no answer, so it is sent again
+//      D42 a CALLERROR to Authorize counts as no answer, so the offline rules decide
+//      D8, D9  TriggerMessage for anything but the library's own messages: NotImplemented
+//      D10 actions that only a CSMS may receive: CALLERROR NotSupported
+//      D11 RemoteStopTransaction with a negative transactionId: Rejected
+//      D16 times with a zone offset become UTC
+//      D24 RemoteStartTransaction against a reservation: Rejected
+//      D28 stack level 8, which does not survive a restart: PropertyConstraintViolation
+//      D29 Reset of an unknown type: CALLERROR
+//      AuthorizationKey, which the library does not know, goes to the owner of the key.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <ArduinoJson.h>
+#include <MicroOcpp/Core/Connection.h>
+
+namespace evocpp {
+
+class WireFilter : public MicroOcpp::Connection {
+ public:
+  struct Policy {
+    uint64_t boot_nonce = 0;  // random, new at every boot
+    // False where this id_tag must not be started remotely now.
+    std::function<bool(const char* id_tag)> may_start = nullptr;
+    // Stores a new AuthorizationKey (hex); false where that failed. Empty: not supported.
+    std::function<bool(const char* hex)> store_key = nullptr;
+  };
+
+  WireFilter(MicroOcpp::Connection& below, Policy policy);
+
+  // The CSMS has accepted this boot's BootNotification.
+  bool registered() const { return registered_; }
+
+  void loop() override;
+  bool sendTXT(const char* message, size_t length) override;
+  void setReceiveTXTcallback(MicroOcpp::ReceiveTXTcallback& receive) override;
+  unsigned long getLastConnected() override { return below_.getLastConnected(); }
+  bool isConnected() override { return below_.isConnected(); }
+
+ private:
+  bool receive(const char* message, size_t length);
+  bool receive_call(JsonArray message);
+  bool receive_answer(JsonArray message, bool error);
+  bool forward(JsonArray message);
+  bool refused(JsonArray message);
+  bool change_authorization_key(JsonArray message);
+  bool answer(JsonVariantConst id, const char* status);
+  bool answer_error(JsonVariantConst id, const char* code);
+  bool send_document(const JsonDocument& document);
+
+  MicroOcpp::Connection& below_;
+  Policy policy_;
+  MicroOcpp::ReceiveTXTcallback receive_;
+  uint32_t sent_ = 0;           // calls of this boot, part of their ids
+  std::string wire_id_;         // id of the outstanding call on the wire, empty for none
+  std::string library_id_;      // and in the library
+  std::string action_;          // and what it was
+  std::string self_answered_;   // an answer of our own to the library, for the next loop
+  bool registered_ = false;
+};
+
+}  // namespace evocpp

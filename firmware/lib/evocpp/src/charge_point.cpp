@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#if defined(EVTOOL_WITH_MICROOCPP)
+
+#include "evocpp/charge_point.hpp"
+
+#include <MicroOcpp.h>
+#include <MicroOcpp/Core/Configuration.h>
+#include <MicroOcpp/Core/Context.h>
+#include <MicroOcpp/Model/Model.h>
+#include <MicroOcpp/Model/Reservation/ReservationService.h>
+
+#include <climits>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace evocpp {
+namespace {
+
+constexpr unsigned kConnector = 1;
+// A BMS counts as silent after 3000 ms, so by then it is known whether there is one.
+constexpr evcore::Millis kTimeToHearVehicle = 3500;
+
+// Literals, because the library keeps the pointer until the message has gone out.
+constexpr const char* kErrorCodes[] = {"HighTemperature",      "OverVoltage",
+                                       "OverCurrentFailure",   "PowerSwitchFailure",
+                                       "EVCommunicationError", "InternalError"};
+
+constexpr const char* kStopReasons[] = {
+    "EmergencyStop", "EVDisconnected", "HardReset", "Local",         "Other",       "PowerLoss",
+    "Reboot",        "Remote",         "SoftReset", "UnlockCommand", "DeAuthorized"};
+
+// A value that is not known is "not a number" in the library's floats; the wire filter takes
+// the sample out of the message.
+float scaled(const std::optional<std::int64_t>& value, float divisor) {
+  return value ? static_cast<float>(*value) / divisor : NAN;
+}
+
+bool whole_number(const char* text, long minimum) {
+  if (*text == '\0' || std::strspn(text, "0123456789") != std::strlen(text) ||
+      std::strlen(text) > 9) {
+    return false;
+  }
+  return std::strtol(text, nullptr, 10) >= minimum;
+}
+
+void require_minimum(const char* key, long minimum) {
+  MicroOcpp::registerConfigurationValidator(
+      key, [minimum](const char* value) { return whole_number(value, minimum); });
+}
+
+std::unique_ptr<MicroOcpp::JsonDoc> status_answer(const char* status) {
+  auto document = std::unique_ptr<MicroOcpp::JsonDoc>(
+      new MicroOcpp::JsonDoc(MicroOcpp::initJsonDoc("evocpp", JSON_OBJECT_SIZE(1))));
+  (*document)["status"] = status;
+  return document;
+}
+
+// A reservation for somebody else refuses a remote start (the library would drop it instead).
+bool may_start(const char* id_tag) {
+  auto* context = getOcppContext();
+  auto* reservations = context != nullptr ? context->getModel().getReservationService() : nullptr;
+  if (reservations == nullptr) {
+    return true;
+  }
+  auto* reservation = reservations->getReservation(kConnector, id_tag);
+  return reservation == nullptr || reservation->matches(id_tag, nullptr);
+}
+
+}  // namespace
+
+const char* library_version() { return MO_VERSION; }
+
+ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
+                         std::shared_ptr<MicroOcpp::FilesystemAdapter> files,
+                         const Station& station, Hooks hooks)
+    : filter_(connection, {hooks.boot_nonce, may_start, hooks.store_key}),
+      hooks_(std::move(hooks)) {
+  mocpp_initialize(filter_,
+                   ChargerCredentials(station.model, station.vendor, station.firmware_version,
+                                      *station.serial != '\0' ? station.serial : nullptr),
+                   std::move(files));
+  install_meters();
+  install_inputs();
+  install_handlers();
+}
+
+ChargePoint::~ChargePoint() { mocpp_deinitialize(); }
+
+void ChargePoint::install_inputs() {
+  setConnectorPluggedInput([this] { return inputs_.plugged; }, kConnector);
+  setEvReadyInput([this] { return inputs_.ev_ready; }, kConnector);
+  setEvseReadyInput([this] { return inputs_.evse_ready; }, kConnector);
+  // One input for each code: the library reports a change from one to another only between
+  // inputs. What the vehicle or the bus causes suspends; only a fault of ours is Faulted.
+  for (const char* code : kErrorCodes) {
+    addErrorDataInput(
+        [this, code] {
+          MicroOcpp::ErrorData data(nullptr);
+          if (inputs_.error == code) {
+            evcore::Faults faults = inputs_.faults;
+            faults.clear(evcore::Fault::bus_off);
+            data.isError = true;
+            data.isFaulted = faults.any();
+            data.errorCode = code;
+          }
+          return data;
+        },
+        kConnector);
+  }
+  setSmartChargingCurrentOutput([this](float limit) { limit_a_ = limit; }, kConnector);
+}
+
+void ChargePoint::install_meters() {
+  // Before the first meter, whose service would declare its own default. A value that the CSMS
+  // has chosen is in the file already and wins.
+  MicroOcpp::declareConfiguration<const char*>(
+      "MeterValuesSampledData",
+      "Energy.Active.Import.Register,Power.Active.Import,Voltage,Current.Import,Current.Offered,"
+      "Temperature,SoC");
+  setEnergyMeterInput(
+      [this] {
+        const std::uint64_t wh = inputs_.energy_mwh / 1000;
+        return wh > INT_MAX ? INT_MAX : static_cast<int>(wh);
+      },
+      kConnector);
+  setPowerMeterInput([this] { return scaled(inputs_.power_mw, 1000.0F); }, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.measured_mv, 1000.0F); }, "Voltage", "V",
+                     nullptr, nullptr, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.measured_ma, 1000.0F); }, "Current.Import",
+                     "A", nullptr, nullptr, kConnector);
+  addMeterValueInput([this] { return static_cast<float>(inputs_.offered_ma) / 1000.0F; },
+                     "Current.Offered", "A", nullptr, nullptr, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.temperature_mdegc, 1000.0F); }, "Temperature",
+                     "Celsius", "Body", nullptr, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.soc_permille, 10.0F); }, "SoC", "Percent",
+                     "EV", nullptr, kConnector);
+}
+
+void ChargePoint::install_handlers() {
+  // There is no cache. The library's own answer deletes the stored transactions (D3).
+  setRequestHandler("ClearCache", [](JsonObject) {}, [] { return status_answer("Accepted"); });
+  setRequestHandler(
+      "DataTransfer", [](JsonObject) {}, [] { return status_answer("UnknownVendorId"); });
+  // Zero would be a heartbeat in every turn of the loop (D40); the others would lose messages
+  // or count backwards.
+  require_minimum("HeartbeatInterval", 1);
+  require_minimum("TransactionMessageAttempts", 1);
+  require_minimum("TransactionMessageRetryInterval", 0);
+  require_minimum("ConnectionTimeOut", 0);
+  require_minimum("MinimumStatusDuration", 0);
+  require_minimum("ResetRetries", 0);
+  require_minimum("Cst_AuthorizationTimeout", 0);
+  // Required by OCPP 1.6, unknown to the library (D17). One direct current has no rotation.
+  MicroOcpp::declareConfiguration<const char*>("ConnectorPhaseRotation",
+                                               "0.NotApplicable,1.NotApplicable");
+  // The highest level is not loaded again at the next boot (D28), so it is not offered.
+  if (auto level = MicroOcpp::declareConfiguration<int>("ChargeProfileMaxStackLevel", 7,
+                                                        CONFIGURATION_VOLATILE, true)) {
+    level->setInt(7);
+  }
+  if (hooks_.reset) {
+    setOnResetExecute(hooks_.reset);
+  } else {
+    setOnResetNotify([](bool) { return false; });
+  }
+}
+
+void ChargePoint::loop(evcore::Millis now) {
+  if (started_ < 0) {
+    started_ = now;
+  }
+  heard_ = heard_ || inputs_.plugged || now - started_ >= kTimeToHearVehicle;
+  if (heard_) {
+    mocpp_loop();
+  }
+}
+
+evcore::OcppWord ChargePoint::word() {
+  evcore::OcppWord word;
+  if (!heard_) {
+    return word;
+  }
+  word.connected = filter_.isConnected() && filter_.registered();
+  word.transaction = isTransactionRunning(kConnector);
+  word.permitted = word.transaction && ocppPermitsCharge(kConnector);
+  if (limit_a_ < 0.0F) {
+    word.limit_ma = evcore::kNoLimit;
+  } else if (limit_a_ < 2000000.0F) {
+    word.limit_ma = static_cast<std::int32_t>(limit_a_ * 1000.0F);
+  } else {
+    // Beyond what milliamperes hold, and what is not a number: no current, not no limit.
+    word.limit_ma = std::isnan(limit_a_) ? 0 : INT32_MAX;
+  }
+  return word;
+}
+
+bool ChargePoint::start(const std::string& id_tag) {
+  if (id_tag.empty() || getTransaction(kConnector)) {
+    return false;
+  }
+  return beginTransaction(id_tag.c_str(), kConnector) != nullptr;
+}
+
+bool ChargePoint::stop(const std::string& reason) {
+  const char* known = "Other";
+  for (const char* candidate : kStopReasons) {
+    if (reason == candidate) {
+      known = candidate;
+    }
+  }
+  return endTransaction(nullptr, known, kConnector);
+}
+
+}  // namespace evocpp
+
+#endif

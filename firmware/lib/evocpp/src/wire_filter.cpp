@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#if defined(EVTOOL_WITH_MICROOCPP)
+
+#include "evocpp/wire_filter.hpp"
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+
+#include "evocpp/iso_time.hpp"
+
+namespace evocpp {
+namespace {
+
+constexpr int kCall = 2;
+constexpr int kCallResult = 3;
+constexpr int kCallError = 4;
+constexpr int kHighestStackLevel = 7;
+constexpr size_t kAuthorizationKeyShortest = 32;
+constexpr size_t kAuthorizationKeyLongest = 40;
+
+// The library answers these as if it were a CSMS; none may be sent to a charge point.
+constexpr const char* kCsmsActions[] = {
+    "Authorize",         "BootNotification",
+    "Heartbeat",         "MeterValues",
+    "StartTransaction",  "StatusNotification",
+    "StopTransaction",   "DiagnosticsStatusNotification",
+    "CustomOperation",   "FirmwareStatusNotification",
+};
+// The two others of TriggerMessage belong to services that this firmware does not run.
+constexpr const char* kTriggers[] = {"BootNotification", "Heartbeat", "MeterValues",
+                                     "StatusNotification"};
+constexpr const char* kTimeKeys[] = {"currentTime", "expiryDate",    "validFrom", "validTo",
+                                     "startSchedule", "retrieveDate", "startTime", "stopTime"};
+
+template <size_t N>
+bool one_of(const char* text, const char* const (&list)[N]) {
+  for (const char* entry : list) {
+    if (std::strcmp(text, entry) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+size_t document_capacity(size_t length) { return length * 3 + 512; }
+
+// The four parts of a CALL as the library writes it: [2,"id","Action",payload]
+struct CallText {
+  std::string id;
+  std::string action;
+  std::string payload;
+};
+
+bool split_call(const char* message, size_t length, CallText& out) {
+  const std::string text(message, length);
+  static const char start[] = "[2,\"";
+  const size_t id_at = sizeof start - 1;
+  if (text.compare(0, id_at, start) != 0 || text.back() != ']') {
+    return false;
+  }
+  const size_t id_end = text.find('"', id_at);
+  if (id_end == std::string::npos || text.compare(id_end, 3, "\",\"") != 0) {
+    return false;
+  }
+  const size_t action_at = id_end + 3;
+  const size_t action_end = text.find('"', action_at);
+  if (action_end == std::string::npos || text.compare(action_end, 2, "\",") != 0) {
+    return false;
+  }
+  out.id = text.substr(id_at, id_end - id_at);
+  out.action = text.substr(action_at, action_end - action_at);
+  out.payload = text.substr(action_end + 2, text.size() - action_end - 3);
+  return true;
+}
+
+// Takes unknown samples out, and with them a meter value that has nothing else to say.
+void drop_unknown(JsonArray meter_values) {
+  for (size_t i = meter_values.size(); i-- > 0;) {
+    JsonArray samples = meter_values[i]["sampledValue"];
+    for (size_t k = samples.size(); k-- > 0;) {
+      const char* value = samples[k]["value"] | "";
+      if (std::strcmp(value, "nan") == 0 || std::strcmp(value, "-nan") == 0) {
+        samples.remove(k);
+      }
+    }
+    if (samples.size() == 0) {
+      meter_values.remove(i);
+    }
+  }
+}
+
+// False where nothing is left to send.
+bool without_unknown(const std::string& action, std::string& payload) {
+  DynamicJsonDocument document(document_capacity(payload.size()));
+  if (deserializeJson(document, payload) != DeserializationError::Ok) {
+    return true;
+  }
+  const bool stop = action == "StopTransaction";
+  JsonArray meter_values = document[stop ? "transactionData" : "meterValue"];
+  drop_unknown(meter_values);
+  if (meter_values.size() == 0) {
+    if (!stop) {
+      return false;
+    }
+    document.remove("transactionData");
+  }
+  payload.clear();
+  serializeJson(document, payload);
+  return true;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
+void times_to_utc(JsonVariant value) {
+  if (value.is<JsonArray>()) {
+    for (JsonVariant element : value.as<JsonArray>()) {
+      times_to_utc(element);
+    }
+    return;
+  }
+  for (JsonPair pair : value.as<JsonObject>()) {
+    if (pair.value().is<const char*>() && one_of(pair.key().c_str(), kTimeKeys)) {
+      const std::string utc = to_utc(pair.value().as<const char*>());
+      if (!utc.empty()) {
+        pair.value().set(utc);
+      }
+    } else {
+      times_to_utc(pair.value());
+    }
+  }
+}
+
+bool authorization_key_form(const char* hex) {
+  const size_t length = std::strlen(hex);
+  return length >= kAuthorizationKeyShortest && length <= kAuthorizationKeyLongest &&
+         length % 2 == 0 && std::strspn(hex, "0123456789abcdefABCDEF") == length;
+}
+
+}  // namespace
+
+WireFilter::WireFilter(MicroOcpp::Connection& below, Policy policy)
+    : below_(below), policy_(std::move(policy)) {
+  MicroOcpp::ReceiveTXTcallback from_below = [this](const char* message, size_t length) {
+    return receive(message, length);
+  };
+  below_.setReceiveTXTcallback(from_below);
+}
+
+void WireFilter::setReceiveTXTcallback(MicroOcpp::ReceiveTXTcallback& receive) {
+  receive_ = receive;
+}
+
+void WireFilter::loop() {
+  if (!self_answered_.empty()) {
+    const std::string message = std::move(self_answered_);
+    self_answered_.clear();
+    receive_(message.c_str(), message.size());
+  }
+  below_.loop();
+}
+
+bool WireFilter::sendTXT(const char* message, size_t length) {
+  CallText call;
+  if (!split_call(message, length, call)) {
+    return below_.sendTXT(message, length);
+  }
+  if (call.payload.find("nan\"") != std::string::npos &&
+      (call.action == "MeterValues" || call.action == "StopTransaction") &&
+      !without_unknown(call.action, call.payload)) {
+    // Not now: the library is inside its send and forgets the request when it is answered.
+    self_answered_ = "[3,\"" + call.id + "\",{}]";
+    return true;
+  }
+  char id[40];
+  std::snprintf(id, sizeof id, "%016" PRIx64 "-%" PRIu32, policy_.boot_nonce, sent_);
+  const std::string text =
+      "[2,\"" + std::string(id) + "\",\"" + call.action + "\"," + call.payload + "]";
+  if (!below_.sendTXT(text.c_str(), text.size())) {
+    return false;
+  }
+  ++sent_;
+  wire_id_ = id;
+  library_id_ = call.id;
+  action_ = call.action;
+  return true;
+}
+
+bool WireFilter::receive(const char* message, size_t length) {
+  if (!receive_) {
+    return false;
+  }
+  DynamicJsonDocument document(document_capacity(length));
+  if (deserializeJson(document, message, length) != DeserializationError::Ok ||
+      !document.is<JsonArray>()) {
+    // Not JSON, or more than fits: the library says so itself, unless it would take it for the
+    // answer that it is waiting for.
+    const bool answer_like = length > 1 && (message[1] == '3' || message[1] == '4');
+    return answer_like ? false : receive_(message, length);
+  }
+  const JsonArray array = document.as<JsonArray>();
+  const int type = array[0] | 0;
+  if (type == kCall) {
+    return receive_call(array);
+  }
+  if (type == kCallResult || type == kCallError) {
+    return receive_answer(array, type == kCallError);
+  }
+  return false;
+}
+
+bool WireFilter::receive_answer(JsonArray message, bool error) {
+  const char* id = message[1] | "";
+  if (wire_id_.empty() || wire_id_ != id) {
+    return false;
+  }
+  if (error && (action_ == "StopTransaction" || action_ == "Authorize")) {
+    return false;  // the library's own time limit decides what comes next
+  }
+  if (!error && action_ == "BootNotification") {
+    registered_ = std::strcmp(message[2]["status"] | "", "Accepted") == 0;
+  }
+  message[1] = library_id_;
+  wire_id_.clear();
+  return forward(message);
+}
+
+bool WireFilter::receive_call(JsonArray message) {
+  if (refused(message)) {
+    return true;
+  }
+  return forward(message);
+}
+
+bool WireFilter::forward(JsonArray message) {
+  times_to_utc(message);
+  std::string text;
+  serializeJson(message, text);
+  return receive_(text.c_str(), text.size());
+}
+
+bool WireFilter::refused(JsonArray message) {
+  const JsonVariantConst id = message[1];
+  const char* action = message[2] | "";
+  const JsonObject payload = message[3];
+  if (one_of(action, kCsmsActions)) {
+    return answer_error(id, "NotSupported");
+  }
+  if (std::strcmp(action, "TriggerMessage") == 0) {
+    return payload["requestedMessage"].is<const char*>() &&
+           !one_of(payload["requestedMessage"], kTriggers) && answer(id, "NotImplemented");
+  }
+  if (std::strcmp(action, "RemoteStopTransaction") == 0) {
+    return payload["transactionId"].is<int>() && payload["transactionId"].as<int>() < 0 &&
+           answer(id, "Rejected");
+  }
+  if (std::strcmp(action, "RemoteStartTransaction") == 0) {
+    if ((payload["chargingProfile"]["stackLevel"] | 0) > kHighestStackLevel) {
+      return answer_error(id, "PropertyConstraintViolation");
+    }
+    const char* id_tag = payload["idTag"] | "";
+    return *id_tag != '\0' && policy_.may_start && !policy_.may_start(id_tag) &&
+           answer(id, "Rejected");
+  }
+  if (std::strcmp(action, "SetChargingProfile") == 0) {
+    return (payload["csChargingProfiles"]["stackLevel"] | 0) > kHighestStackLevel &&
+           answer_error(id, "PropertyConstraintViolation");
+  }
+  if (std::strcmp(action, "Reset") == 0) {
+    if (!payload["type"].is<const char*>()) {
+      return answer_error(id, "FormationViolation");
+    }
+    const char* type = payload["type"];
+    return std::strcmp(type, "Hard") != 0 && std::strcmp(type, "Soft") != 0 &&
+           answer_error(id, "PropertyConstraintViolation");
+  }
+  return std::strcmp(action, "ChangeConfiguration") == 0 && change_authorization_key(message);
+}
+
+bool WireFilter::change_authorization_key(JsonArray message) {
+  const JsonObject payload = message[3];
+  if (std::strcmp(payload["key"] | "", "AuthorizationKey") != 0 || !policy_.store_key ||
+      !payload["value"].is<const char*>()) {
+    return false;
+  }
+  const char* hex = payload["value"];
+  const bool stored = authorization_key_form(hex) && policy_.store_key(hex);
+  return answer(message[1], stored ? "Accepted" : "Rejected");
+}
+
+bool WireFilter::answer(JsonVariantConst id, const char* status) {
+  DynamicJsonDocument document(512);
+  document.add(kCallResult);
+  document.add(id);
+  document.createNestedObject()["status"] = status;
+  return send_document(document);
+}
+
+bool WireFilter::answer_error(JsonVariantConst id, const char* code) {
+  DynamicJsonDocument document(512);
+  document.add(kCallError);
+  document.add(id);
+  document.add(code);
+  document.add("");
+  document.createNestedObject();
+  return send_document(document);
+}
+
+// Always true: the call has been dealt with, whether or not its answer could be sent.
+bool WireFilter::send_document(const JsonDocument& document) {
+  std::string text;
+  serializeJson(document, text);
+  below_.sendTXT(text.c_str(), text.size());
+  return true;
+}
+
+}  // namespace evocpp
+
+#endif
