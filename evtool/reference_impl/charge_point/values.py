@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes into the charge point and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+CONNECTOR = 1
+"""The one physical connector; 0 stands for the charge point as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Who the charge point is, and what it starts with.
+
+    Attributes:
+        vendor, model: at most 20 characters each (OCPP 1.6, BootNotification.req).
+        serial_number: at most 25 characters; empty leaves the field out.
+        firmware_version: at most 50 characters; empty leaves the field out.
+        max_current_ma: what the hardware can give; the limit where no profile sets one.
+        id_prefix: at most 20 characters, another one at every start, so that no message id
+            is ever used twice.
+        stored: what earlier runs asked to keep (`Persist`), by key.
+    """
+
+    vendor: str
+    model: str
+    serial_number: str = ""
+    firmware_version: str = ""
+    max_current_ma: int = 300_000
+    id_prefix: str = "0"
+    stored: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the controller's snapshot says; None is unknown, never zero.
+
+    Attributes:
+        energy_mwh: the register, which only grows.
+        error: an OCPP error code, or NoError.
+    """
+
+    plugged: bool = False
+    ev_ready: bool = False
+    evse_ready: bool = False
+    energy_mwh: int = 0
+    power_mw: int | None = None
+    measured_mv: int | None = None
+    measured_ma: int | None = None
+    offered_ma: int | None = None
+    temperature_mdegc: int | None = None
+    soc_permille: int | None = None
+    error: str = "NoError"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What OCPP says to the controller; the controller forgets it after 5 seconds.
+
+    Attributes:
+        connected: the WebSocket is open.
+        transaction: one runs.
+        permitted: energy may flow.
+        limit_ma: the smart-charging limit, None where no profile limits.
+    """
+
+    connected: bool = False
+    transaction: bool = False
+    permitted: bool = False
+    limit_ma: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A text for the CSMS."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Keep `value` under `key` and give it back in `Settings.stored` at the next start."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The CSMS wants a reset: restart the charge point now."""
+
+    kind: Literal["Soft", "Hard"]
+
+
+Output = Send | Persist | Restart
