@@ -12,6 +12,8 @@ from evtool.project import ChargePoint, Secret
 from evtool.protocol.authorization_key import key_as_hex
 from evtool.protocol.csms_url import charge_point_url, endpoint_url, parse_csms_url
 
+_PEM_BEGIN = "-----BEGIN CERTIFICATE-----"
+
 
 @dataclass(frozen=True, slots=True)
 class SecretsInput:
@@ -57,6 +59,11 @@ def render_secrets(values: SecretsInput) -> str:
         raise ConfigError(
             "[csms] ca_certificate: the file holds a private key",
             fix="name the file with the CSMS's root certificate alone",
+        )
+    if values.ca_certificate and _PEM_BEGIN not in values.ca_certificate:
+        raise ConfigError(
+            "[csms] ca_certificate: the file holds no PEM certificate",
+            fix=f"it must contain a block that begins with {_PEM_BEGIN}",
         )
     texts = {
         "wifi_ssid": ("[wifi] ssid", values.wifi_ssid),

@@ -17,6 +17,7 @@ multiplexed function); with one it is the same identifier sent by somebody else.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -139,14 +140,20 @@ def load_can_database(path: Path) -> tuple[DatabaseMessage, ...]:
     return parse_can_database(text, str(path))
 
 
-def parse_can_database(text: str, name: str) -> tuple[DatabaseMessage, ...]:
-    """As `load_can_database`, from the file's `text`; `name` is for the errors."""
+def parse_can_database(
+    text: str, name: str, required: Mapping[str, Sequence[str]] = REQUIRED
+) -> tuple[DatabaseMessage, ...]:
+    """As `load_can_database`, from the file's `text`; `name` is for the errors.
+
+    Args:
+        required: the messages, and their signals, that must be there.
+    """
     reader = _Reader(text, name)
     messages: list[DatabaseMessage] = []
     for source in reader.load():
         messages.extend(reader.message(source))
     _check_names(messages, name)
-    _check_required(messages, name)
+    _check_required(messages, name, required)
     return tuple(messages)
 
 
@@ -321,12 +328,14 @@ def _check_names(messages: list[DatabaseMessage], name: str) -> None:
             raise ConfigError(f"{name}: {message.name} has two signals named {min(twice)}")
 
 
-def _check_required(messages: list[DatabaseMessage], name: str) -> None:
+def _check_required(
+    messages: list[DatabaseMessage], name: str, required: Mapping[str, Sequence[str]]
+) -> None:
     there = {m.name: {signal.name for signal in m.signals} for m in messages}
-    missing = [message for message in REQUIRED if message not in there]
+    missing = [message for message in required if message not in there]
     missing += [
         f"{message}.{signal}"
-        for message, signals in REQUIRED.items()
+        for message, signals in required.items()
         for signal in signals
         if message in there and signal not in there[message]
     ]

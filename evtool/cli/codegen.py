@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool codegen`: secrets.h, the controller's configuration and the CAN tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evtool.cli.options import open_project, project_option, secret_source
+from evtool.cli.output import EXIT_CODES, Output, json_option
+
+if TYPE_CHECKING:
+    from evtool.codegen.generated_file import GeneratedFile
+    from evtool.project import Project
+
+KINDS = ("secrets", "can-tables", "controller-config")
+
+
+@click.command("codegen", epilog=EXIT_CODES)
+@project_option
+@click.option(
+    "--only",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Only these files (may be repeated); the last two need no secret.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is stale.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be written.")
+@json_option
+def command(
+    project_path: Path | None, only: tuple[str, ...], check: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Generate secrets.h and the CAN tables.
+
+    \b
+    secrets            secrets.h: Wi-Fi, CSMS and identity, mode 0600
+    can-tables         every CAN message, for C++ and for Python, from the DBC file
+    controller-config  controller_config.hpp beside secrets.h: limits, scales, buses
+
+    A file that is as it must be is left alone. secrets.h is refused where git tracks it or
+    would pick it up.
+    """
+    if check and dry_run:
+        raise click.UsageError("--check and --dry-run exclude each other")
+    from evtool.codegen.generated_file import StaleFiles, compare
+    from evtool.link.files import write_atomically
+
+    project = open_project(project_path)
+    wanted = [kind for kind in KINDS if not only or kind in only]
+    lines: list[str] = []
+    documents: list[dict[str, object]] = []
+    # Everything is rendered before anything is written: a bad DBC leaves all as it was.
+    for generated in _render(project, wanted):
+        difference = compare(generated, *_read(generated.path))
+        if difference is None:
+            state = "unchanged"
+        elif check:
+            state = "stale"
+        elif dry_run:
+            state = "would be written"
+        else:
+            write_atomically(generated.path, generated.text, generated.mode)
+            state = "written"
+        name = _shown(generated.path)
+        document: dict[str, object] = {"path": str(generated.path), "state": state}
+        if difference is not None:
+            document |= {"reason": difference.reason, "line": difference.line}
+            where = f"{name}:{difference.line}" if difference.line else name
+            if check:
+                name = f"{where}: {difference.reason}"
+        lines.append(f"{state:9}  {name}")
+        documents.append(document)
+    stale = [
+        line.split("  ", 1)[1].strip()
+        for line, document in zip(lines, documents, strict=True)
+        if document["state"] == "stale"
+    ]
+    if stale:
+        raise StaleFiles(stale, documents)
+    Output(as_json).result("\n".join(lines), {"files": documents})
+
+
+def _render(project: Project, kinds: list[str]) -> list[GeneratedFile]:
+    from evtool.codegen.controller_config import render_controller_config
+    from evtool.codegen.generated_file import GeneratedFile
+
+    files: list[GeneratedFile] = []
+    if "can-tables" in kinds:
+        from evtool.codegen.can_tables import render_cpp, render_python
+        from evtool.protocol.can_database import load_can_database
+        from evtool.resources import can_database
+
+        messages = load_can_database(project.codegen.can_database or can_database())
+        files.append(GeneratedFile(project.codegen.cpp_tables, render_cpp(messages)))
+        files.append(GeneratedFile(project.codegen.python_tables, render_python(messages)))
+    if "controller-config" in kinds:
+        path = project.codegen.secrets_header.with_name("controller_config.hpp")
+        files.append(GeneratedFile(path, render_controller_config(project.can, project.limits)))
+    if "secrets" in kinds:
+        files.append(_render_secrets(project))
+    return files
+
+
+def _render_secrets(project: Project) -> GeneratedFile:
+    from evtool.codegen.generated_file import GeneratedFile
+    from evtool.codegen.secrets import SecretsInput, render_secrets
+
+    path = project.codegen.secrets_header
+    _refuse_if_git_would_take(path)
+    source = secret_source(project)
+    identity = project.charge_point.identity
+    text = render_secrets(
+        SecretsInput(
+            charge_point=project.charge_point,
+            wifi_ssid=project.wifi.ssid,
+            wifi_passphrase=source.resolve(project.wifi.passphrase, f"{identity} passphrase"),
+            csms_url=project.csms.url,
+            authorization_key=source.resolve(
+                project.csms.authorization_key, f"{identity} authorization_key"
+            ),
+            security_profile=project.csms.security_profile,
+            ca_certificate=_certificate(project.csms.ca_certificate),
+        )
+    )
+    return GeneratedFile(path, text, secret=True)
+
+
+def _refuse_if_git_would_take(path: Path) -> None:
+    from evtool.errors import ConfigError
+    from evtool.link.git import tracking
+
+    state = tracking(path)
+    if state == "tracked":
+        raise ConfigError(
+            f"{_shown(path)} holds passwords, and git tracks it",
+            fix=f"run `git rm --cached {_shown(path)}`, add {path.name} to .gitignore, "
+            "and change the passwords that were committed",
+        )
+    if state == "untracked":
+        raise ConfigError(
+            f"{_shown(path)} would hold passwords, and git does not ignore it",
+            fix=f"add a line `{path.name}` to .gitignore",
+        )
+
+
+def _certificate(path: Path | None) -> str:
+    from evtool.errors import ConfigError
+
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise ConfigError(
+            f"[csms] ca_certificate: cannot read {path}: {error.strerror or error}",
+            fix="correct the path in evtool.toml",
+        ) from error
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"[csms] ca_certificate: {path} is not PEM text",
+            fix="convert it: openssl x509 -inform der -in FILE -out FILE.pem",
+        ) from None
+
+
+def _read(path: Path) -> tuple[bytes | None, int]:
+    """The file's content and permission bits."""
+    from evtool.errors import EvtoolError
+
+    try:
+        return path.read_bytes(), path.stat().st_mode & 0o7777
+    except (FileNotFoundError, NotADirectoryError):
+        return None, 0
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot read {path}: {error.strerror or error}",
+            fix="move it away, or name another path in [codegen] of evtool.toml",
+        ) from error
+
+
+def _shown(path: Path) -> str:
+    """`path` as the user would type it from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
