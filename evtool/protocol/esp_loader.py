@@ -102,9 +102,7 @@ def encode_response(op: int, *, value: int = 0, data: bytes = b"", status: bytes
 def is_sync(frame: bytes) -> bool:
     """Whether this frame is the SYNC with which a host looks for a loader."""
     request = decode_request(frame)
-    return (
-        isinstance(request, Request) and request.op == Op.SYNC and request.data == SYNC_DATA
-    )
+    return isinstance(request, Request) and request.op == Op.SYNC and request.data == SYNC_DATA
 
 
 def block_checksum(data: bytes) -> int:

@@ -87,21 +87,26 @@ class Memory:
 def memory_request(memory: Memory, request: Request) -> bool | Next | None:
     """Handle MEM_BEGIN, MEM_DATA and MEM_END: done or failed, or what to run; None: other op."""
     if request.op == Op.MEM_BEGIN:
-        if (begin := request.words(4)) is None:
-            return False
-        memory.begin(begin[2], begin[3])
-        return True
+        begin = request.words(4)
+        if begin is not None:
+            memory.begin(begin[2], begin[3])
+        return begin is not None
     if request.op == Op.MEM_DATA:
         block = checked_block(request)
         return block is not None and memory.put(*block)
     if request.op == Op.MEM_END:
-        if (end := request.words(2)) is None:
-            return False
-        stay, entry = end
-        if stay:
-            return True
-        return Next.STUB if memory.holds_stub(entry) else Next.UNKNOWN_CODE
+        return _memory_end(memory, request)
     return None
+
+
+def _memory_end(memory: Memory, request: Request) -> bool | Next:
+    words = request.words(2)
+    if words is None:
+        return False
+    stay, entry = words
+    if stay:
+        return True
+    return Next.STUB if memory.holds_stub(entry) else Next.UNKNOWN_CODE
 
 
 def checked_block(request: Request) -> tuple[int, bytes] | None:

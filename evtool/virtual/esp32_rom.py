@@ -69,31 +69,35 @@ class RomLoader:
 
     def _flash_request(self, request: Request) -> Reply:
         match request.op:
-            case Op.SPI_SET_PARAMS:
-                if (words := request.words(6)) is None:
-                    return self._done(request, Failure.INVALID_MESSAGE)
-                self._limit = words[1]
-                return self._done(request, None)
-            case Op.SPI_ATTACH:
-                self._registers.attached = True
-                return self._done(request, None)
-            case Op.CHANGE_BAUDRATE:
-                return self._done(request, None)
             case Op.FLASH_BEGIN | Op.FLASH_DEFL_BEGIN:
-                return self._done(request, self._begin(request))
+                reply = self._done(request, self._begin(request))
             case Op.FLASH_DATA | Op.FLASH_DEFL_DATA:
-                return self._done(request, self._data(request))
+                reply = self._done(request, self._data(request))
             case Op.FLASH_END | Op.FLASH_DEFL_END:
                 # Either argument leaves the loader: the strapping pin is high again.
-                return self._done(request, None, Next.BOOT)
+                reply = self._done(request, None, Next.BOOT)
+            case Op.SPI_SET_PARAMS:
+                reply = self._done(request, self._set_parameters(request))
+            case Op.SPI_ATTACH:
+                self._registers.attached = True
+                reply = self._done(request, None)
+            case Op.CHANGE_BAUDRATE:
+                reply = self._done(request, None)
             case Op.READ_FLASH_SLOW:
-                return self._read_slow(request)
+                reply = self._read_slow(request)
             case Op.SPI_FLASH_MD5:
-                return self._md5(request)
+                reply = self._md5(request)
             case _:
                 # A real ROM repeats an answer whose op is not the one that was asked.
                 frame = encode_response(0, status=_failed(Failure.INVALID_MESSAGE))
-                return Reply((frame,) * _UNKNOWN_REPLIES)
+                reply = Reply((frame,) * _UNKNOWN_REPLIES)
+        return reply
+
+    def _set_parameters(self, request: Request) -> Failure | None:
+        if (words := request.words(6)) is None:
+            return Failure.INVALID_MESSAGE
+        self._limit = words[1]
+        return None
 
     def _begin(self, request: Request) -> Failure | None:
         if (words := request.words(4)) is None:
@@ -145,7 +149,10 @@ class RomLoader:
         words = request.words(2)
         if words is None:
             return self._done(request, Failure.INVALID_MESSAGE)
-        if not self._registers.attached or not region_fits(self._flash, *words, self._limit):
+        offset, length = words
+        if not self._registers.attached or not region_fits(
+            self._flash, offset, length, self._limit
+        ):
             return self._done(request, Failure.FLASH_READ)
-        digest = self._flash.md5(*words).hex().encode()
+        digest = self._flash.md5(offset, length).hex().encode()
         return Reply((encode_response(request.op, data=digest, status=OK),))

@@ -120,28 +120,32 @@ class StubLoader:
     def _flash_request(self, request: Request) -> Reply:
         match request.op:
             case Op.SPI_SET_PARAMS | Op.SPI_ATTACH | Op.CHANGE_BAUDRATE:
-                return self._done(request, None)
+                reply = self._done(request, None)
             case Op.FLASH_BEGIN | Op.FLASH_DEFL_BEGIN:
-                return self._done(request, self._begin(request))
+                reply = self._done(request, self._begin(request))
             case Op.FLASH_DATA | Op.FLASH_DEFL_DATA:
-                return self._done(request, self._data(request))
+                reply = self._done(request, self._data(request))
             case Op.FLASH_END | Op.FLASH_DEFL_END:
-                return self._end(request)
+                reply = self._end(request)
             case Op.ERASE_FLASH:
                 self._flash.erase(0, self._flash.size)
-                return self._done(request, None)
+                reply = self._done(request, None)
             case Op.ERASE_REGION:
-                return self._done(request, self._erase_region(request))
+                reply = self._done(request, self._erase_region(request))
             case Op.SPI_FLASH_MD5:
-                words = request.words(2)
-                if words is None or not region_fits(self._flash, *words):
-                    return self._done(request, Failure.STUB_BAD_LENGTH)
-                digest = self._flash.md5(*words)
-                return Reply((encode_response(request.op, data=digest, status=OK),))
+                reply = self._md5(request)
             case Op.READ_FLASH:
-                return self._start_read(request)
+                reply = self._start_read(request)
             case _:
-                return self._done(request, Failure.STUB_UNKNOWN)
+                reply = self._done(request, Failure.STUB_UNKNOWN)
+        return reply
+
+    def _md5(self, request: Request) -> Reply:
+        words = request.words(2)
+        if words is None or not region_fits(self._flash, *words):
+            return self._done(request, Failure.STUB_BAD_LENGTH)
+        digest = self._flash.md5(*words)
+        return Reply((encode_response(request.op, data=digest, status=OK),))
 
     def _begin(self, request: Request) -> Failure | None:
         if (words := request.words(4)) is None:
