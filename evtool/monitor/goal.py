@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a watch is over, and whether it ended well. Times come in; nothing is opened."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from evtool.errors import CheckFailed, EvtoolError, LinkTimeout
+from evtool.monitor.follow import Happening, Line
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a watch is for. All None: it ends only when the user ends it.
+
+    Attributes:
+        until: a line that matches ends it well.
+        fail_on: a line that matches ends it badly.
+        count: so many records end it well.
+        duration_ms: it ends well after this long, if the board said anything.
+        timeout_ms: the limit for `until` and `count`.
+        records: the names of the records that count and are shown.
+    """
+
+    until: re.Pattern[str] | None = None
+    fail_on: re.Pattern[str] | None = None
+    count: int | None = None
+    duration_ms: int | None = None
+    timeout_ms: int | None = None
+    records: tuple[str, ...] = ()
+
+
+class Watch:
+    """One watch towards a goal, from `start_ms`."""
+
+    def __init__(self, goal: Goal, start_ms: int, port: str) -> None:
+        self._goal = goal
+        self._start_ms = start_ms
+        self._port = port
+        self._lines = 0
+        self._records = 0
+
+    def reached(self, happening: Happening) -> bool:
+        """Whether `happening` ends the watch well.
+
+        Raises:
+            CheckFailed: it ends it badly: a line matches `fail_on`, or the program broke down
+                before the line that was waited for.
+        """
+        if not isinstance(happening, Line):
+            return False
+        self._lines += 1
+        goal = self._goal
+        if goal.fail_on is not None and goal.fail_on.search(happening.text):
+            raise CheckFailed(
+                f"{self._port}: the board said what must not be said: {happening.text}",
+                fix=f"--fail-on {goal.fail_on.pattern!r} matched this line",
+            )
+        if goal.until is not None and goal.until.search(happening.text):
+            return True
+        if happening.panic and (goal.until is not None or goal.count is not None):
+            raise CheckFailed(
+                f"{self._port}: the program on the board broke down: {happening.text}",
+                fix="read the lines before and after it (--log FILE keeps them)",
+            )
+        if happening.record is not None and happening.record.name in goal.records:
+            self._records += 1
+            return goal.count is not None and self._records >= goal.count
+        return False
+
+    def remaining_ms(self, now_ms: int) -> int | None:
+        """How long the watch may still go on; None without limit."""
+        limits = [
+            limit for limit in (self._goal.duration_ms, self._goal.timeout_ms) if limit is not None
+        ]
+        return max(0, self._start_ms + min(limits) - now_ms) if limits else None
+
+    def timed_out(self, now_ms: int) -> bool:
+        """Whether the watch has ended well by its duration.
+
+        Raises:
+            LinkTimeout: time is up, and the board has said nothing at all.
+            CheckFailed: time is up before the goal was reached.
+        """
+        if self.remaining_ms(now_ms) != 0:
+            return False
+        goal = self._goal
+        expects_words = bool(goal.records) or goal.until is not None
+        if self._lines == 0 and expects_words:
+            raise LinkTimeout(
+                f"{self._port}: the board said nothing for {(now_ms - self._start_ms) / 1000:g} s",
+                fix="is it powered, is this its port, and does its firmware run?",
+            )
+        if goal.timeout_ms is None or now_ms - self._start_ms < goal.timeout_ms:
+            return True
+        raise self._not_reached(goal)
+
+    def _not_reached(self, goal: Goal) -> EvtoolError:
+        within = f"within {(goal.timeout_ms or 0) / 1000:g} s"
+        if goal.until is not None:
+            return CheckFailed(
+                f"{self._port}: no line matched {goal.until.pattern!r} {within}"
+                f" ({self._lines} lines came)",
+                fix="the expression is searched in each line as the board prints it",
+            )
+        return CheckFailed(
+            f"{self._port}: {self._records} of {goal.count} records came {within}",
+            fix="the board prints each record of the chosen view once a second",
+        )
