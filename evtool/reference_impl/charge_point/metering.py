@@ -22,9 +22,7 @@ MEASURANDS: Mapping[str, tuple[str, Callable[[Inputs], str | None]]] = MappingPr
 )
 
 
-def sampled_values(
-    inputs: Inputs, measurands: Iterable[str], context: str
-) -> list[dict[str, str]]:
+def sampled_values(inputs: Inputs, measurands: Iterable[str], context: str) -> list[dict[str, str]]:
     """The sampledValue list; what is unknown at the moment is left out, not sent as zero."""
     values = []
     for measurand in measurands:

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text lines of the host program (docs/host-program.md): commands in, outputs and state out.
+
+The twin of `firmware/host/line_format.cpp`: what one refuses the other refuses, with the same
+reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+from evtool.protocol.can_frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, CanFrame, Malformed
+from evtool.reference_impl.controller_types import (
+    BootInfo,
+    BusState,
+    CapacitySource,
+    Config,
+    ConsoleText,
+    CurrentScale,
+    GateReason,
+    OcppStart,
+    OcppStop,
+    OcppWord,
+    Output,
+    Recover,
+    SendFrame,
+    Snapshot,
+    Store,
+    TemperatureScale,
+    View,
+)
+
+MAX_INT32 = 2**31 - 1
+MAX_UINT64 = 2**64 - 1
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
+_CAN = re.compile(r"([01]) ([0-9A-Fa-f]{8}) ([xs]) ([dr]) ([0-8]) (-|[0-9A-Fa-f]+)", re.ASCII)
+_OCPP = re.compile(
+    r"connected=([01]) transaction=([01]) permitted=([01]) limit_ma=(-|[0-9]+)", re.ASCII
+)
+_WORD = re.compile(r"[!-~]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class CanCommand:
+    """A frame was received."""
+
+    bus: int
+    frame: CanFrame
+
+
+@dataclass(frozen=True, slots=True)
+class BusCommand:
+    """A CAN controller reports."""
+
+    bus: int
+    state: BusState
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCommand:
+    """A byte from the console."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class TickCommand:
+    """Time passes."""
+
+
+Command = CanCommand | BusCommand | KeyCommand | TickCommand | OcppWord | Config | BootInfo
+
+_E = TypeVar("_E", bound=Enum)
+
+
+class _Refused(Exception):
+    """A value that its field does not take."""
+
+
+def parse_number(text: str, maximum: int) -> int | None:
+    """A whole decimal number up to `maximum`, without sign or leading zeros."""
+    if _NUMBER.fullmatch(text) is None or int(text) > maximum:
+        return None
+    return int(text)
+
+
+def parse_command(line: str, config: Config) -> Command | Malformed:
+    """Read one command, without the lockstep's time; `config` is what a `config` line changes."""
+    name, _, rest = line.partition(" ")
+    bare = name == line
+    parsers: dict[str, Callable[[str], Command | None]] = {
+        "can": _parse_can,
+        "bus": _parse_bus,
+        "ocpp": _parse_ocpp,
+        "key": _parse_key,
+        "tick": lambda _: TickCommand() if bare else None,
+        "config": lambda text: _parse_fields(text, bare, config, _CONFIG_FIELDS),
+        "boot": lambda text: _parse_fields(text, bare, BootInfo(), _BOOT_FIELDS),
+    }
+    if name not in parsers:
+        return Malformed("no such command")
+    return parsers[name](rest) or Malformed(f"bad {name}")
+
+
+def _parse_can(text: str) -> CanCommand | None:
+    match = _CAN.fullmatch(text)
+    if match is None:
+        return None
+    bus, can_id, extended, remote = match[1], int(match[2], 16), match[3] == "x", match[4] == "r"
+    dlc, data = int(match[5]), "" if match[6] == "-" else match[6]
+    if can_id > (MAX_EXTENDED_ID if extended else MAX_STANDARD_ID):
+        return None
+    if len(data) != (0 if remote else 2 * dlc) or (match[6] == "-") != (data == ""):
+        return None
+    return CanCommand(int(bus), CanFrame(can_id, bytes.fromhex(data), extended, remote, dlc))
+
+
+def _parse_bus(text: str) -> BusCommand | None:
+    bus, _, state = text.partition(" ")
+    if bus not in ("0", "1") or state not in {known.value for known in BusState}:
+        return None
+    return BusCommand(int(bus), BusState(state))
+
+
+def _parse_ocpp(text: str) -> OcppWord | None:
+    match = _OCPP.fullmatch(text)
+    if match is None:
+        return None
+    limit = None if match[4] == "-" else parse_number(match[4], MAX_INT32)
+    if limit is None and match[4] != "-":
+        return None
+    return OcppWord(match[1] == "1", match[2] == "1", match[3] == "1", limit)
+
+
+def _parse_key(text: str) -> KeyCommand | None:
+    if len(text) != 2 or _HEX.fullmatch(text) is None:
+        return None
+    return KeyCommand(int(text, 16))
+
+
+def _number(maximum: int, minimum: int = 0) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = parse_number(text, maximum)
+        if number is None or number < minimum:
+            raise _Refused
+        return number
+
+    return parse
+
+
+def _text(longest: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if _WORD.fullmatch(text) is None or len(text) > longest:
+            raise _Refused
+        return "" if text == "-" else text
+
+    return parse
+
+
+def _one_of(kind: type[_E]) -> Callable[[str], _E]:
+    def parse(text: str) -> _E:
+        for member in kind:
+            if member.value == text:
+                return member
+        raise _Refused
+
+    return parse
+
+
+_CONFIG_FIELDS: dict[str, Callable[[str], object]] = {
+    "buses": _number(2, minimum=1),
+    "capacity_source": _one_of(CapacitySource),
+    "battery_capacity_mah": _number(MAX_INT32),
+    "module_current_scale": _one_of(CurrentScale),
+    "module_temperature_scale": _one_of(TemperatureScale),
+    "request_min_mv": _number(MAX_INT32),
+    "request_max_mv": _number(MAX_INT32),
+    "request_max_ma": _number(MAX_INT32),
+    "max_voltage_mv": _number(MAX_INT32),
+    "max_current_ma": _number(MAX_INT32),
+    "id_tag": _text(20),
+}
+
+_BOOT_FIELDS: dict[str, Callable[[str], object]] = {
+    "reset": _text(24),
+    "version": _text(16),
+    "build": _text(40),
+    "charge_point": _text(48),
+    "energy_mwh": _number(MAX_UINT64),
+}
+
+_F = TypeVar("_F", Config, BootInfo)
+
+
+def _parse_fields(
+    text: str, bare: bool, start: _F, fields: dict[str, Callable[[str], object]]
+) -> _F | None:
+    changes: dict[str, Any] = {}
+    for part in [] if bare else text.split(" "):
+        name, equals, value = part.partition("=")
+        if not equals or name not in fields:
+            return None
+        try:
+            changes[name] = fields[name](value)
+        except _Refused:
+            return None
+    return replace(start, **changes)
+
+
+def output_line(output: Output) -> str:
+    """One output of the controller."""
+    match output:
+        case SendFrame(bus=bus, frame=frame):
+            data = frame.data.hex().upper()
+            return f"can {bus} {frame.can_id:08X} x d {frame.dlc} {data}"
+        case ConsoleText(text=text):
+            return f"console {text}"
+        case OcppStart(id_tag=id_tag):
+            return f"ocpp start {id_tag}"
+        case OcppStop(reason=reason):
+            return f"ocpp stop {reason}"
+        case Store(key=key, value=value):
+            return f"store {key} {value}"
+        case Recover(bus=bus):
+            return f"recover {bus}"
+
+
+def state_fields(snapshot: Snapshot) -> dict[str, str]:
+    """The fields of the state line, in order, as text."""
+    fields: dict[str, str] = {}
+    for name in Snapshot.__dataclass_fields__:
+        value = getattr(snapshot, name)
+        if name == "bus":
+            fields["bus0"], fields["bus1"] = (state.value for state in value)
+        elif name == "faults":
+            fields[name] = ",".join(fault.value for fault in value) or "-"
+        elif name == "flags":
+            fields[name] = f"{value:02X}"
+        elif name == "module":
+            fields[name] = {None: "-", True: "on", False: "off"}[value]
+        elif isinstance(value, View):
+            fields[name] = value.name.lower()
+        elif isinstance(value, GateReason):
+            fields[name] = value.value
+        else:
+            fields[name] = _plain(value)
+    return fields
+
+
+def _plain(value: bool | int | str | None) -> str:
+    if value is None:
+        return "-"
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def state_line(snapshot: Snapshot) -> str:
+    """The whole snapshot as one line."""
+    fields = state_fields(snapshot)
+    return "state " + " ".join(f"{name}={value}" for name, value in fields.items())
