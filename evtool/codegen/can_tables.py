@@ -11,7 +11,7 @@ from typing import Any
 
 from evtool.codegen.template import render
 from evtool.errors import ConfigError
-from evtool.protocol.can_database import DatabaseMessage, DatabaseSignal
+from evtool.protocol.can_description import DatabaseMessage, DatabaseSignal
 
 # Words that C++ keeps for itself and that a value's name could be.
 _CPP_WORDS = frozenset(
@@ -23,9 +23,9 @@ _CPP_WORDS = frozenset(
     switch template this thread_local throw true try typedef typeid typename union unsigned using
     virtual void volatile wchar_t while xor xor_eq linux unix""".split()
 )
-# Names that the tables use themselves.
-_TAKEN_MESSAGES = frozenset(
-    {"Signal", "ByteOrder", "SignalKind", "Kind", "IntEnum", "Final", "ReceivedIds"}
+# Names that the tables use themselves, and words of Python that look like types.
+_TAKEN_TYPES = frozenset(
+    {"Signal", "ByteOrder", "SignalKind", "Kind", "IntEnum", "Final", "None", "True", "False"}
 )
 _TAKEN_SIGNALS = frozenset({"id", "extended", "length", "min_length", "period_ms"})
 
@@ -91,7 +91,7 @@ def _context(messages: Sequence[DatabaseMessage]) -> dict[str, Any]:
     rows = [_message_row(message) for message in messages]
     _refuse_clashes("message names", (row.pascal for row in rows))
     for row in rows:
-        if row.pascal in _TAKEN_MESSAGES:
+        if row.pascal in _TAKEN_TYPES or not row.pascal[:1].isalpha():
             raise ConfigError(f"CAN database: a message cannot be named {row.name}")
     senders = sorted({m.sender for m in messages if m.received})
     received = [
@@ -110,7 +110,9 @@ def _message_row(message: DatabaseMessage) -> _MessageRow:
     pascal = _pascal(message.name)
     _refuse_clashes(f"signal names of {message.name}", (row.pascal for row in signals))
     for row in signals:
-        if row.name.lower() in _TAKEN_SIGNALS or (row.values and row.pascal == pascal):
+        taken_type = row.pascal == pascal or row.pascal in _TAKEN_TYPES
+        taken = row.name.lower() in _TAKEN_SIGNALS or row.name.startswith("_")
+        if taken or (row.values and taken_type) or not row.pascal[:1].isalpha():
             raise ConfigError(
                 f"CAN database: a signal of {message.name} cannot be named {row.name}"
             )

@@ -18,105 +18,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from evtool.errors import ConfigError
+from evtool.protocol.can_description import (
+    REQUIRED,
+    DatabaseMessage,
+    DatabaseSignal,
+    check_names,
+    check_required,
+    place,
+)
 from evtool.protocol.can_signal import ByteOrder, Kind, Signal
-
-# What the controller cannot do without: docs/can-protocol.md.
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "charge_request": ("voltage", "current", "control", "mode"),
-    "charge_feedback": (
-        "voltage",
-        "current",
-        "hardware_failure",
-        "over_temperature",
-        "input_voltage",
-        "battery_not_connected",
-        "communication_timeout",
-    ),
-    "module_heartbeat": ("alive",),
-    "capacity_query": (),
-    "capacity_reply": ("remaining", "charged"),
-    "discharge_query": (),
-    "discharge_reply": ("discharged",),
-    "control_request": ("header", "function", "output", "voltage_setpoint", "current_setpoint"),
-    "control_reply": ("function", "output", "voltage_setpoint", "current_setpoint"),
-    "telemetry_request": ("header", "function"),
-    "telemetry_reply": (
-        "function",
-        "output_voltage",
-        "output_current",
-        "output_current_deci",
-        "temperature",
-        "temperature_deci",
-        "metric_79",
-        "metric_83",
-    ),
-    "terminal_power": ("voltage", "current"),
-    "terminal_status": ("status",),
-}
-CONTROLLER = "CONTROLLER"
 
 _OTHER_READING = re.compile(
     r"(?:(?P<sender>\w+) (?P<message>\w+)\.)?(?P<signal>\w+) "
     r"(?P<start>\d{1,3})\|(?P<length>\d{1,3})@(?P<order>[01])(?P<sign>[+-]) "
-    r"\((?P<factor>[0-9.]+),(?P<offset>-?[0-9.]+)\)(?: (?P<unit>\S+))?\Z"
+    r"\((?P<factor>[0-9.]+),(?P<offset>-?[0-9.]+)\)(?: (?P<unit>\S+))?\Z",
+    re.ASCII,
 )
+_MESSAGE_LINE = re.compile(r"BO_ (\d+) (\w+)\s*:")
+_USE_LINE = re.compile(r"\s*(?:BA_|VAL_|SIG_VALTYPE_) (.*)")
+_SIGNAL_LINE = re.compile(r"\s*SG_ (\w+)\b")
 _AT_LINE = re.compile(r"\bline (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseSignal:
-    """One signal of a message.
-
-    Attributes:
-        signal: where its bits lie.
-        factor, offset: physical value = raw x factor + offset, in `unit`.
-        functions: the multiplexer's values for which it is there; empty for always.
-        start_value: the raw value that a sender begins with.
-        values: (raw, name) of the value table, by raw value.
-    """
-
-    name: str
-    signal: Signal
-    factor: float = 1
-    offset: float = 0
-    unit: str = ""
-    comment: str = ""
-    functions: tuple[int, ...] = ()
-    start_value: int = 0
-    values: tuple[tuple[int, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseMessage:
-    """One message: identifier, sender, length in bytes, period and signals.
-
-    Attributes:
-        min_length: data bytes from which a received one is believed.
-        period_ms: how often it is sent, 0 for the sender's own.
-        signals: by function, then from the first byte on.
-        shares_id_of: the message that owns the identifier, where this is its other reading.
-    """
-
-    name: str
-    can_id: int
-    extended: bool
-    length: int
-    min_length: int
-    period_ms: int
-    sender: str
-    comment: str
-    signals: tuple[DatabaseSignal, ...]
-    shares_id_of: str | None = None
-
-    @property
-    def received(self) -> bool:
-        """Whether the controller receives it."""
-        return self.sender != CONTROLLER
 
 
 def load_can_database(path: Path) -> tuple[DatabaseMessage, ...]:
@@ -127,16 +53,16 @@ def load_can_database(path: Path) -> tuple[DatabaseMessage, ...]:
             message or signal that the controller needs is not there.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"cannot read CAN database {path}: {error.strerror or error}",
             fix="correct can_database in evtool.toml, or leave it out for evtool's own",
         ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: byte {error.start} is not UTF-8", fix="save the DBC file as UTF-8"
-        ) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")  # what editors of DBC files write
     return parse_can_database(text, str(path))
 
 
@@ -152,8 +78,8 @@ def parse_can_database(
     messages: list[DatabaseMessage] = []
     for source in reader.load():
         messages.extend(reader.message(source))
-    _check_names(messages, name)
-    _check_required(messages, name, required)
+    check_names(messages, name)
+    check_required(messages, name, required)
     return tuple(messages)
 
 
@@ -165,36 +91,61 @@ class _Reader:
         self.name = name
 
     def load(self) -> list[Any]:
-        # 120 ms, and only codegen needs it
-        import cantools.database  # noqa: PLC0415
+        # cantools takes 120 ms, and only codegen needs it
+        from cantools.database import load_string  # noqa: PLC0415
+        from cantools.database.errors import UnsupportedDatabaseFormatError  # noqa: PLC0415
 
-        if not re.search(r"^BO_ ", self.text, re.MULTILINE):
-            raise ConfigError(f"{self.name}: no message (BO_) in this file; is it a DBC file?")
+        self._refuse_twins()
         try:
-            database = cantools.database.load_string(self.text, "dbc", strict=True)
+            database = load_string(self.text, "dbc", strict=True)
+        except UnsupportedDatabaseFormatError as error:
+            raise self._broken(error.e_dbc or error) from error
         except Exception as error:  # cantools lets KeyError and others through
             raise self._broken(error) from error
         messages: list[Any] = cast(Any, database).messages
         return messages
 
+    def _refuse_twins(self) -> None:
+        """Two messages of one name or identifier: cantools drops the first and goes on."""
+        seen: dict[str, int] = {}
+        for number, line in enumerate(self.text.splitlines(), 1):
+            found = _MESSAGE_LINE.match(line)
+            for what in found.groups() if found else ():
+                if what in seen:
+                    raise ConfigError(
+                        f"{self.name}:{number}: message {what} is already on line {seen[what]}",
+                        fix="for a second meaning of one identifier use OtherReading",
+                    )
+                seen[what] = number
+        if not seen:
+            raise ConfigError(f"{self.name}: no message (BO_) in this file; is it a DBC file?")
+
     def _broken(self, error: Exception) -> ConfigError:
-        said = str(error) if str(error) else type(error).__name__
-        found = _AT_LINE.search(said)
-        if found:
-            line: int | None = int(found[1])
-        else:
-            line = self._line_of_message_named_in(said)
+        said = str(error) or type(error).__name__
         if isinstance(error, KeyError | IndexError):
-            said = f"refers to something that is not defined: {error.args[0]!r}"
+            said = f"{error.args[0]!r} is used but not defined"
+        found = _AT_LINE.search(said)
+        line = int(found[1]) if found else self._line_named_in(said)
         where = f"{self.name}:{line}" if line else self.name
         return ConfigError(f"{where}: {said}", fix="correct the DBC file; evtool's own is a model")
 
-    def _line_of_message_named_in(self, said: str) -> int | None:
+    def _line_named_in(self, said: str) -> int | None:
+        """The last line that begins what `said` is about: a signal, else a message, else a use."""
+        words = set(re.findall(r"\w+", said))
+        message = signal = use = None
+        in_message = False
         for number, line in enumerate(self.text.splitlines(), 1):
-            found = re.match(r"BO_ \d+ (\w+)\s*:", line)
-            if found and re.search(rf"\b{found[1]}\b", said):
-                return number
-        return None
+            owner = _MESSAGE_LINE.match(line)
+            if owner:
+                in_message = owner[2] in words
+                message = number if in_message else message
+            item = _SIGNAL_LINE.match(line)
+            if item and in_message and item[1] in words:
+                signal = number
+            used = _USE_LINE.match(line)
+            if used and words & set(re.findall(r"\w+", used[1])):
+                use = number
+        return signal or message or use
 
     def _fail(self, message: str, signal: str, attribute: str, rule: str) -> ConfigError:
         at = 0
@@ -213,7 +164,7 @@ class _Reader:
             can_id=source.frame_id,
             extended=source.is_extended_frame,
             length=source.length,
-            min_length=min(int(minimum.value), source.length) if minimum else source.length,
+            min_length=int(minimum.value) if minimum else source.length,
             period_ms=source.cycle_time or 0,
             sender=source.senders[0] if source.senders else "",
             comment=source.comment or "",
@@ -223,10 +174,12 @@ class _Reader:
             raise ConfigError(
                 f"{self.name}: {own.name} has {own.length} bytes; a classic CAN frame holds 8"
             )
+        if not 0 <= own.min_length <= own.length:
+            raise ConfigError(f"{self.name}: MinLength of {own.name} must be 0 to {own.length}")
         signals: list[DatabaseSignal] = []
         others: list[DatabaseMessage] = []
         for item in source.signals:
-            signal = _signal(item)
+            signal = self._signal(own.name, item)
             signals.append(signal)
             reading = item.dbc.attributes.get("OtherReading") if item.dbc else None
             if reading is not None and reading.value:
@@ -235,8 +188,42 @@ class _Reader:
                     signals.append(further)
                 else:
                     others.append(replace(other, signals=(further,)))
-        signals.sort(key=_place)
+        signals.sort(key=place)
         return [replace(own, signals=tuple(signals)), *others]
+
+    def _signal(self, message: str, item: Any) -> DatabaseSignal:
+        if item.is_float:
+            kind = Kind.FLOAT
+        else:
+            kind = Kind.SIGNED if item.is_signed else Kind.UNSIGNED
+        bits = Signal(
+            start_bit=item.start,
+            length=item.length,
+            byte_order=_order(item.byte_order == "little_endian"),
+            kind=kind,
+        )
+        where = f"{self.name}: {message}.{item.name}"
+        if item.is_float and item.length not in (32, 64):
+            raise ConfigError(f"{where}: a float has 32 or 64 bits, not {item.length}")
+        values = tuple(sorted((int(raw), str(name)) for raw, name in (item.choices or {}).items()))
+        start_value = int(item.raw_initial or 0)
+        for raw in (start_value, *(raw for raw, _ in values)):
+            if not bits.lowest <= raw <= bits.highest:
+                raise ConfigError(
+                    f"{where}: value {raw} is not in {bits.lowest} to {bits.highest}",
+                    fix="correct VAL_ or GenSigStartValue of this signal",
+                )
+        return DatabaseSignal(
+            name=item.name,
+            signal=bits,
+            factor=item.scale,
+            offset=item.offset,
+            unit=item.unit or "",
+            comment=item.comment or "",
+            functions=tuple(item.multiplexer_ids or ()),
+            start_value=start_value,
+            values=values,
+        )
 
     def _other_reading(
         self, own: DatabaseMessage, beside: DatabaseSignal, text: str
@@ -285,62 +272,5 @@ class _Reader:
         return other, further
 
 
-def _place(signal: DatabaseSignal) -> tuple[tuple[int, ...], int, str]:
-    return signal.functions, min(signal.signal.bits), signal.name
-
-
 def _order(little_endian: bool) -> ByteOrder:
     return ByteOrder.LITTLE_ENDIAN if little_endian else ByteOrder.BIG_ENDIAN
-
-
-def _signal(item: Any) -> DatabaseSignal:
-    if item.is_float:
-        kind = Kind.FLOAT
-    else:
-        kind = Kind.SIGNED if item.is_signed else Kind.UNSIGNED
-    return DatabaseSignal(
-        name=item.name,
-        signal=Signal(
-            start_bit=item.start,
-            length=item.length,
-            byte_order=_order(item.byte_order == "little_endian"),
-            kind=kind,
-        ),
-        factor=item.scale,
-        offset=item.offset,
-        unit=item.unit or "",
-        comment=item.comment or "",
-        functions=tuple(item.multiplexer_ids or ()),
-        start_value=int(item.raw_initial or 0),
-        values=tuple(sorted((int(raw), str(text)) for raw, text in (item.choices or {}).items())),
-    )
-
-
-def _check_names(messages: list[DatabaseMessage], name: str) -> None:
-    seen: set[str] = set()
-    for message in messages:
-        if message.name in seen:
-            raise ConfigError(f"{name}: two messages are named {message.name}")
-        seen.add(message.name)
-        signals = [signal.name for signal in message.signals]
-        twice = {signal for signal in signals if signals.count(signal) > 1}
-        if twice:
-            raise ConfigError(f"{name}: {message.name} has two signals named {min(twice)}")
-
-
-def _check_required(
-    messages: list[DatabaseMessage], name: str, required: Mapping[str, Sequence[str]]
-) -> None:
-    there = {m.name: {signal.name for signal in m.signals} for m in messages}
-    missing = [message for message in required if message not in there]
-    missing += [
-        f"{message}.{signal}"
-        for message, signals in required.items()
-        for signal in signals
-        if message in there and signal not in there[message]
-    ]
-    if missing:
-        raise ConfigError(
-            f"{name}: the controller needs what is not here: {', '.join(missing)}",
-            fix="add them to the DBC file; docs/can-protocol.md describes each",
-        )

@@ -63,6 +63,16 @@ class Signal:
         return tuple(_mirrored(line) for line in range(first, first + self.length))
 
     @property
+    def lowest(self) -> int:
+        """The least raw value."""
+        return -(1 << (self.length - 1)) if self.kind is Kind.SIGNED else 0
+
+    @property
+    def highest(self) -> int:
+        """The greatest raw value."""
+        return self.lowest + (1 << self.length) - 1
+
+    @property
     def byte_count(self) -> int:
         """How many data bytes a frame must have to hold the signal."""
         return max(self.bits) // 8 + 1
@@ -88,10 +98,8 @@ class Signal:
             ValueError: the value needs more bits, or `data` is too short.
         """
         self._check_length(data)
-        low = -(1 << (self.length - 1)) if self.kind is Kind.SIGNED else 0
-        high = low + (1 << self.length) - 1
-        if not low <= value <= high:
-            raise ValueError(f"{value} is not in {low} to {high}")
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(f"{value} is not in {self.lowest} to {self.highest}")
         for bit in reversed(self._most_significant_first()):
             byte, mask = bit >> 3, 1 << (bit & 7)
             data[byte] = data[byte] & ~mask | (mask if value & 1 else 0)
