@@ -1,2 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scenarios run on two controllers and compared step by step."""
+
+from pathlib import Path
+
+
+def library_dir() -> Path:
+    """The folder of evtool's own scenarios."""
+    return Path(__file__).resolve().parent / "scenarios"

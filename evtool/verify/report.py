@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verdicts as text for people and as values for `--json`."""
+
+from __future__ import annotations
+
+from evtool.verify.run import Difference, Verdict
+
+
+def headline(verdict: Verdict) -> str:
+    """One line: the scenario, and the first thing wrong with it."""
+    name = f"{verdict.scenario.name:32}"
+    if verdict.passed:
+        return f"  ok    {name} {verdict.steps} steps"
+    return f"  FAIL  {name} {_first(verdict)}"
+
+
+def explanation(verdict: Verdict) -> str:
+    """Everything a reader needs to find the fault; empty where there is none."""
+    lines = []
+    if verdict.passed:
+        return ""
+    lines.append(f"{verdict.scenario.name}: {verdict.scenario.title}")
+    lines.append(f"  rule: {verdict.scenario.rule}")
+    for missed in verdict.failed:
+        where = f"{verdict.scenario.path}:{missed.line}"
+        lines.append(f"  at {_seconds(missed.at_ms)} ({where}): {missed}")
+    if verdict.difference is not None:
+        lines += _explain(verdict.difference)
+    if verdict.ended is not None:
+        lines.append(f"  {verdict.device}: {verdict.ended}")
+    return "\n".join(lines)
+
+
+def _explain(difference: Difference) -> list[str]:
+    lines = [f"  first difference at {_seconds(difference.now_ms)}, step {difference.step}:"]
+    lines += [f"    {each}" for each in difference.fields[:8]]
+    if len(difference.fields) > 8:
+        lines.append(f"    and {len(difference.fields) - 8} more")
+    lines.append("  the last inputs:")
+    lines += [f"    {line}" for line in difference.history]
+    lines.append(f"  {'state':20} {'reference':>24} {'device':>24}")
+    for name, ours in difference.reference_state.items():
+        theirs = difference.device_state.get(name, "(nothing)")
+        mark = " " if ours == theirs else "*"
+        lines.append(f"  {mark} {name:18} {ours:>24} {theirs:>24}")
+    return lines
+
+
+def _first(verdict: Verdict) -> str:
+    if verdict.difference is not None:
+        difference = verdict.difference
+        return f"at {_seconds(difference.now_ms)} {difference.fields[0]}"
+    if verdict.failed:
+        return f"at {_seconds(verdict.failed[0].at_ms)} {verdict.failed[0]}"
+    return str(verdict.ended).splitlines()[0]
+
+
+def _seconds(time_ms: int) -> str:
+    return f"{time_ms // 1000}.{time_ms % 1000:03} s"
+
+
+def as_document(verdict: Verdict) -> dict[str, object]:
+    """The verdict for `--json`; times in milliseconds."""
+    difference = verdict.difference
+    return {
+        "scenario": verdict.scenario.name,
+        "title": verdict.scenario.title,
+        "rule": verdict.scenario.rule,
+        "device": verdict.device,
+        "passed": verdict.passed,
+        "steps": verdict.steps,
+        "ended": verdict.ended,
+        "failed_expectations": [
+            {
+                "at_ms": missed.at_ms,
+                "line": missed.line,
+                "field": missed.field,
+                "expected": missed.expected,
+                "reference": missed.actual,
+            }
+            for missed in verdict.failed
+        ],
+        "first_difference": None
+        if difference is None
+        else {
+            "time_ms": difference.now_ms,
+            "step": difference.step,
+            "input": difference.line,
+            "fields": [
+                {"field": each.field, "reference": each.reference, "device": each.device}
+                for each in difference.fields
+            ],
+            "history": list(difference.history),
+            "reference_state": difference.reference_state,
+            "device_state": difference.device_state,
+        },
+    }

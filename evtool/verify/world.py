@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What surrounds the controller in a scenario: a vehicle, a power module, OCPP's word.
+
+It takes the controller's answers and returns command lines of docs/host-program.md. The
+CSMS is reduced to what reaches the controller of it: a word, repeated once a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from evtool.protocol.can_frame import CanFrame
+from evtool.verify.compare import Answer, state_of
+from evtool.virtual.bench import Bench
+from evtool.virtual.power_module import PowerModule, PowerModuleSettings
+from evtool.virtual.vehicle import Pack, Vehicle, VehicleSettings
+
+OCPP_PERIOD_MS = 1_000
+
+
+class World:
+    """The vehicle, the power module and OCPP, as one scenario moves them.
+
+    Args:
+        config: the controller's configuration, as far as it differs from the default; the
+            models follow its pack and scales.
+    """
+
+    def __init__(self, config: Mapping[str, str]) -> None:
+        self._config = {"id_tag": "LOCAL"} | dict(config)
+        self._buses = int(config.get("buses", "1"))
+        vehicle = VehicleSettings(pack=Pack(config.get("capacity_source", "remaining")))
+        module = PowerModuleSettings(
+            current_scale="1/10" if config.get("module_current_scale") == "1/10" else "1/1024",
+            temperature_scale="deci"
+            if config.get("module_temperature_scale") == "deci"
+            else "milli",
+        )
+        self._bench = Bench(Vehicle(vehicle), PowerModule(module), self._buses - 1, now_ms=0)
+        self._bus_runs = [True] * self._buses
+        self._answers: list[tuple[int, CanFrame]] = []
+        self._ocpp_mode = "online"
+        self._transaction = False
+        self._awaits_vehicle = False
+        self._limit = "-"
+        self._next_word_ms = 0
+
+    def start(self) -> list[str]:
+        """The lines that come before everything else."""
+        config = " ".join(f"{name}={value}" for name, value in self._config.items())
+        return [
+            f"config {config}",
+            "boot reset=power_on version=verify build=verify charge_point=CP-VERIFY energy_mwh=0",
+            *(f"bus {bus} running" for bus in range(self._buses)),
+        ]
+
+    def act(self, action: str, parameters: Mapping[str, Any], now_ms: int) -> list[str]:
+        """Do what an event says; returns what the controller hears of it at once."""
+        match action:
+            case "frame":
+                return [_frame_command(parameters)]
+            case "key":
+                return [f"key {byte:02X}" for byte in parameters["text"].encode()]
+            case "bus":
+                bus = parameters.get("bus", 0)
+                if bus < self._buses:
+                    self._bus_runs[bus] = parameters["state"] in ("running", "error_passive")
+                return [f"bus {bus} {parameters['state']}"]
+            case "request":
+                vehicle = self._bench.vehicle
+                vehicle.settings = replace(
+                    vehicle.settings,
+                    request_mv=parameters["voltage_mv"],
+                    request_ma=parameters["current_ma"],
+                )
+            case "switch":
+                self._bench.command("switch on" if parameters["on"] else "switch off")
+            case "bms" | "module":
+                self._bench.command(f"{action} {parameters['mode']}")
+            case "plug_in" | "plug_out":
+                self._bench.command(action)
+            case _:
+                return self._ocpp_action(action, parameters, now_ms)
+        return []
+
+    def _ocpp_action(self, action: str, parameters: Mapping[str, Any], now_ms: int) -> list[str]:
+        match action:
+            case "remote_start":
+                self._awaits_vehicle = True
+                return []
+            case "remote_stop":
+                self._transaction = self._awaits_vehicle = False
+            case "ocpp":
+                self._ocpp_mode = parameters["mode"]
+            case "limit":
+                limit = parameters["current_ma"]
+                self._limit = "-" if limit < 0 else str(limit)
+        self._next_word_ms = now_ms
+        return self._word(now_ms)
+
+    def observe(self, answer: Answer, now_ms: int) -> None:
+        """Take in what the controller did: frames, OCPP requests, its state."""
+        for line in answer:
+            words = line.split(" ")
+            if words[0] == "can" and self._bus_runs[int(words[1])]:
+                frame = CanFrame(int(words[2], 16), bytes.fromhex(words[6]))
+                self._answers += self._bench.on_frame(int(words[1]), frame, now_ms)
+            elif words[:2] == ["ocpp", "start"]:
+                self._awaits_vehicle = True
+            elif words[:2] == ["ocpp", "stop"]:
+                self._transaction = False
+                self._next_word_ms = now_ms
+        plugged = state_of(answer).get("plugged")
+        if plugged == "0" and self._transaction:  # the CSMS ends it: EVDisconnected
+            self._transaction = False
+            self._next_word_ms = now_ms
+        elif plugged == "1" and self._awaits_vehicle and self._ocpp_mode == "online":
+            self._awaits_vehicle = False
+            self._transaction = True
+            self._next_word_ms = now_ms
+
+    def commands(self, now_ms: int) -> list[str]:
+        """The frames that have come due by `now_ms`, and OCPP's word."""
+        due, self._answers = self._answers + self._bench.tick(now_ms), []
+        lines = [can_command(bus, frame) for bus, frame in due if self._bus_runs[bus]]
+        return lines + self._word(now_ms)
+
+    def _word(self, now_ms: int) -> list[str]:
+        if self._ocpp_mode == "silent" or now_ms < self._next_word_ms:
+            return []
+        self._next_word_ms = now_ms + OCPP_PERIOD_MS
+        connected = int(self._ocpp_mode == "online")
+        running = int(self._transaction)
+        return [
+            f"ocpp connected={connected} transaction={running} permitted={running} "
+            f"limit_ma={self._limit}"
+        ]
+
+
+def _frame_command(parameters: Mapping[str, Any]) -> str:
+    remote = parameters.get("remote", False)
+    frame = CanFrame(
+        parameters["can_id"],
+        b"" if remote else bytes.fromhex(parameters.get("data", "")),
+        extended=parameters.get("extended", True),
+        remote=remote,
+    )
+    return can_command(parameters.get("bus", 0), frame)
+
+
+def can_command(bus: int, frame: CanFrame) -> str:
+    """The `can` line that gives the controller a frame."""
+    form = "x" if frame.extended else "s"
+    kind = "r" if frame.remote else "d"
+    data = frame.data.hex().upper() or "-"
+    return f"can {bus} {frame.can_id:08X} {form} {kind} {frame.dlc} {data}"

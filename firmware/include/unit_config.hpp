@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's settings: those of evtool.toml, which `evtool codegen` renders beside
+// secrets.h, or the core's defaults where nothing has been rendered.
+#pragma once
+
+#include "evcore/types.hpp"
+
+#if __has_include("controller_config.hpp")
+#include "controller_config.hpp"
+
+inline evcore::Config unit_config() { return controller_config::make_config(); }
+#else
+inline evcore::Config unit_config() { return {}; }
+#endif
