@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual board's memory that outlives it: its flash and its MAC address in a folder.
+
+The flash is a shared mapping of `flash.bin`: each write is in the kernel's hands as soon as
+it is made, so a board that is killed leaves what it had written so far, like one whose power
+was cut. The files hold the unit's secrets and are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import re
+import secrets
+from pathlib import Path
+
+from evtool.errors import ConfigError, DeviceError
+from evtool.link.files import write_atomically
+
+FLASH_FILE = "flash.bin"
+MAC_FILE = "mac"
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_LOCALLY_ADMINISTERED, _MULTICAST = 0x02, 0x01
+
+
+class FlashFile:
+    """The folder of one board, for as long as the board runs; close it.
+
+    Args:
+        folder: made if it is missing.
+        size: the chip's size in bytes; a chip that is there already must have it.
+        mac: the board's MAC address from now on; None keeps the one it has, or makes one up.
+
+    Raises:
+        ConfigError: the flash there has another size, or the MAC there is none.
+        DeviceError: another board runs in this folder.
+        EvtoolError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, size: int, mac: bytes | None = None) -> None:
+        path = folder / FLASH_FILE
+        if not path.exists():
+            write_atomically(path, b"\xff" * size, 0o600)
+            folder.chmod(0o700)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise DeviceError(
+                f"cannot open {path}: {error.strerror or error}", fix="check its permissions"
+            ) from error
+        try:
+            self._lock(path)
+            found = os.fstat(self._descriptor).st_size
+            if found != size:
+                raise ConfigError(
+                    f"{path}: the flash there has {found} bytes, not {size}",
+                    fix="give its size with --flash-size, or another folder with --state-dir",
+                )
+            self.mac = _mac(folder / MAC_FILE, mac)
+            self._map = mmap.mmap(self._descriptor, size)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self.storage = memoryview(self._map)
+
+    def close(self) -> None:
+        """Let go of the flash; whoever holds a slice of `storage` must have let go before."""
+        self.storage.release()
+        self._map.close()
+        os.close(self._descriptor)
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeviceError(
+                f"{path}: another virtual board uses this flash",
+                fix="stop that one, or give this one a folder of its own with --state-dir",
+            ) from error
+
+
+def parse_mac(text: str) -> bytes:
+    """The six bytes of a MAC address such as 02:45:56:00:00:01.
+
+    Raises:
+        ConfigError: not of that form, or a multicast address.
+    """
+    if not _MAC.fullmatch(text.lower()):
+        raise ConfigError(
+            f"MAC address {text!r}: expected six pairs of hex digits",
+            fix="write for example --mac 02:45:56:00:00:01",
+        )
+    mac = bytes.fromhex(text.replace(":", ""))
+    if mac[0] & _MULTICAST:
+        raise ConfigError(
+            f"MAC address {text}: the first byte must be even (this one is a multicast address)",
+            fix=f"write for example --mac {bytes([mac[0] & 0xFE, *mac[1:]]).hex(':')}",
+        )
+    return mac
+
+
+def _mac(path: Path, wanted: bytes | None) -> bytes:
+    if wanted is None and path.exists():
+        try:
+            return parse_mac(path.read_text("ascii").strip())
+        except (ConfigError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(
+                f"{path}: this should hold the board's MAC address: {error}",
+                fix="delete the file, or say --mac",
+            ) from error
+    mac = wanted
+    if mac is None:
+        random = secrets.token_bytes(6)
+        mac = bytes([random[0] & ~_MULTICAST & 0xFF | _LOCALLY_ADMINISTERED, *random[1:]])
+    write_atomically(path, mac.hex(":") + "\n", 0o600)
+    return mac
