@@ -76,13 +76,14 @@ inline constexpr std::size_t kFaultCount = 5;
 // A set of faults, one bit for each.
 class Faults {
  public:
-  [[nodiscard]] constexpr bool has(Fault fault) const { return (bits_ & bit(fault)) != 0; }
+  [[nodiscard]] constexpr bool has(Fault fault) const { return (bits_ & mask(fault)) != 0; }
   [[nodiscard]] constexpr bool any() const { return bits_ != 0; }
-  constexpr void set(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ | bit(fault)); }
-  constexpr void clear(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ & ~bit(fault)); }
+  constexpr void set(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ | mask(fault)); }
+  constexpr void clear(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ & ~mask(fault)); }
 
  private:
-  static constexpr std::uint8_t bit(Fault fault) {
+  // Not `bit`, which Arduino.h defines as a macro.
+  static constexpr std::uint8_t mask(Fault fault) {
     return static_cast<std::uint8_t>(1U << static_cast<std::uint8_t>(fault));
   }
   std::uint8_t bits_ = 0;
