@@ -17,6 +17,9 @@ from typing import Any
 
 from evtool.errors import ConfigError
 
+DEFAULT_TICK_MS = 20
+"""The longest the gate may wait between two looks (docs/controller.md)."""
+
 _DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|min|h|d)\Z")
 _UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EVENT_LINE = re.compile(r"^\s*\[\[\s*event\s*\]\]")
@@ -123,10 +126,10 @@ def parse_scenario(text: str, path: Path) -> Scenario:
     for key in ("title", "rule"):
         if not isinstance(data.get(key), str):
             reader.problem(top.get(key, 1), f"{key}: a string is required")
-    tick_ms = data.get("tick_ms", 10)
+    tick_ms = data.get("tick_ms", DEFAULT_TICK_MS)
     if isinstance(tick_ms, bool) or not isinstance(tick_ms, int) or not 1 <= tick_ms <= 20:
         reader.problem(top.get("tick_ms", 1), "tick_ms: must be 1 to 20 (docs/controller.md)")
-        tick_ms = 10
+        tick_ms = DEFAULT_TICK_MS
     config = data.get("config", {})
     duration_ms = reader.duration(data.get("duration"), top.get("duration", 1), "duration")
     raw_events = data.get("event", [])
