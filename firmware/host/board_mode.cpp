@@ -16,10 +16,10 @@
 #include "channel.hpp"
 #include "evcore/controller.hpp"
 #include "evidentity/identity.hpp"
-#include "evidentity/settings.hpp"
 #include "line_format.hpp"
 #include "nvs_lines.hpp"
 #include "ocpp_link.hpp"
+#include "unit_config.hpp"
 #include "version.hpp"
 
 namespace evhost {
@@ -153,11 +153,8 @@ void Board::take_line_before_boot(const std::string& line, Millis now) {
 
 void Board::boot(evcore::BootInfo info, Millis now) {
   const NvsNamespace factory(nvs_, evidentity::kNamespace);
-  evidentity::Loaded loaded = evidentity::load_identity(factory);
-  evcore::Config config;
-  for (const evidentity::Problem& problem : evidentity::load_settings(factory, config)) {
-    loaded.problems.push_back(problem);
-  }
+  const evidentity::Loaded loaded = evidentity::load_identity(factory);
+  evcore::Config config = unit_config();
   config.id_tag = evcore::FixedText<20>(loaded.identity.local_id_tag);
   info.version = evcore::FixedText<16>(kVersion);
   info.build = evcore::FixedText<40>(kBuildId);

@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
     return evhost::run_board(kHardwareDescriptor);
   }
   if (std::strcmp(mode, "--version") == 0) {
-    std::printf("%s build %s microocpp %s\n", evhost::kVersion, evhost::kBuildId,
+    std::printf("%s build %s microocpp %s\n", kVersion, kBuildId,
                 evhost::OcppLink::library());
     return 0;
   }

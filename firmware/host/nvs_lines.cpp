@@ -119,13 +119,4 @@ bool NvsNamespace::get_u8(const char* key, uint8_t& out) const {
   return true;
 }
 
-bool NvsNamespace::get_u32(const char* key, uint32_t& out) const {
-  const NvsLines::Entry* entry = lines_.find(name_, key);
-  if (entry == nullptr || entry->type != "u32") {
-    return false;
-  }
-  out = static_cast<uint32_t>(little_endian(entry->bytes));
-  return true;
-}
-
 }  // namespace evhost

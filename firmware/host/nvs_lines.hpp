@@ -34,7 +34,6 @@ class NvsNamespace : public evidentity::NvsReader {
   NvsNamespace(const NvsLines& lines, std::string name) : lines_(lines), name_(std::move(name)) {}
   bool get_str(const char* key, std::string& out) const override;
   bool get_u8(const char* key, uint8_t& out) const override;
-  bool get_u32(const char* key, uint32_t& out) const override;
 
  private:
   const NvsLines& lines_;

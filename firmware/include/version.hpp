@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this program is called; evtool's build passes both, a compiler run by hand need not.
+// What this firmware is called; evtool's build passes both, a compiler run by hand need not.
 #pragma once
 
 #ifndef EVTOOL_VERSION
@@ -9,9 +9,5 @@
 #define EVTOOL_BUILD_ID "unknown"
 #endif
 
-namespace evhost {
-
 inline constexpr const char* kVersion = EVTOOL_VERSION;
 inline constexpr const char* kBuildId = EVTOOL_BUILD_ID;
-
-}  // namespace evhost

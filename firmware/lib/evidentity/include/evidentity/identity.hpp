@@ -21,7 +21,6 @@ class NvsReader {
   virtual ~NvsReader() = default;
   virtual bool get_str(const char* key, std::string& out) const = 0;
   virtual bool get_u8(const char* key, uint8_t& out) const = 0;
-  virtual bool get_u32(const char* key, uint32_t& out) const = 0;
 };
 
 struct Identity {

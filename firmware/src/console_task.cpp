@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console, and the flash: both can take their time, so neither is the control task's.
+#include <Arduino.h>
+
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
+#include "nvs_store.hpp"
+#include "tasks.hpp"
+
+namespace {
+
+constexpr TickType_t kPeriod = pdMS_TO_TICKS(10);
+constexpr UBaseType_t kPriority = 2;
+constexpr BaseType_t kCore = 0;
+constexpr std::uint32_t kStack = 4096;
+
+void print(const evcore::ConsoleLine& line) {
+  const std::string_view text = line.view();
+  Serial.write(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  Serial.write("\r\n");
+}
+
+void console_task(void* argument) {
+  Shared& shared = *static_cast<Shared*>(argument);
+  for (;;) {
+    while (Serial.available() > 0) {
+      shared.keys.put(static_cast<std::uint8_t>(Serial.read()));
+    }
+    evcore::ConsoleLine line;
+    while (shared.lines.take(line)) {
+      print(line);
+    }
+    Store store;
+    while (shared.stores.take(store)) {
+      if (!nvs_store::put_u64(store.key, store.value)) {
+        print(evcore::ConsoleLine("[event] store state=failed"));
+      }
+    }
+    vTaskDelay(kPeriod);
+  }
+}
+
+}  // namespace
+
+void start_console_task(Shared& shared) {
+  xTaskCreatePinnedToCore(console_task, "console", kStack, &shared, kPriority, nullptr, kCore);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Start-up: read who we are, tell the core how we got here, start the tasks, and end.
+#include <Arduino.h>
+#include <esp_system.h>
+#include <esp_task_wdt.h>
+
+#include "csms_socket.hpp"
+#include "evcore/types.hpp"
+#include "nvs_store.hpp"
+#include "tasks.hpp"
+#include "unit_config.hpp"
+#include "version.hpp"
+
+namespace {
+
+constexpr unsigned long kBaudrate = 115200;
+constexpr std::uint32_t kWatchdogSeconds = 3;
+
+Shared shared;
+
+const char* reset_reason() {
+  switch (esp_reset_reason()) {
+    case ESP_RST_POWERON:
+      return "power_on";
+    case ESP_RST_EXT:
+      return "external";
+    case ESP_RST_SW:
+      return "software";
+    case ESP_RST_PANIC:
+      return "panic";
+    case ESP_RST_INT_WDT:
+    case ESP_RST_TASK_WDT:
+    case ESP_RST_WDT:
+      return "watchdog";
+    case ESP_RST_DEEPSLEEP:
+      return "deep_sleep";
+    case ESP_RST_BROWNOUT:
+      return "brownout";
+    default:
+      return "unknown";
+  }
+}
+
+}  // namespace
+
+bool Shared::create() {
+  snapshot.create();
+  word.create();
+  requests.create(4);
+  keys.create(32);
+  lines.create(64);
+  stores.create(4);
+  return snapshot.created() && word.created() && requests.created() && keys.created() &&
+         lines.created() && stores.created();
+}
+
+void setup() {
+  Serial.begin(kBaudrate);
+  // Arduino has initialised the partition nvs and the watchdog; a controller that stands still
+  // for this long starts anew, and a start begins with the module off.
+  esp_task_wdt_init(kWatchdogSeconds, true);
+  if (!shared.create() || !csms_socket().create()) {
+    Serial.println("[event] memory state=exhausted");
+    ESP.restart();
+  }
+  static const evidentity::Loaded loaded = nvs_store::load_identity();
+
+  evcore::Config config = unit_config();
+  config.id_tag = evcore::FixedText<20>(loaded.identity.local_id_tag);
+  evcore::BootInfo boot_info;
+  boot_info.reset = evcore::FixedText<24>(reset_reason());
+  boot_info.version = evcore::FixedText<16>(kVersion);
+  boot_info.build = evcore::FixedText<40>(kBuildId);
+  boot_info.charge_point = evcore::FixedText<48>(loaded.identity.charge_point);
+  nvs_store::get_u64("energy_mwh", boot_info.energy_mwh);
+
+  // Control first: the module is told to be off before anything else has begun.
+  start_control_task(shared, config, boot_info);
+  start_console_task(shared);
+  for (const evidentity::Problem& problem : loaded.problems) {
+    evcore::ConsoleLine line("[event] identity field=");
+    line.append(std::string_view(problem.key));
+    line.append(std::string_view(" rule="));
+    line.append(std::string_view(problem.rule));
+    shared.lines.put(line);
+  }
+  // Without a whole identity no CSMS is asked, so nothing permits, and the gate stays closed.
+  if (loaded.complete()) {
+    start_network_task(shared, loaded.identity);
+    start_ocpp_task(shared, loaded.identity);
+  }
+}
+
+void loop() { vTaskDelete(nullptr); }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// MicroOcpp's only task: snapshots in, words out, every 10 ms.
+#include <Arduino.h>
+#include <LittleFS.h>
+#include <MicroOcpp/Core/FilesystemAdapter.h>
+#include <esp_task_wdt.h>
+
+#include <memory>
+#include <string>
+
+#include "csms_socket.hpp"
+#include "evocpp/charge_point.hpp"
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
+#include "nvs_store.hpp"
+#include "tasks.hpp"
+#include "version.hpp"
+
+namespace {
+
+constexpr TickType_t kPeriod = pdMS_TO_TICKS(10);
+constexpr UBaseType_t kPriority = 5;
+constexpr BaseType_t kCore = 0;
+constexpr std::uint32_t kStack = 12288;  // ArduinoJson documents and the library's call depth
+constexpr evcore::Millis kRepeatWordMs = 500;
+constexpr std::uint8_t kOpenFiles = 10;
+
+bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
+  return a.connected == b.connected && a.transaction == b.transaction &&
+         a.permitted == b.permitted && a.limit_ma == b.limit_ma;
+}
+
+struct Arguments {
+  Shared& shared;
+  const evidentity::Identity& identity;
+};
+
+std::shared_ptr<MicroOcpp::FilesystemAdapter> mount(Shared& shared) {
+  // The partition has a name of its own; the library would look for one called spiffs.
+  if (!LittleFS.begin(true, "/littlefs", kOpenFiles, "storage")) {
+    shared.lines.put(evcore::ConsoleLine("[event] storage state=failed"));
+    return nullptr;
+  }
+  return MicroOcpp::makeDefaultFilesystemAdapter(MicroOcpp::FilesystemOpt::Use);
+}
+
+evocpp::Hooks hooks() {
+  evocpp::Hooks hooks;
+  hooks.boot_nonce = (static_cast<std::uint64_t>(esp_random()) << 32U) | esp_random();
+  hooks.reset = [](bool) { ESP.restart(); };
+  hooks.store_key = [](const char* hex) {
+    if (!nvs_store::put_str("auth_key", hex)) {
+      return false;
+    }
+    reconnect_with_new_key();
+    return true;
+  };
+  return hooks;
+}
+
+void ocpp_task(void* argument) {
+  const Arguments& arguments = *static_cast<Arguments*>(argument);
+  Shared& shared = arguments.shared;
+  const evidentity::Identity& identity = arguments.identity;
+  evocpp::ChargePoint charge_point(csms_socket(), mount(shared),
+                                   {identity.vendor.c_str(), identity.model.c_str(),
+                                    identity.serial.c_str(), kVersion},
+                                   hooks());
+  esp_task_wdt_add(nullptr);
+  evcore::OcppWord told;
+  evcore::Millis told_at = -kRepeatWordMs;
+  for (;;) {
+    const evcore::Millis now = uptime_ms();
+    evcore::Snapshot snapshot;
+    if (shared.snapshot.take(snapshot)) {
+      charge_point.set_inputs(snapshot);
+    }
+    OcppRequest request;
+    while (shared.requests.take(request)) {
+      const std::string text(request.text.view());
+      request.start ? charge_point.start(text) : charge_point.stop(text);
+    }
+    charge_point.loop(now);
+    const evcore::OcppWord word = charge_point.word();
+    if (!same(word, told) || now - told_at >= kRepeatWordMs) {
+      shared.word.put(word);
+      told = word;
+      told_at = now;
+    }
+    esp_task_wdt_reset();
+    vTaskDelay(kPeriod);
+  }
+}
+
+}  // namespace
+
+void start_ocpp_task(Shared& shared, const evidentity::Identity& identity) {
+  static Arguments arguments{shared, identity};
+  xTaskCreatePinnedToCore(ocpp_task, "ocpp", kStack, &arguments, kPriority, nullptr, kCore);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The firmware's tasks, and everything that they share. docs/firmware.md draws them.
+#pragma once
+
+#include <cstdint>
+
+#include "channel.hpp"
+#include "evcore/types.hpp"
+#include "evidentity/identity.hpp"
+
+struct OcppRequest {
+  bool start = false;         // else stop
+  evcore::FixedText<20> text;  // id_tag, or OCPP's reason
+};
+
+struct Store {
+  evcore::FixedText<15> key;
+  std::uint64_t value = 0;
+};
+
+struct Shared {
+  Mailbox<evcore::Snapshot> snapshot;   // control to ocpp
+  Mailbox<evcore::OcppWord> word;       // ocpp to control
+  Channel<OcppRequest> requests;        // control to ocpp
+  Channel<std::uint8_t> keys;           // console to control
+  Channel<evcore::ConsoleLine> lines;   // anyone to console
+  Channel<Store> stores;                // control to console, which has time for the flash
+
+  bool create();
+};
+
+// Milliseconds since the start, 64 bits: never wraps.
+evcore::Millis uptime_ms();
+
+void start_console_task(Shared& shared);
+// `config` and `boot_info` are copied.
+void start_control_task(Shared& shared, const evcore::Config& config,
+                        const evcore::BootInfo& boot_info);
+// Joins the Wi-Fi and keeps the WebSocket; only then does OCPP run. `identity` must live for ever.
+void start_network_task(Shared& shared, const evidentity::Identity& identity);
+void start_ocpp_task(Shared& shared, const evidentity::Identity& identity);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "twai_bus.hpp"
+
+#include <algorithm>
+
+#include "acceptance_filter.hpp"
+#include "driver/twai.h"
+#include "evcore/can_tables.hpp"
+#include "pins.hpp"
+
+namespace {
+
+constexpr std::uint32_t kErrorPassive = 128;  // ISO 11898-1: an error counter from here on
+constexpr std::uint32_t kTxQueue = 16;
+constexpr std::uint32_t kRxQueue = 32;
+
+constexpr acceptance::Filter kFilter = acceptance::narrowest(evcore::can_tables::kReceivedIds);
+static_assert(acceptance::lets_all_through(kFilter, evcore::can_tables::kReceivedIds),
+              "the acceptance filter must not lose a frame of ours");
+
+}  // namespace
+
+bool TwaiBus::open() {
+  twai_general_config_t general =
+      TWAI_GENERAL_CONFIG_DEFAULT(pins::kCanTx, pins::kCanRx, TWAI_MODE_NORMAL);
+  general.tx_queue_len = kTxQueue;
+  general.rx_queue_len = kRxQueue;
+  const twai_timing_config_t timing = TWAI_TIMING_CONFIG_250KBITS();
+  twai_filter_config_t filter{};
+  filter.acceptance_code = kFilter.code();
+  filter.acceptance_mask = kFilter.mask();
+  filter.single_filter = false;
+  if (twai_driver_install(&general, &timing, &filter) != ESP_OK) {
+    return false;
+  }
+  installed_ = true;
+  return twai_start() == ESP_OK;
+}
+
+bool TwaiBus::receive(evcore::CanFrame& frame) {
+  twai_message_t message{};
+  if (!installed_ || twai_receive(&message, 0) != ESP_OK) {
+    return false;
+  }
+  frame.can_id = message.identifier;
+  frame.extended = message.extd != 0;
+  frame.remote = message.rtr != 0;
+  frame.dlc = std::min<std::uint8_t>(message.data_length_code, TWAI_FRAME_MAX_DLC);
+  std::copy(std::begin(message.data), std::end(message.data), frame.data.begin());
+  return true;
+}
+
+void TwaiBus::send(const evcore::CanFrame& frame, bool urgent) {
+  if (!installed_) {
+    return;
+  }
+  twai_message_t message{};
+  message.identifier = frame.can_id;
+  message.extd = frame.extended ? 1 : 0;
+  message.rtr = frame.remote ? 1 : 0;
+  // The core repeats everything that matters. Sent again by the hardware, a frame that nobody
+  // has acknowledged would go out whenever the bus comes back: an old "on" among them. The off
+  // command alone may be late.
+  message.ss = urgent ? 0 : 1;
+  message.data_length_code = frame.dlc;
+  std::copy(frame.data.begin(), frame.data.end(), std::begin(message.data));
+  if (urgent) {
+    twai_clear_transmit_queue();
+  }
+  // A full queue loses the frame, not the control loop's time.
+  twai_transmit(&message, 0);
+}
+
+evcore::BusState TwaiBus::poll() {
+  twai_status_info_t status{};
+  if (!installed_ || twai_get_status_info(&status) != ESP_OK) {
+    return evcore::BusState::stopped;
+  }
+  switch (status.state) {
+    case TWAI_STATE_RUNNING:
+      return std::max(status.tx_error_counter, status.rx_error_counter) >= kErrorPassive
+                 ? evcore::BusState::error_passive
+                 : evcore::BusState::running;
+    case TWAI_STATE_BUS_OFF:
+      return evcore::BusState::bus_off;
+    case TWAI_STATE_RECOVERING:
+      return evcore::BusState::recovering;
+    case TWAI_STATE_STOPPED:
+      // Where a recovery ends; the start at the top of open() may have failed as well.
+      return twai_start() == ESP_OK ? evcore::BusState::running : evcore::BusState::stopped;
+  }
+  return evcore::BusState::stopped;
+}
+
+void TwaiBus::recover() {
+  if (installed_) {
+    twai_initiate_recovery();  // refused unless the bus is off, which is as it should be
+  }
+}
