@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""esptool as a program of its own: typed calls in, values and evtool's errors out.
+
+Bytes travel in files of mode 0600 in a folder of mode 0700 that is gone when the call is
+over; never in arguments, which every user of the computer can read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from evtool.errors import DeviceError
+from evtool.link.command import CommandResult, CommandTimeout
+from evtool.link.esptool_faults import SerialFault, deadline_passed, translate
+from evtool.link.serial_line import open_serial_line
+from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
+
+BAUDRATE = 460_800
+SLOW_BAUDRATE = 115_200
+# Connecting and uploading the stub, with esptool's own attempts.
+_OVERHEAD_S = 60.0
+# Worst of typical NOR flash: 400 ms to erase a sector of 4096 bytes.
+_ERASE_S_PER_BYTE = 0.4 / 4096
+
+_CONNECTED = re.compile(r"Connected to (ESP[0-9A-Za-z-]+) on ")
+_CHIP_TYPE = re.compile(r"Chip type:\s+(.+)")
+_MAC = re.compile(r"MAC:\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*\Z")
+_WRITING = re.compile(r"Writing at 0x([0-9a-f]+) .*?([0-9]+)(?:\.[0-9]+)?%")
+
+
+class Runner(Protocol):
+    """What `evtool.link.command.CommandRunner` is."""
+
+    def run(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        timeout_s: float,
+        on_line: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        """Run a program to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A call that failed and is made once more: why, and at which speed."""
+
+    reason: str
+    baudrate: int
+
+
+class Esptool:
+    """The flash of the board at one serial port.
+
+    Each call is one run of esptool, which resets the board before and after. A call that a
+    serial fault broke off is made once more, whole, at a slower speed.
+
+    Args:
+        runner: starts the program.
+        port: a device, or a URL of pyserial (socket://, rfc2217://).
+        chip: the family that is wanted, as esptool names it; any other is refused.
+        baudrate: for the data; connecting is always done at 115200.
+        on_retry: told about every second attempt.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        port: str,
+        *,
+        chip: str = "esp32",
+        baudrate: int = BAUDRATE,
+        on_retry: Callable[[Retry], None] | None = None,
+    ) -> None:
+        self._runner = runner
+        self._port = port
+        self._chip = chip
+        self._baudrate = baudrate
+        self._on_retry = on_retry
+
+    def check_port(self) -> None:
+        """See that the port can be opened; resets nothing.
+
+        Raises:
+            DeviceError: missing (naming the ports that exist), busy, or not allowed.
+        """
+        if "://" not in self._port:
+            open_serial_line(self._port).close()
+
+    def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
+        """`size` bytes of flash from `offset`, and the chip that gave them.
+
+        Raises:
+            DeviceError, LinkTimeout, ToolError: as `translate` says.
+        """
+        with _scratch_folder() as folder:
+            target = folder / "read.bin"
+            arguments = ["read-flash", f"{offset:#x}", f"{size:#x}", str(target)]
+            result = self._call(arguments, folder, size, None)
+            data = target.read_bytes() if target.exists() else b""
+        if len(data) != size:
+            raise DeviceError(
+                f"{self._port}: asked for {size} bytes of flash and got {len(data)}",
+                fix="check the cable, then run the command again",
+            )
+        return data, chip_info(result.output)
+
+    def write(
+        self,
+        parts: Sequence[FlashPart],
+        on_progress: Callable[[WriteProgress], None] | None = None,
+    ) -> ChipInfo:
+        """Write the parts as they are, each checked by the chip's MD5 of what arrived.
+
+        Raises:
+            DeviceError, LinkTimeout, ToolError: as `translate` says; the flash is then
+                partly written.
+        """
+
+        def follow(line: str) -> None:
+            progress = write_progress(line, parts)
+            if progress is not None and on_progress is not None:
+                on_progress(progress)
+
+        keep = ["--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep"]
+        return self._call_with_files("write-flash", keep, parts, follow)
+
+    def verify(self, parts: Sequence[FlashPart]) -> ChipInfo:
+        """Compare the parts with the flash by the chip's MD5.
+
+        Raises:
+            DeviceError: they differ.
+            LinkTimeout, ToolError: as `translate` says.
+        """
+        return self._call_with_files("verify-flash", [], parts, None)
+
+    def _call_with_files(
+        self,
+        command: str,
+        options: list[str],
+        parts: Sequence[FlashPart],
+        on_line: Callable[[str], None] | None,
+    ) -> ChipInfo:
+        with _scratch_folder() as folder:
+            arguments = [command, *options]
+            for number, part in enumerate(parts):
+                file = folder / f"{number}-{part.name}.bin"
+                _write_private(file, part.data)
+                arguments += [f"{part.offset:#x}", str(file)]
+            size = sum(len(part.data) for part in parts)
+            result = self._call(arguments, folder, size, on_line)
+        return chip_info(result.output)
+
+    def _call(
+        self,
+        arguments: list[str],
+        folder: Path,
+        size: int,
+        on_line: Callable[[str], None] | None,
+    ) -> CommandResult:
+        self.check_port()
+        slower = min(self._baudrate, SLOW_BAUDRATE)
+        try:
+            return self._run(self._baudrate, arguments, folder, size, on_line)
+        except SerialFault as fault:
+            if self._on_retry is not None:
+                self._on_retry(Retry(fault.message, slower))
+        self.check_port()
+        try:
+            return self._run(slower, arguments, folder, size, on_line)
+        except SerialFault as fault:
+            raise fault.as_error() from fault
+
+    def _run(
+        self,
+        baudrate: int,
+        arguments: list[str],
+        folder: Path,
+        size: int,
+        on_line: Callable[[str], None] | None,
+    ) -> CommandResult:
+        argv = [sys.executable, "-m", "esptool", "--chip", self._chip, "--port", self._port]
+        argv += ["--baud", str(baudrate), *arguments]
+        # Twice the time on the wire (10 bits a byte), and the erasing.
+        timeout_s = _OVERHEAD_S + size * (2 * 10 / min(baudrate, SLOW_BAUDRATE) + _ERASE_S_PER_BYTE)
+        try:
+            result = self._runner.run(
+                argv, cwd=folder, env=_environment(), timeout_s=timeout_s, on_line=on_line
+            )
+        except CommandTimeout as error:
+            raise deadline_passed(self._port, timeout_s, error) from error
+        if result.return_code != 0:
+            failure = translate(result, argv, self._port, self._chip)
+            if isinstance(failure, DeviceError) and "cannot open" in failure.message:
+                self.check_port()  # its own complaint is more exact, if it has one
+            raise failure
+        return result
+
+
+def chip_info(output: str) -> ChipInfo:
+    """What esptool said about the chip while connecting."""
+    chip = description = mac = ""
+    for line in output.splitlines():
+        if found := _CONNECTED.search(line):
+            chip = found[1].lower().replace("-", "")
+        elif found := _CHIP_TYPE.match(line):
+            description = found[1].strip()
+        elif found := _MAC.match(line):
+            mac = found[1]
+    return ChipInfo(chip, description, mac)
+
+
+def write_progress(line: str, parts: Sequence[FlashPart]) -> WriteProgress | None:
+    """How far a write is, where `line` of esptool's output says so."""
+    found = _WRITING.search(line)
+    if found is None:
+        return None
+    address = int(found[1], 16)
+    for number, part in enumerate(parts):
+        # the address is the next one to write: at the end it is the first one behind
+        if part.offset <= address <= part.end:
+            return WriteProgress(number, min(100, int(found[2])))
+    return None
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would change esptool's port, speed, chip or output."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ESPTOOL_")
+    }
+    return environment | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "240"}
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder of mode 0700 that goes away with everything in it."""
+    with tempfile.TemporaryDirectory(prefix="evtool-") as name:
+        yield Path(name)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)

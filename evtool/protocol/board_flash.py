@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said about a board's flash: the chip in front of it, and the parts written to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+SECTOR = 0x1000
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+_SIZE = re.compile(r"([0-9]+)(KB|MB)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ChipInfo:
+    """The chip that answered.
+
+    Attributes:
+        chip: the family as Espressif's tools write it in lower case without its dash: esp32.
+        description: its type and revision, for people.
+        mac: six octets in lower-case hex with colons; "" where it was not said.
+    """
+
+    chip: str
+    description: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlashPart:
+    """Bytes for one place in flash.
+
+    Attributes:
+        name: what it is, for people.
+        offset: in bytes, a multiple of a sector.
+        secret: it holds keys or passphrases.
+    """
+
+    name: str
+    offset: int
+    data: bytes
+    secret: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + len(self.data)
+
+    @property
+    def sha256(self) -> str:
+        """Hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProgress:
+    """How far a write is: the part's place in the list, and its percent (0 to 100)."""
+
+    part: int
+    percent: int
+
+
+def is_mac(text: str) -> bool:
+    """Whether `text` is six octets as `ChipInfo.mac` has them."""
+    return _MAC.match(text) is not None
+
+
+def parse_flash_size(text: str) -> int | None:
+    """`4MB` or `512KB` in bytes; None for anything else."""
+    found = _SIZE.match(text)
+    return None if found is None else int(found[1]) * (1024 if found[2] == "KB" else 1024 * 1024)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provisioning, planned and then run: an identity into a board, and the proof that it took.
+
+::
+
+    read     partition table (and chip, MAC) from the board's own flash
+    write    the NVS image to the partition evcfg found there
+    compare  read the partition back; every byte must be equal
+    boot     the board starts and says `[event] boot ... charge_point=<identity>`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from evtool.errors import CheckFailed, DeviceError
+from evtool.protocol import partition_table
+from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
+from evtool.protocol.can_frame import Malformed
+from evtool.protocol.nvs import NvsEntry
+from evtool.protocol.partition_table import Partition
+from evtool.provision.boot_proof import BootConsole, wait_for_boot
+from evtool.provision.evcfg import evcfg_image, find_evcfg
+
+STEPS = ("read", "write", "compare", "boot")
+
+
+class BoardFlash(Protocol):
+    """The flash of one board; `evtool.link.esptool.Esptool` is one."""
+
+    def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
+        """Bytes of flash, and the chip that gave them."""
+
+    def write(
+        self,
+        parts: Sequence[FlashPart],
+        on_progress: Callable[[WriteProgress], None] | None = None,
+    ) -> ChipInfo:
+        """Write parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionPlan:
+    """What is to be done to one board.
+
+    Attributes:
+        identity: what the board must say of itself at the end.
+        entries: the keys for its partition.
+        boot_timeout_ms: how long it may take to say so; None leaves the proof out.
+    """
+
+    identity: str
+    entries: tuple[NvsEntry, ...]
+    boot_timeout_ms: int | None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps, in order."""
+        return STEPS if self.boot_timeout_ms is not None else STEPS[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was done.
+
+    Attributes:
+        image_sha256: of the partition's image, hex.
+        boot: the fields of the board's boot line; None where no proof was asked for.
+        times_ms: how long each step took.
+    """
+
+    chip: ChipInfo
+    partition: Partition
+    image_sha256: str
+    boot: dict[str, str] | None
+    times_ms: dict[str, int]
+
+
+def read_partitions(board: BoardFlash) -> tuple[tuple[Partition, ...], ChipInfo]:
+    """The partition table in the board's flash.
+
+    Raises:
+        DeviceError: there is none, or it is damaged.
+    """
+    data, chip = board.read(partition_table.TABLE_OFFSET, partition_table.TABLE_SIZE)
+    table = partition_table.decode(data)
+    if isinstance(table, Malformed) or not table:
+        reason = table.reason if isinstance(table, Malformed) else "it is empty"
+        raise DeviceError(
+            f"the board has no partition table at {partition_table.TABLE_OFFSET:#x} ({reason})",
+            fix="flash the firmware first: `evtool flash`",
+        )
+    return table, chip
+
+
+def run_plan(
+    plan: ProvisionPlan,
+    board: BoardFlash,
+    open_console: Callable[[], BootConsole],
+    now_ms: Callable[[], int],
+    on_step: Callable[[str], None],
+    on_written: Callable[[Provisioned], None],
+) -> Provisioned:
+    """Do what the plan says.
+
+    Args:
+        board: its flash.
+        open_console: opens the board's console, once its flash is done with.
+        now_ms: a clock that only goes forward.
+        on_step: told about each step as it begins.
+        on_written: told when the flash holds the identity, before the proof: from here on
+            the board is a different one, whatever follows.
+
+    Raises:
+        ConfigError: the board's partition table has no place for an identity.
+        CheckFailed: what was read back differs, or the board says another identity.
+        LinkTimeout: it says none in time.
+        DeviceError: cable, port, board.
+    """
+    times: dict[str, int] = {}
+    began = now_ms()
+
+    def finish(step: str) -> None:
+        nonlocal began
+        times[step] = now_ms() - began
+        began = now_ms()
+
+    on_step("read")
+    partitions, chip = read_partitions(board)
+    partition = find_evcfg(partitions, "the board's partition table")
+    part = plan_part(plan, partition)
+    finish("read")
+
+    on_step("write")
+    board.write([part])
+    finish("write")
+
+    on_step("compare")
+    stored, second_chip = board.read(part.offset, len(part.data))
+    compare(part, stored)
+    if second_chip.mac != chip.mac:
+        raise DeviceError(
+            f"the board was changed in between: {chip.mac} is now {second_chip.mac}",
+            fix="leave the board connected, and run the command again",
+        )
+    finish("compare")
+    written = Provisioned(chip, partition, part.sha256, None, dict(times))
+    on_written(written)
+
+    if plan.boot_timeout_ms is None:
+        return written
+    on_step("boot")
+    with open_console() as console:
+        boot = wait_for_boot(console, plan.identity, plan.boot_timeout_ms, now_ms)
+    finish("boot")
+    return Provisioned(chip, partition, part.sha256, boot, times)
+
+
+def plan_part(plan: ProvisionPlan, partition: Partition) -> FlashPart:
+    """The image for `partition`.
+
+    Raises:
+        ConfigError: the identity does not fit.
+    """
+    image = evcfg_image(list(plan.entries), partition)
+    return FlashPart(partition.name, partition.offset, image, secret=True)
+
+
+def compare(part: FlashPart, stored: bytes) -> None:
+    """CheckFailed where `stored` is not what was written; names the place, not the bytes."""
+    if stored == part.data:
+        return
+    pairs = enumerate(zip(part.data, stored, strict=False))
+    first = next((at for at, (ours, theirs) in pairs if ours != theirs), len(stored))
+    count = sum(ours != theirs for ours, theirs in zip(part.data, stored, strict=False))
+    raise CheckFailed(
+        f"{part.name}: {count} of {len(part.data)} bytes read back differ, "
+        f"the first at {part.offset + first:#x}",
+        fix="run the command again; if it stays so, the flash chip is worn or protected",
+    )
