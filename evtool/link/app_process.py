@@ -150,7 +150,7 @@ def _program_file(payload: bytes) -> int:
     except OSError:  # forbidden here (vm.memfd_noexec): a private file that is unlinked at once
         writable, path = tempfile.mkstemp(prefix="evtool-firmware-")
     try:
-        with open(writable, "wb", closefd=False) as stream:  # noqa: PTH123 - a descriptor
+        with open(writable, "wb", closefd=False) as stream:
             stream.write(payload)
         os.fchmod(writable, 0o700)
         # The kernel runs no file that is open for writing.

@@ -51,12 +51,7 @@ class FlashFile:
             ) from error
         try:
             self._lock(path)
-            found = os.fstat(self._descriptor).st_size
-            if found != size:
-                raise ConfigError(
-                    f"{path}: the flash there has {found} bytes, not {size}",
-                    fix="give its size with --flash-size, or another folder with --state-dir",
-                )
+            _check_size(path, os.fstat(self._descriptor).st_size, size)
             self.mac = _mac(folder / MAC_FILE, mac)
             self._map = mmap.mmap(self._descriptor, size)
         except BaseException:
@@ -98,6 +93,14 @@ def parse_mac(text: str) -> bytes:
             fix=f"write for example --mac {bytes([mac[0] & 0xFE, *mac[1:]]).hex(':')}",
         )
     return mac
+
+
+def _check_size(path: Path, found: int, size: int) -> None:
+    if found != size:
+        raise ConfigError(
+            f"{path}: the flash there has {found} bytes, not {size}",
+            fix="give its size with --flash-size, or another folder with --state-dir",
+        )
 
 
 def _mac(path: Path, wanted: bytes | None) -> bytes:

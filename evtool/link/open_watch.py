@@ -33,7 +33,7 @@ class OpenWatch:
 
     def __init__(self, path: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise _refused(path)
         if libc.inotify_add_watch(self._descriptor, os.fsencode(path), _IN_CLOSE | _IN_OPEN) < 0:

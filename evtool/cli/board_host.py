@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The virtual board in the real world: its effects carried out, the world's events handed in.
+
+One asyncio loop waits on the serial line, the firmware's console and hardware lines, and the
+board's own deadline; when nothing happens, nothing runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from evtool.errors import DeviceError
+from evtool.link.app_process import AppProcess, describe_exit
+from evtool.link.clock import monotonic_ms
+from evtool.link.pty_line import PtyLine
+from evtool.virtual.board import Board
+from evtool.virtual.effects import (
+    AppInput,
+    Discard,
+    Effect,
+    Report,
+    StartApp,
+    StopApp,
+    Transmit,
+)
+
+# What a shell says of a program that it cannot execute.
+_CANNOT_EXECUTE = 126
+
+
+class Peripheral(Protocol):
+    """Hardware that the firmware reaches by lines."""
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The first words of the lines that it wants."""
+        ...
+
+    async def run(self) -> None:
+        """Work until cancelled, or return when there is nothing to do."""
+        ...
+
+    def app_started(self, send: Callable[[str], object]) -> None:
+        """The firmware runs; `send` hands it a line."""
+        ...
+
+    def app_stopped(self) -> None:
+        """The firmware is gone."""
+        ...
+
+    def on_line(self, verb: str, rest: str) -> None:
+        """A line of the firmware."""
+        ...
+
+
+class BoardHost:
+    """Runs one board.
+
+    Args:
+        board: the board, not powered yet.
+        line: its serial line.
+        peripherals: what its hardware lines go to.
+        report: called with each event and its fields.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        line: PtyLine,
+        peripherals: Sequence[Peripheral],
+        report: Callable[[str, dict[str, object]], None],
+    ) -> None:
+        self.board = board
+        self.state: dict[str, str] = {}
+        self._line = line
+        self._peripherals = peripherals
+        self._report = report
+        self._app: AppProcess | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._listening = False
+        self._writing_line = False
+        self._writing_app = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Plug in the power."""
+        self._loop.add_reader(self._line.watch_descriptor, self._on_line_news)
+        self._tasks = [asyncio.ensure_future(each.run()) for each in self._peripherals]
+        self.power_cycle()
+
+    async def close(self) -> None:
+        """Pull the power: the firmware ends, nothing listens any more."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._stop_app()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._line.watch_descriptor)
+        self._listen(False)
+
+    def reset(self) -> None:
+        """Press the button."""
+        self.board.press_reset(monotonic_ms())
+        self._settle()
+
+    def power_cycle(self) -> None:
+        """Take the power away and give it back: unsent output is gone."""
+        self._line.discard()
+        self.board.power_on(monotonic_ms())
+        self._settle()
+
+    # --- events -------------------------------------------------------------------
+
+    def _on_line_news(self) -> None:
+        news = self._line.receive()
+        now_ms = monotonic_ms()
+        if news.data and self._line.is_open:
+            self.board.on_baudrate(self._line.baudrate())
+        if news.closed and news.reopened:
+            self.board.on_last_close(now_ms)
+            self.board.on_serial(news.data, now_ms)
+        else:
+            self.board.on_serial(news.data, now_ms)
+            if news.closed:
+                self.board.on_last_close(now_ms)
+        self._settle()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._line.deadline_ms is not None:
+            self._on_line_news()
+        self.board.tick(monotonic_ms())
+        self._settle()
+
+    def _on_console(self) -> None:
+        app = self._app
+        if app is None:
+            return
+        data = app.read_console()
+        if data is None:
+            self._loop.remove_reader(app.console_descriptor)
+        else:
+            self.board.on_app_console(data)
+        self._settle()
+
+    def _on_hardware(self) -> None:
+        app = self._app
+        if app is None:
+            return
+        lines = app.read_lines()
+        if lines is None:
+            self._loop.remove_reader(app.hardware_descriptor)
+        for line in lines or ():
+            self._hardware_line(line)
+        self._settle()
+
+    def _hardware_line(self, line: str) -> None:
+        verb, _, rest = line.partition(" ")
+        if verb == "store":
+            key, _, value = rest.partition(" ")
+            if value.isascii() and value.isdigit():
+                self.board.on_app_store(key, int(value))
+            return
+        if verb == "state":
+            self.state = dict(word.partition("=")[::2] for word in rest.split(" "))
+        for peripheral in self._peripherals:
+            if verb in peripheral.verbs:
+                peripheral.on_line(verb, rest)
+
+    def _on_app_exit(self) -> None:
+        if self._app is None:
+            return
+        # What it said last is still in the pipes.
+        while data := self._app.read_console():
+            self.board.on_app_console(data)
+        while lines := self._app.read_lines():
+            for line in lines:
+                self._hardware_line(line)
+        return_code = self._stop_app()
+        self.board.on_app_exit(return_code, describe_exit(return_code), monotonic_ms())
+        self._settle()
+
+    # --- effects ------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Carry out what the board wants, then wait for the right things."""
+        while effects := self.board.take():
+            for effect in effects:
+                self._carry_out(effect)
+        self._listen(self._line.is_open)
+        self._watch_writes()
+        deadlines = [self.board.deadline_ms, self._line.deadline_ms]
+        wanted = min((each for each in deadlines if each is not None), default=None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if wanted is not None:
+            delay_s = max(0, wanted - monotonic_ms()) / 1000
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Transmit(data, discardable):
+                self._line.send(data, discardable=discardable)
+            case Discard():
+                self._line.discard()
+            case StartApp(payload, lines):
+                self._start_app(payload, lines)
+            case StopApp():
+                self._stop_app()
+            case AppInput(data):
+                if self._app is not None:
+                    self._app.type(data)
+            case Report(event, fields):
+                self._report(event, fields)
+
+    def _start_app(self, payload: bytes, lines: Sequence[str]) -> None:
+        self.state = {}
+        try:
+            app = AppProcess(payload)
+        except DeviceError as error:
+            self._report("error", error.as_dict())
+            self.board.on_app_exit(_CANNOT_EXECUTE, error.message, monotonic_ms())
+            return
+        self._app = app
+        self._loop.add_reader(app.console_descriptor, self._on_console)
+        self._loop.add_reader(app.hardware_descriptor, self._on_hardware)
+        self._loop.add_reader(app.exit_descriptor, self._on_app_exit)
+        for line in lines:
+            app.send(line)
+        for peripheral in self._peripherals:
+            peripheral.app_started(self._send_to_app)
+
+    def _send_to_app(self, line: str) -> bool:
+        if self._app is None:
+            return False
+        sent = self._app.send(line)
+        self._watch_writes()
+        return sent
+
+    def _stop_app(self) -> int:
+        if self._app is None:
+            return 0
+        app, self._app = self._app, None
+        for peripheral in self._peripherals:
+            peripheral.app_stopped()
+        for descriptor in (app.console_descriptor, app.hardware_descriptor, app.exit_descriptor):
+            self._loop.remove_reader(descriptor)
+        if self._writing_app:
+            self._loop.remove_writer(app.hardware_descriptor)
+            self._writing_app = False
+        return app.stop()
+
+    # --- what is waited for -------------------------------------------------------
+
+    def _listen(self, wanted: bool) -> None:
+        # While nobody has the port open it signals a hang-up without end.
+        if wanted != self._listening:
+            self._listening = wanted
+            if wanted:
+                self._loop.add_reader(self._line.descriptor, self._on_line_news)
+            else:
+                self._loop.remove_reader(self._line.descriptor)
+                self._loop.remove_writer(self._line.descriptor)
+                self._writing_line = False
+
+    def _watch_writes(self) -> None:
+        wanted = self._listening and self._line.wants_to_write
+        if wanted != self._writing_line:
+            self._writing_line = wanted
+            if wanted:
+                self._loop.add_writer(self._line.descriptor, self._on_line_writable)
+            else:
+                self._loop.remove_writer(self._line.descriptor)
+        app = self._app
+        if app is not None and app.wants_to_send != self._writing_app:
+            self._writing_app = app.wants_to_send
+            if self._writing_app:
+                self._loop.add_writer(app.hardware_descriptor, self._on_app_writable)
+            else:
+                self._loop.remove_writer(app.hardware_descriptor)
+
+    def _on_line_writable(self) -> None:
+        self._line.flush()
+        self._watch_writes()
+
+    def _on_app_writable(self) -> None:
+        if self._app is not None:
+            self._app.flush()
+        self._watch_writes()
