@@ -5,6 +5,7 @@
 
 #include <MicroOcpp/Platform.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -37,6 +38,13 @@ uint64_t random_nonce() {
     std::exit(1);
   }
   return nonce;
+}
+
+unsigned long library_clock() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<unsigned long>(now.tv_sec) * 1000UL +
+         static_cast<unsigned long>(now.tv_nsec / 1000000);
 }
 
 // The library's log tells of messages, which is more than a console should; off unless asked.
@@ -164,6 +172,7 @@ std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, S
   if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
     mocpp_set_console_out(log_to_stderr);
   }
+  mocpp_set_timer(library_clock);
   return std::make_unique<MicroOcppLink>(identity, std::move(send));
 }
 

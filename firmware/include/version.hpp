@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this firmware is called; evtool's build passes both, a compiler run by hand need not.
 #pragma once
 
-#ifndef EVTOOL_VERSION
-#define EVTOOL_VERSION "0.0.0"
-#endif
-#ifndef EVTOOL_BUILD_ID
-#define EVTOOL_BUILD_ID "unknown"
-#endif
-
-inline constexpr const char* kVersion = EVTOOL_VERSION;
-inline constexpr const char* kBuildId = EVTOOL_BUILD_ID;
+// What this firmware is called. One source of each program defines both, so that a new build id
+// compiles that one again and no other.
+extern const char* const kVersion;
+extern const char* const kBuildId;
