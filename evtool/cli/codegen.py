@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.options import open_project, project_option, secret_source
+from evtool.cli.options import open_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ def command(
     from evtool.codegen.generated_file import StaleFiles, compare
     from evtool.link.files import write_atomically
 
+    output = Output(as_json)
     project = open_project(project_path)
     wanted = [kind for kind in KINDS if not only or kind in only]
     lines: list[str] = []
     documents: list[dict[str, object]] = []
     # Everything is rendered before anything is written: a bad DBC leaves all as it was.
-    for generated in _render(project, wanted):
+    files, warnings = _render(project, wanted)
+    for warning in warnings:
+        output.say(f"warning: {warning}")
+    for generated in files:
         difference = compare(generated, *_read(generated.path))
         if difference is None:
             state = "unchanged"
@@ -79,14 +83,15 @@ def command(
     ]
     if stale:
         raise StaleFiles(stale, documents)
-    Output(as_json).result("\n".join(lines), {"files": documents})
+    output.result("\n".join(lines), {"files": documents, "warnings": list(warnings)})
 
 
-def _render(project: Project, kinds: list[str]) -> list[GeneratedFile]:
+def _render(project: Project, kinds: list[str]) -> tuple[list[GeneratedFile], tuple[str, ...]]:
     from evtool.codegen.controller_config import render_controller_config
     from evtool.codegen.generated_file import GeneratedFile
 
     files: list[GeneratedFile] = []
+    warnings: tuple[str, ...] = ()
     if "can-tables" in kinds:
         from evtool.codegen.can_tables import render_cpp, render_python
         from evtool.protocol.can_database import load_can_database
@@ -99,32 +104,33 @@ def _render(project: Project, kinds: list[str]) -> list[GeneratedFile]:
         path = project.codegen.secrets_header.with_name("controller_config.hpp")
         files.append(GeneratedFile(path, render_controller_config(project.can, project.limits)))
     if "secrets" in kinds:
-        files.append(_render_secrets(project))
-    return files
+        secrets, warnings = _render_secrets(project)
+        files.append(secrets)
+    return files, warnings
 
 
-def _render_secrets(project: Project) -> GeneratedFile:
+def _render_secrets(project: Project) -> tuple[GeneratedFile, tuple[str, ...]]:
+    """secrets.h, and what is allowed in it but likely to cause trouble."""
+    from evtool.cli.identity_input import checked_identity
     from evtool.codegen.generated_file import GeneratedFile
     from evtool.codegen.secrets import SecretsInput, render_secrets
 
     path = project.codegen.secrets_header
     _refuse_if_git_would_take(path)
-    source = secret_source(project)
-    identity = project.charge_point.identity
+    identity = checked_identity(project)
+    certificate = identity.ca_certificate
     text = render_secrets(
         SecretsInput(
-            charge_point=project.charge_point,
-            wifi_ssid=project.wifi.ssid,
-            wifi_passphrase=source.resolve(project.wifi.passphrase, f"{identity} passphrase"),
-            csms_url=project.csms.url,
-            authorization_key=source.resolve(
-                project.csms.authorization_key, f"{identity} authorization_key"
-            ),
-            security_profile=project.csms.security_profile,
-            ca_certificate=_certificate(project.csms.ca_certificate),
+            charge_point=identity.charge_point,
+            wifi_ssid=identity.wifi_ssid,
+            wifi_passphrase=identity.wifi_passphrase,
+            csms_url=identity.csms_url,
+            authorization_key=identity.authorization_key,
+            security_profile=identity.security_profile,
+            ca_certificate=certificate.pem if certificate else "",
         )
     )
-    return GeneratedFile(path, text, secret=True)
+    return GeneratedFile(path, text, secret=True), identity.warnings
 
 
 def _refuse_if_git_would_take(path: Path) -> None:
@@ -143,25 +149,6 @@ def _refuse_if_git_would_take(path: Path) -> None:
             f"{_shown(path)} would hold passwords, and git does not ignore it",
             fix=f"add a line `{path.name}` to .gitignore",
         )
-
-
-def _certificate(path: Path | None) -> str:
-    from evtool.errors import ConfigError
-
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="ascii")
-    except OSError as error:
-        raise ConfigError(
-            f"[csms] ca_certificate: cannot read {path}: {error.strerror or error}",
-            fix="correct the path in evtool.toml",
-        ) from error
-    except UnicodeDecodeError:
-        raise ConfigError(
-            f"[csms] ca_certificate: {path} is not PEM text",
-            fix="convert it: openssl x509 -inform der -in FILE -out FILE.pem",
-        ) from None
 
 
 def _read(path: Path) -> tuple[bytes | None, int]:

@@ -144,8 +144,7 @@ def _note(signal: DatabaseSignal) -> str:
 def _scale(factor: float) -> str:
     """A factor as people write it: 0.1, 1/1024, 1/30.5."""
     plain = f"{factor:.12g}"
-    divisor = f"{1 / factor:.6g}" if factor else ""
-    return plain if len(plain) <= len(divisor) + 2 else f"1/{divisor}"
+    return plain if len(plain) <= 6 or not factor else f"1/{1 / factor:.6g}"
 
 
 def _value_name(text: str, where: str) -> str:

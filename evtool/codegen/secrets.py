@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders secrets.h. Pure: the secrets come in, the text goes out, nothing is kept."""
+"""Renders secrets.h. Pure: the secrets come in, the text goes out, nothing is kept.
+
+Whether they are ones that a unit may carry is the business of `evtool.provision.identity`.
+Here the text becomes C++ that means exactly that text, whatever it is.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,7 @@ from evtool.codegen.cpp_text import cpp_string
 from evtool.codegen.template import render
 from evtool.errors import ConfigError
 from evtool.project import ChargePoint, Secret
-from evtool.protocol.authorization_key import key_as_hex
 from evtool.protocol.csms_url import charge_point_url, endpoint_url, parse_csms_url
-
-_PEM_BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class SecretsInput:
     Attributes:
         wifi_passphrase: empty for an open network.
         csms_url: ws:// or wss://; with or without the identity at its end.
-        authorization_key: 16 to 20 characters or hex digits; empty for security profile 0.
+        authorization_key: hex digits, or empty.
         ca_certificate: the CSMS's root, PEM, or empty.
     """
 
@@ -48,23 +49,6 @@ def render_secrets(values: SecretsInput) -> str:
         raise ConfigError(
             f"[csms] url: {error}", fix="such as ws://csms.example.com:9000/ocpp"
         ) from error
-    key = values.authorization_key.reveal()
-    try:
-        key = key_as_hex(key) if key else ""
-    except ValueError as error:
-        raise ConfigError(
-            f"[csms] authorization_key: {error}", fix="or let evtool make one: { generate = true }"
-        ) from error
-    if "PRIVATE KEY" in values.ca_certificate:
-        raise ConfigError(
-            "[csms] ca_certificate: the file holds a private key",
-            fix="name the file with the CSMS's root certificate alone",
-        )
-    if values.ca_certificate and _PEM_BEGIN not in values.ca_certificate:
-        raise ConfigError(
-            "[csms] ca_certificate: the file holds no PEM certificate",
-            fix=f"it must contain a block that begins with {_PEM_BEGIN}",
-        )
     texts = {
         "wifi_ssid": ("[wifi] ssid", values.wifi_ssid),
         "wifi_passphrase": ("[wifi] passphrase", values.wifi_passphrase.reveal()),
@@ -75,7 +59,7 @@ def render_secrets(values: SecretsInput) -> str:
             "[csms] url",
             charge_point_url(endpoint, values.charge_point.identity),
         ),
-        "authorization_key": ("[csms] authorization_key", key),
+        "authorization_key": ("[csms] authorization_key", values.authorization_key.reveal()),
         "ca_certificate": ("[csms] ca_certificate", values.ca_certificate),
     } | {
         field.name: (f"[charge_point] {field.name}", getattr(values.charge_point, field.name))
