@@ -20,7 +20,7 @@ class Goal:
         count: so many records end it well.
         duration_ms: it ends well after this long, if the board said anything.
         timeout_ms: the limit for `until` and `count`.
-        records: the names of the records that count and are shown.
+        records: the names of the records that count.
     """
 
     until: re.Pattern[str] | None = None

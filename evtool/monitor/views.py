@@ -114,13 +114,14 @@ class Dashboard:
     """What is known of the board: the latest of each record, and recent lines.
 
     Attributes:
-        view: the key of the chosen view.
+        records: the names of the records on view.
         recent: the latest lines that are no view's records, oldest first.
         malformed: how many broken records have arrived.
+        silent_since_ms: since when nothing arrives; None while something does.
     """
 
-    def __init__(self, view: str = ALL) -> None:
-        self.view = view
+    def __init__(self, records: tuple[str, ...] = VIEW_RECORDS[ALL]) -> None:
+        self.records = records
         self.recent: deque[Line] = deque(maxlen=RECENT_LINES)
         self.malformed = 0
         self.silent_since_ms: int | None = None
@@ -145,11 +146,11 @@ class Dashboard:
     def press(self, key: str) -> None:
         """Follow the view that `key` chooses; other keys change nothing."""
         if key in VIEW_RECORDS:
-            self.view = key
+            self.records = VIEW_RECORDS[key]
 
     def sections(self, now_ms: int) -> list[Section]:
         """The chosen view."""
-        return [self._section(name, now_ms) for name in VIEW_RECORDS[self.view]]
+        return [self._section(name, now_ms) for name in self.records]
 
     def _section(self, name: str, now_ms: int) -> Section:
         latest = self._latest.get(name)
