@@ -49,8 +49,10 @@ MAX_UNIQUE_ID = 36
 
 Payload = dict[str, Any]  # JSON values; their types are the schema's business
 
+LAST_MOMENT_MS = 253_402_300_799_999
+"""The end of the year 9999, beyond which no timestamp can be written."""
+
 _MAX_TEXT = 1 << 20
-_YEAR_10000_MS = 253_402_300_800_000
 _MASKED_KEYS = frozenset({"authorizationkey"})
 _HEX = re.compile(r"[0-9A-Fa-f]*\Z")
 
@@ -189,7 +191,7 @@ def render_timestamp(unix_ms: int) -> str:
     Raises:
         ValueError: beyond the years 1970 to 9999.
     """
-    if not 0 <= unix_ms < _YEAR_10000_MS:
+    if not 0 <= unix_ms <= LAST_MOMENT_MS:
         raise ValueError(f"{unix_ms} ms is beyond the years 1970 to 9999")
     return datetime.fromtimestamp(unix_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -205,7 +207,7 @@ def parse_timestamp(text: object) -> int | None:
         unix_ms = round(moment.timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
-    return unix_ms if 0 <= unix_ms < _YEAR_10000_MS else None
+    return unix_ms if 0 <= unix_ms <= LAST_MOMENT_MS else None
 
 
 def connection_url(csms_url: str, identity: str) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -16,6 +16,7 @@ class Kind(Enum):
     """What a value may be."""
 
     INTEGER = "integer"  # 0 to 999 999 999
+    COUNT = "count"  # 1 to 999 999 999
     BOOLEAN = "boolean"
     MEASURANDS = "measurands"  # a comma-separated list of those that the charge point has
     TEXT = "text"
@@ -32,29 +33,29 @@ class Key:
     write_only: bool = False
 
 
-_METERED = "Energy.Active.Import.Register,Power.Active.Import"
+_ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
         "AllowOfflineTxForUnknownId": Key("false", Kind.BOOLEAN),
         "AuthorizationKey": Key("", Kind.AUTHORIZATION_KEY, write_only=True),
         "AuthorizeRemoteTxRequests": Key("false", Kind.BOOLEAN),
-        "ChargeProfileMaxStackLevel": Key("8", Kind.INTEGER, read_only=True),
+        "ChargeProfileMaxStackLevel": Key("7", Kind.INTEGER, read_only=True),
         "ChargingScheduleAllowedChargingRateUnit": Key("Current", Kind.TEXT, read_only=True),
         "ChargingScheduleMaxPeriods": Key("24", Kind.INTEGER, read_only=True),
         "ClockAlignedDataInterval": Key("0", Kind.INTEGER),
         "ConnectionTimeOut": Key("30", Kind.INTEGER),
-        "ConnectorPhaseRotation": Key("NotApplicable", Kind.TEXT, read_only=True),
+        "ConnectorPhaseRotation": Key("0.NotApplicable,1.NotApplicable", Kind.TEXT),
         "Cst_AuthorizationTimeout": Key("20", Kind.INTEGER),
         "GetConfigurationMaxKeys": Key("60", Kind.INTEGER, read_only=True),
-        "HeartbeatInterval": Key("86400", Kind.INTEGER),
+        "HeartbeatInterval": Key("86400", Kind.COUNT),
         "LocalAuthorizeOffline": Key("true", Kind.BOOLEAN),
         "LocalPreAuthorize": Key("false", Kind.BOOLEAN),
         "MaxChargingProfilesInstalled": Key("10", Kind.INTEGER, read_only=True),
         "MeterValueSampleInterval": Key("60", Kind.INTEGER),
-        "MeterValuesAlignedData": Key(_METERED, Kind.MEASURANDS),
+        "MeterValuesAlignedData": Key(_ENERGY_AND_POWER, Kind.MEASURANDS),
         "MeterValuesAlignedDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
-        "MeterValuesSampledData": Key(_METERED, Kind.MEASURANDS),
+        "MeterValuesSampledData": Key(",".join(MEASURANDS), Kind.MEASURANDS),
         "MeterValuesSampledDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
         "MinimumStatusDuration": Key("0", Kind.INTEGER),
         "NumberOfConnectors": Key("1", Kind.INTEGER, read_only=True),
@@ -68,7 +69,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "SupportedFeatureProfiles": Key(
             "Core,SmartCharging,RemoteTrigger", Kind.TEXT, read_only=True
         ),
-        "TransactionMessageAttempts": Key("3", Kind.INTEGER),
+        "TransactionMessageAttempts": Key("3", Kind.COUNT),
         "TransactionMessageRetryInterval": Key("60", Kind.INTEGER),
         "UnlockConnectorOnEVSideDisconnect": Key("false", Kind.BOOLEAN, read_only=True),
     }
@@ -140,19 +141,31 @@ class Configuration:
         return answer | ({"unknownKey": unknown} if unknown else {})
 
 
+def _is_integer(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 9
+
+
+def _is_authorization_key(value: str) -> bool:
+    try:
+        ocpp16.decode_authorization_key(value)
+    except ValueError:
+        return False
+    return True
+
+
+_RULES: Mapping[Kind, Callable[[str], bool]] = MappingProxyType(
+    {
+        Kind.INTEGER: _is_integer,
+        Kind.COUNT: lambda value: _is_integer(value) and int(value) >= 1,
+        Kind.BOOLEAN: lambda value: value in ("true", "false"),
+        Kind.MEASURANDS: lambda value: (
+            value == "" or all(name in MEASURANDS for name in value.split(","))
+        ),
+        Kind.AUTHORIZATION_KEY: _is_authorization_key,
+        Kind.TEXT: lambda _: True,
+    }
+)
+
+
 def _allowed(kind: Kind, value: str) -> bool:
-    match kind:
-        case Kind.INTEGER:
-            return value.isascii() and value.isdigit() and len(value) <= 9
-        case Kind.BOOLEAN:
-            return value in ("true", "false")
-        case Kind.MEASURANDS:
-            return value == "" or all(name in MEASURANDS for name in value.split(","))
-        case Kind.AUTHORIZATION_KEY:
-            try:
-                ocpp16.decode_authorization_key(value)
-            except ValueError:
-                return False
-            return True
-        case Kind.TEXT:
-            return True
+    return _RULES[kind](value)

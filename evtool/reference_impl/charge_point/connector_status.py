@@ -2,7 +2,7 @@
 """Which status a connector has: the first row that fits.
 
 ==  ==========================================================  ===================
-1   a fault that stops charging                                 Faulted
+1   a fault of the charge point itself                          Faulted
 2   not operative, and no transaction                           Unavailable
 3   transaction, and the vehicle is gone                        SuspendedEV
 4   transaction, and not permitted or the EVSE is not ready     SuspendedEVSE
@@ -13,8 +13,8 @@
 9   else                                                        Preparing
 ==  ==========================================================  ===================
 
-A lost bus and a silent vehicle carry an error code but are no Faulted: a transaction is
-suspended meanwhile and goes on by itself.
+What the vehicle or the bus causes (a silent module, a lost bus) is reported with its error
+code but is not Faulted: a transaction is suspended meanwhile and goes on by itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 from evtool.protocol import ocpp16
 
-NOT_FAULTING = frozenset({"NoError", "InternalError", "EVCommunicationError"})
 _AFTER_A_TRANSACTION = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
 
 
@@ -31,7 +30,7 @@ _AFTER_A_TRANSACTION = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE", "F
 class Facts:
     """What the status of connector 1 depends on."""
 
-    error: str
+    faulted: bool
     operative: bool
     transaction: bool
     identified: bool
@@ -45,7 +44,7 @@ class Facts:
 def connector_status(facts: Facts) -> str:
     """The status of connector 1 (OCPP 1.6, ChargePointStatus)."""
     rows = (
-        (facts.error not in NOT_FAULTING, "Faulted"),
+        (facts.faulted, "Faulted"),
         (not facts.operative and not facts.transaction, "Unavailable"),
         (facts.transaction and not facts.plugged, "SuspendedEV"),
         (facts.transaction and not (facts.permitted and facts.evse_ready), "SuspendedEVSE"),

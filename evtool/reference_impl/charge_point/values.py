@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evtool.reference_impl.controller_types import Fault, Snapshot
+
 CONNECTOR = 1
 """The one physical connector; 0 stands for the charge point as a whole."""
 
@@ -40,6 +42,8 @@ class Inputs:
 
     Attributes:
         energy_mwh: the register, which only grows.
+        faulted: a fault of the charge point itself; what the vehicle or the bus causes only
+            suspends.
         error: an OCPP error code, or NoError.
     """
 
@@ -53,24 +57,26 @@ class Inputs:
     offered_ma: int | None = None
     temperature_mdegc: int | None = None
     soc_permille: int | None = None
+    faulted: bool = False
     error: str = "NoError"
 
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What OCPP says to the controller; the controller forgets it after 5 seconds.
-
-    Attributes:
-        connected: the WebSocket is open.
-        transaction: one runs.
-        permitted: energy may flow.
-        limit_ma: the smart-charging limit, None where no profile limits.
-    """
-
-    connected: bool = False
-    transaction: bool = False
-    permitted: bool = False
-    limit_ma: int | None = None
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Inputs:
+        """What a controller's snapshot means to OCPP."""
+        return cls(
+            plugged=snapshot.plugged,
+            ev_ready=snapshot.ev_ready,
+            evse_ready=snapshot.evse_ready,
+            energy_mwh=snapshot.energy_mwh,
+            power_mw=snapshot.power_mw,
+            measured_mv=snapshot.measured_mv,
+            measured_ma=snapshot.measured_ma,
+            offered_ma=snapshot.offered_ma,
+            temperature_mdegc=snapshot.temperature_mdegc,
+            soc_permille=snapshot.soc_permille,
+            faulted=any(fault is not Fault.BUS_OFF for fault in snapshot.faults),
+            error=snapshot.error,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,13 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Keep `value` under `key` and give it back in `Settings.stored` at the next start."""
+    """Keep `value` under `key` and give it back in `Settings.stored` at the next start.
+
+    The value is not shown: it may be an AuthorizationKey.
+    """
 
     key: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

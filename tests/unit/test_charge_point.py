@@ -1,0 +1,696 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The charge point alone: every text that it sends conforms, whatever it hears and sees."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point import (
+    ChargePoint,
+    Inputs,
+    Persist,
+    Restart,
+    Send,
+    Settings,
+)
+
+NOON = "2024-05-01T12:00:00Z"
+PLUGGED = Inputs(plugged=True, ev_ready=True, evse_ready=True, energy_mwh=1_234_567)
+UNPLUGGED = Inputs(evse_ready=True, energy_mwh=1_234_567)
+
+
+class Station:
+    """A charge point, and the far end that answers it in the plainest way."""
+
+    def __init__(self, **stored: str) -> None:
+        settings_ = Settings("Vendor", "Model", "SN-1", "1.0", stored=stored)
+        self.charge_point = ChargePoint(settings_)
+        self.now_ms = 0
+        self.sent: list[tuple[str, ocpp16.Payload]] = []
+        self.calls: deque[ocpp16.Call] = deque()
+        self.answers: dict[str, ocpp16.Message] = {}
+        self.kept: dict[str, str] = {}
+        self.restarts: list[str] = []
+        self.asked: dict[str, str] = {}
+        self.transaction_id = 0
+        self.id_tag_status = "Accepted"
+        self.refuse: set[str] = set()  # actions answered with a CallError
+        self.mute: set[str] = set()  # actions not answered at all
+
+    def collect(self) -> None:
+        for output in self.charge_point.drain():
+            match output:
+                case Send(text):
+                    self._take(ocpp16.parse_message(text))
+                case Persist(key, value):
+                    self.kept[key] = value
+                case Restart(kind):
+                    self.restarts.append(kind)
+
+    def _take(self, message: object) -> None:
+        match message:
+            case ocpp16.Call(_, action, payload):
+                assert ocpp16.find_violation(action, payload) is None, (action, payload)
+                self.sent.append((action, payload))
+                self.calls.append(message)
+            case ocpp16.CallResult(unique_id, payload):
+                violation = ocpp16.find_violation(self.asked[unique_id], payload, answer=True)
+                assert violation is None, (violation, payload)
+                self.answers[unique_id] = message
+            case ocpp16.CallError(unique_id, code):
+                assert code in ocpp16.CALL_ERROR_CODES
+                self.answers[unique_id] = message
+            case _:
+                pytest.fail(f"not a message: {message}")
+
+    def serve(self) -> None:
+        """Answer until the charge point has nothing more to say."""
+        self.collect()
+        while self.calls:
+            call = self.calls.popleft()
+            if call.action in self.mute:
+                continue
+            if call.action in self.refuse:
+                self.text([4, call.unique_id, "InternalError", "", {}])
+            else:
+                self.text([3, call.unique_id, self.result(call.action)])
+
+    def result(self, action: str) -> ocpp16.Payload:
+        match action:
+            case "BootNotification":
+                return {"currentTime": NOON, "interval": 300, "status": "Accepted"}
+            case "Heartbeat":
+                return {"currentTime": NOON}
+            case "Authorize":
+                return {"idTagInfo": {"status": self.id_tag_status}}
+            case "StartTransaction":
+                self.transaction_id += 1
+                info = {"status": self.id_tag_status}
+                return {"transactionId": self.transaction_id, "idTagInfo": info}
+        return {}
+
+    def text(self, fields: list[Any]) -> None:
+        self.charge_point.on_text(json.dumps(fields), self.now_ms)
+        self.collect()
+
+    def ask(self, action: str, **payload: Any) -> Any:
+        """Call the charge point: the payload of its answer, or the code of its CallError."""
+        unique_id = f"c{len(self.asked)}"
+        self.asked[unique_id] = action
+        self.text([2, unique_id, action, payload])
+        answer = self.answers[unique_id]
+        self.serve()
+        return answer.payload if isinstance(answer, ocpp16.CallResult) else answer.code  # type: ignore[union-attr]  # never a Call
+
+    def wait(self, seconds: float) -> None:
+        end = self.now_ms + round(seconds * 1000)
+        while self.now_ms < end:
+            self.now_ms = min(end, self.now_ms + 500)
+            self.charge_point.tick(self.now_ms)
+            self.serve()
+
+    def see(self, inputs: Inputs) -> None:
+        self.charge_point.on_inputs(inputs, self.now_ms)
+        self.serve()
+
+    def online(self) -> Station:
+        self.charge_point.on_open(self.now_ms)
+        self.serve()
+        return self
+
+    def offline(self) -> None:
+        self.calls.clear()
+        self.charge_point.on_closed(self.now_ms)
+        self.collect()
+
+    def present(self, id_tag: str) -> None:
+        self.charge_point.on_start_request(id_tag, self.now_ms)
+        self.serve()
+
+    def heard(self) -> list[str]:
+        """What was sent since the last look, with the status of StatusNotifications."""
+        sent, self.sent = self.sent, []
+        return [
+            f"{payload['connectorId']}:{payload['status']}"
+            if action == "StatusNotification"
+            else action
+            for action, payload in sent
+        ]
+
+
+@pytest.fixture
+def station() -> Station:
+    online = Station().online()
+    online.see(UNPLUGGED)
+    assert online.heard() == ["BootNotification", "0:Available", "1:Available"]
+    return online
+
+
+def test_boot_is_repeated_until_accepted_and_not_after_a_reconnect() -> None:
+    station = Station()
+    station.mute = {"BootNotification"}
+    station.online()
+    station.wait(130)
+    assert station.heard() == ["BootNotification"] * 3, "every 60 s"
+    station.mute = set()
+    station.wait(60)
+    assert station.heard() == ["BootNotification", "0:Available", "1:Available"]
+    assert station.kept == {"HeartbeatInterval": "300"}
+    station.offline()
+    station.online()
+    assert station.heard() == []
+    station.wait(301)
+    assert station.heard() == ["Heartbeat"]
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+def test_a_boot_that_is_not_accepted_waits_its_interval(status: str) -> None:
+    station = Station()
+    station.charge_point.on_open(0)
+    station.collect()
+    payload = {"currentTime": NOON, "interval": 5, "status": status}
+    station.text([3, station.calls.popleft().unique_id, payload])
+    assert station.ask("RemoteStartTransaction", idTag="A") == {"status": "Rejected"}
+    assert "configurationKey" in station.ask("GetConfiguration")
+    assert not station.charge_point.word().connected
+    station.heard()
+    station.wait(4)
+    assert station.heard() == []
+    station.wait(2)
+    assert station.heard()[0] == "BootNotification"
+
+
+def test_plug_identify_charge_stop_at_the_station(station: Station) -> None:
+    station.see(PLUGGED)
+    assert station.heard() == ["1:Preparing"]
+    station.present("LOCAL-1")
+    assert station.heard() == ["Authorize", "1:Charging", "StartTransaction"]
+    word = station.charge_point.word()
+    assert (word.connected, word.transaction, word.permitted) == (True, True, True)
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.serve()
+    assert station.sent[-1][1] == {
+        "transactionId": 1,
+        "idTag": "LOCAL-1",
+        "meterStop": 1234,
+        "timestamp": NOON,
+        "reason": "Local",
+    }
+    assert station.heard() == ["1:Finishing", "StopTransaction"]
+    assert not station.charge_point.word().permitted
+    station.see(UNPLUGGED)
+    assert station.heard() == ["1:Available"]
+
+
+def test_remote_start_meter_values_remote_stop(station: Station) -> None:
+    assert station.ask("RemoteStartTransaction", idTag="A", connectorId=1)["status"] == "Accepted"
+    assert station.heard() == ["1:Preparing"]
+    station.see(PLUGGED)
+    assert station.heard() == ["1:Charging", "StartTransaction"]
+    station.ask("ChangeConfiguration", key="MeterValueSampleInterval", value="10")
+    charging = Inputs(True, True, True, 2_000_999, 2_139_000, 71_955, 29_745, 30_000, 41_230, 551)
+    station.see(charging)
+    station.wait(20)
+    action, payload = station.sent[-1]
+    assert action == "MeterValues"
+    assert payload["transactionId"] == 1
+    values = {v["measurand"]: v["value"] for v in payload["meterValue"][0]["sampledValue"]}
+    assert values == {
+        "Energy.Active.Import.Register": "2000",
+        "Power.Active.Import": "2139.00",
+        "Voltage": "71.96",
+        "Current.Import": "29.75",
+        "Current.Offered": "30.00",
+        "Temperature": "41.23",
+        "SoC": "55.10",
+    }
+    assert station.heard() == ["MeterValues", "MeterValues"]
+    assert station.ask("RemoteStopTransaction", transactionId=7)["status"] == "Rejected"
+    assert station.ask("RemoteStopTransaction", transactionId=1)["status"] == "Accepted"
+    assert station.sent[-1][1]["reason"] == "Remote"
+    assert "idTag" not in station.sent[-1][1]
+    assert station.heard() == ["1:Finishing", "StopTransaction"]
+
+
+def test_unplugging_ends_the_transaction(station: Station) -> None:
+    station.see(PLUGGED)
+    station.present("A")
+    station.heard()
+    station.see(UNPLUGGED)
+    assert station.sent[-1][1]["reason"] == "EVDisconnected"
+    assert station.heard() == ["1:Available", "StopTransaction"]
+
+
+def test_unplugging_suspends_where_it_is_configured_to(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="StopTransactionOnEVSideDisconnect", value="False")
+    station.see(PLUGGED)
+    station.present("A")
+    station.see(UNPLUGGED)
+    station.see(PLUGGED)
+    assert station.heard()[-2:] == ["1:SuspendedEV", "1:Charging"]
+
+
+@pytest.mark.parametrize("status", ["Blocked", "Expired", "Invalid", "ConcurrentTx"])
+def test_a_refused_tag_starts_nothing(station: Station, status: str) -> None:
+    station.see(PLUGGED)
+    station.id_tag_status = status
+    station.present("A")
+    assert station.heard() == ["1:Preparing", "Authorize"]
+    assert not station.charge_point.word().transaction
+    station.id_tag_status = "Accepted"
+    station.present("A")
+    assert station.charge_point.word().permitted
+
+
+@pytest.mark.parametrize("kind", ["mute", "refuse"])
+def test_authorize_without_an_answer_leaves_nothing_open(station: Station, kind: str) -> None:
+    station.see(PLUGGED)
+    setattr(station, kind, {"Authorize"})
+    station.present("A")
+    station.wait(21)
+    assert not station.charge_point.word().transaction
+    assert station.ask("RemoteStartTransaction", idTag="B")["status"] == "Accepted"
+    assert station.charge_point.word().permitted
+
+
+def test_a_tag_refused_at_the_start_gets_no_energy(station: Station) -> None:
+    station.see(PLUGGED)
+    station.id_tag_status = "Invalid"
+    station.ask("RemoteStartTransaction", idTag="A")
+    assert station.sent[-1][1]["reason"] == "DeAuthorized"
+    assert not station.charge_point.word().permitted
+
+
+def test_it_stays_suspended_where_the_refused_are_not_stopped(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="StopTransactionOnInvalidId", value="false")
+    station.see(PLUGGED)
+    station.id_tag_status = "Invalid"
+    station.ask("RemoteStartTransaction", idTag="A")
+    assert station.heard()[-1] == "1:SuspendedEVSE"
+    word = station.charge_point.word()
+    assert (word.transaction, word.permitted) == (True, False)
+
+
+def test_connection_time_out(station: Station) -> None:
+    station.ask("RemoteStartTransaction", idTag="A")
+    station.wait(29)
+    assert station.heard() == ["1:Preparing"]
+    station.wait(1)
+    assert station.heard() == ["1:Available"]
+    station.see(PLUGGED)
+    assert not station.charge_point.word().transaction
+
+
+def test_offline_transaction_messages_are_replayed_in_order(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="AllowOfflineTxForUnknownId", value="true")
+    station.ask("ChangeConfiguration", key="MeterValueSampleInterval", value="10")
+    station.offline()
+    station.see(PLUGGED)
+    station.present("A")
+    assert station.charge_point.word().permitted
+    assert not station.charge_point.word().connected
+    station.wait(25)
+    station.see(UNPLUGGED)
+    station.see(PLUGGED)
+    station.present("B")
+    assert station.heard() == []
+    station.wait(5)
+    station.now_ms += 86_400_000
+    station.online()
+    heard = [entry for entry in station.heard() if not entry.startswith(("1:", "Heartbeat"))]
+    assert heard[:6] == [
+        "StartTransaction", "MeterValues", "MeterValues", "StopTransaction",
+        "StartTransaction", "MeterValues",
+    ]  # fmt: skip
+
+
+def test_replayed_messages_carry_the_time_of_their_event(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="AllowOfflineTxForUnknownId", value="true")
+    station.offline()
+    station.see(PLUGGED)
+    station.present("A")
+    station.wait(60)
+    station.sent.clear()
+    station.online()
+    start = next(payload for action, payload in station.sent if action == "StartTransaction")
+    assert start["timestamp"] == NOON
+
+
+def test_a_start_under_way_when_the_socket_closes_is_sent_again(station: Station) -> None:
+    station.see(PLUGGED)
+    station.mute = {"StartTransaction"}
+    station.present("A")
+    station.offline()
+    station.mute = set()
+    station.heard()
+    station.online()
+    assert station.heard() == ["StartTransaction"]
+
+
+def test_an_unknown_tag_offline_is_refused(station: Station) -> None:
+    station.offline()
+    station.see(PLUGGED)
+    station.present("A")
+    assert not station.charge_point.word().transaction
+
+
+def test_a_refused_stop_is_tried_again_and_a_refused_start_given_up(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="TransactionMessageRetryInterval", value="2")
+    station.see(PLUGGED)
+    station.refuse = {"StopTransaction"}
+    station.present("A")
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.wait(10)
+    assert station.heard().count("StopTransaction") == 3
+    station.refuse = {"StartTransaction"}
+    station.present("B")
+    station.wait(20)
+    assert station.sent[-1][1]["transactionId"] == -1
+    heard = station.heard()
+    assert heard.count("StartTransaction") == 3
+    assert heard[-1] == "StopTransaction"
+    assert not station.charge_point.word().permitted
+
+
+def test_an_answer_to_nothing_changes_nothing(station: Station) -> None:
+    station.see(PLUGGED)
+    station.mute = {"Authorize"}
+    station.present("A")
+    unique_id = station.charge_point.outbox._pending_id
+    station.text([3, "stray", {}])
+    station.text([4, "stray", "GenericError", "", {}])
+    station.text([3, unique_id, {"idTagInfo": {"status": "Accepted"}}])
+    station.serve()
+    assert station.charge_point.word().permitted
+
+
+def test_statuses_follow_the_vehicle_and_the_faults(station: Station) -> None:
+    station.see(PLUGGED)
+    station.present("A")
+    station.heard()
+    station.see(Inputs(True, False, True))
+    station.see(Inputs(True, True, False, error="PowerSwitchFailure"))
+    assert station.sent[-1][1]["errorCode"] == "PowerSwitchFailure"
+    station.see(Inputs(True, True, False, faulted=True, error="HighTemperature"))
+    assert station.sent[-1][1]["errorCode"] == "HighTemperature"
+    assert station.charge_point.word().transaction, "a fault does not end the transaction"
+    station.see(PLUGGED)
+    assert station.sent[-1][1]["errorCode"] == "NoError"
+    assert station.heard() == ["1:SuspendedEV", "1:SuspendedEVSE", "1:Faulted", "1:Charging"]
+
+
+def test_a_status_must_last(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="MinimumStatusDuration", value="5")
+    station.see(PLUGGED)
+    station.wait(3)
+    station.see(UNPLUGGED)
+    station.wait(10)
+    assert station.heard() == []
+    station.see(PLUGGED)
+    station.wait(6)
+    assert station.sent[-1][1]["timestamp"] == "2024-05-01T12:00:13Z"
+    assert station.heard() == ["1:Preparing"]
+
+
+def test_availability(station: Station) -> None:
+    station.see(PLUGGED)
+    station.present("A")
+    station.heard()
+    answer = station.ask("ChangeAvailability", connectorId=1, type="Inoperative")
+    assert answer == {"status": "Scheduled"}
+    station.ask("RemoteStopTransaction", transactionId=1)
+    assert station.heard() == ["1:Unavailable", "StopTransaction"]
+    assert station.ask("RemoteStartTransaction", idTag="A")["status"] == "Rejected"
+    again = Station(**station.kept).online()
+    assert again.heard()[1:] == ["0:Available", "1:Unavailable"]
+    answer = again.ask("ChangeAvailability", connectorId=0, type="Operative")
+    assert answer == {"status": "Accepted"}
+    assert again.heard() == ["1:Available"]
+    code = again.ask("ChangeAvailability", connectorId=2, type="Operative")
+    assert code == "PropertyConstraintViolation"
+
+
+@pytest.mark.parametrize("kind", ["Soft", "Hard"])
+def test_reset_stops_tells_and_restarts(station: Station, kind: str) -> None:
+    station.see(PLUGGED)
+    station.present("A")
+    assert station.ask("Reset", type=kind) == {"status": "Accepted"}
+    assert station.sent[-1][1]["reason"] == f"{kind}Reset"
+    station.wait(9)
+    assert station.restarts == []
+    station.wait(2)
+    assert station.restarts == [kind]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "status"),
+    [
+        ("HeartbeatInterval", "60", "Accepted"),
+        ("heartbeatinterval", "60", "Accepted"),
+        ("HeartbeatInterval", "0", "Rejected"),
+        ("HeartbeatInterval", "-1", "Rejected"),
+        ("HeartbeatInterval", "5.5", "Rejected"),
+        ("HeartbeatInterval", "", "Rejected"),
+        ("NumberOfConnectors", "2", "Rejected"),
+        ("MeterValuesSampledData", "SoC,Voltage", "Accepted"),
+        ("MeterValuesSampledData", "", "Accepted"),
+        ("MeterValuesSampledData", "Frequency", "Rejected"),
+        ("AuthorizeRemoteTxRequests", "1", "Rejected"),
+        ("AuthorizationKey", "short", "Rejected"),
+        ("AuthorizationKey", "A" * 16, "Accepted"),
+        ("NoSuchKey", "x", "NotSupported"),
+    ],
+)
+def test_configuration(station: Station, key: str, value: str, status: str) -> None:
+    assert station.ask("ChangeConfiguration", key=key, value=value) == {"status": status}
+    assert (len(station.kept) > 1 or station.kept["HeartbeatInterval"] == "60") == (
+        status == "Accepted"
+    )
+
+
+def test_the_key_is_never_read_back(station: Station) -> None:
+    station.ask("ChangeConfiguration", key="AuthorizationKey", value="0123456789abcdef")
+    assert "0123456789abcdef" not in json.dumps(station.ask("GetConfiguration"))
+    answer = station.ask("GetConfiguration", key=["AuthorizationKey", "heartbeatinterval"])
+    assert answer["unknownKey"] == ["AuthorizationKey"]
+    assert answer["configurationKey"][0]["key"] == "HeartbeatInterval"
+    assert "0123456789abcdef" not in repr(Persist("AuthorizationKey", "0123456789abcdef"))
+
+
+def test_triggers(station: Station) -> None:
+    for name, expected in [
+        ("BootNotification", ["BootNotification"]),
+        ("Heartbeat", ["Heartbeat"]),
+        ("StatusNotification", ["0:Available", "1:Available"]),
+        ("MeterValues", ["MeterValues"]),
+        ("FirmwareStatusNotification", ["FirmwareStatusNotification"]),
+        ("DiagnosticsStatusNotification", ["DiagnosticsStatusNotification"]),
+    ]:
+        answer = station.ask("TriggerMessage", requestedMessage=name)
+        assert answer == {"status": "Accepted"}, name
+        assert station.heard() == expected
+    code = station.ask("TriggerMessage", requestedMessage="StartTransaction")
+    assert code == "PropertyConstraintViolation"
+
+
+def test_what_is_not_offered(station: Station) -> None:
+    assert station.ask("UnlockConnector", connectorId=1) == {"status": "NotSupported"}
+    assert station.ask("DataTransfer", vendorId="x") == {"status": "UnknownVendorId"}
+    assert station.ask("ClearCache") == {"status": "Accepted"}
+    assert station.ask("Authorize", idTag="A") == "NotSupported"
+    assert station.ask("Nonsense") == "NotImplemented"
+    assert station.ask("Reset") == "FormationViolation"
+    assert station.ask("RemoteStartTransaction", idTag="") == "PropertyConstraintViolation"
+
+
+def profile(purpose: str, limit: float, level: int = 0, **more: Any) -> dict[str, Any]:
+    schedule = {
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+    } | more.pop("schedule", {})
+    return {
+        "chargingProfileId": more.pop("profile_id", 1),
+        "stackLevel": level,
+        "chargingProfilePurpose": purpose,
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": schedule,
+    } | more
+
+
+def set_profile(station: Station, connector: int, value: dict[str, Any]) -> Any:
+    answer = station.ask("SetChargingProfile", connectorId=connector, csChargingProfiles=value)
+    return answer["status"] if isinstance(answer, dict) else answer
+
+
+def test_the_smallest_limit_counts(station: Station) -> None:
+    assert station.charge_point.word().limit_ma is None
+    assert set_profile(station, 0, profile("ChargePointMaxProfile", 20.0)) == "Accepted"
+    assert station.charge_point.word().limit_ma == 20_000
+    default = profile("TxDefaultProfile", 16.5, profile_id=2)
+    assert set_profile(station, 1, default) == "Accepted"
+    assert station.charge_point.word().limit_ma == 20_000, "no transaction, no default"
+    assert set_profile(station, 1, profile("TxProfile", 6, profile_id=3)) == "Rejected"
+    station.see(PLUGGED)
+    station.present("A")
+    assert station.charge_point.word().limit_ma == 16_500
+    zero = profile("TxProfile", 0, profile_id=3)
+    station.heard()
+    assert set_profile(station, 1, zero) == "Accepted"
+    assert station.charge_point.word().limit_ma == 0
+    assert station.heard() == ["1:SuspendedEVSE"]
+    assert station.ask("ClearChargingProfile", id=3) == {"status": "Accepted"}
+    assert station.ask("ClearChargingProfile", id=3) == {"status": "Unknown"}
+    assert station.heard() == ["1:Charging"]
+    station.ask("ClearChargingProfile")
+    assert station.charge_point.word().limit_ma is None
+
+
+def test_schedules_run(station: Station) -> None:
+    periods = [{"startPeriod": 0, "limit": 10}, {"startPeriod": 60, "limit": 5}]
+    steps = profile(
+        "TxDefaultProfile",
+        0,
+        chargingProfileKind="Relative",
+        schedule={"chargingSchedulePeriod": periods, "duration": 120},
+    )
+    daily = profile(
+        "ChargePointMaxProfile",
+        0,
+        profile_id=2,
+        chargingProfileKind="Recurring",
+        recurrencyKind="Daily",
+        schedule={
+            "startSchedule": "2024-04-01T12:00:30+00:00",
+            "duration": 3600,
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8}],
+        },
+    )
+    assert set_profile(station, 0, steps) == "Accepted"
+    assert set_profile(station, 0, daily) == "Accepted"
+    station.see(PLUGGED)
+    station.present("A")
+    composite = station.ask("GetCompositeSchedule", connectorId=1, duration=86_400 * 2)
+    assert composite["chargingSchedule"]["chargingSchedulePeriod"][:6] == [
+        {"startPeriod": 0, "limit": 10.0},
+        {"startPeriod": 30, "limit": 8.0},
+        {"startPeriod": 60, "limit": 5.0},
+        {"startPeriod": 120, "limit": 8.0},
+        {"startPeriod": 3630, "limit": 300.0},
+        {"startPeriod": 86_430, "limit": 8.0},
+    ]
+    limits = []
+    for _ in range(5):
+        limits.append(station.charge_point.word().limit_ma)
+        station.wait(31)
+    assert limits == [10_000, 8_000, 5_000, 5_000, 8_000]
+
+
+@pytest.mark.parametrize(
+    ("connector", "value"),
+    [
+        (1, profile("ChargePointMaxProfile", 10)),
+        (0, profile("TxProfile", 10)),
+        (2, profile("TxDefaultProfile", 10)),
+        (1, profile("TxDefaultProfile", 10, level=8)),
+        (1, profile("TxDefaultProfile", -1)),
+        (1, profile("TxDefaultProfile", 10, validFrom="soon")),
+        (1, profile("TxDefaultProfile", 10, chargingProfileKind="Recurring")),
+        (1, profile("TxDefaultProfile", 10, schedule={"chargingSchedulePeriod": []})),
+        (
+            1,
+            profile(
+                "TxDefaultProfile",
+                10,
+                schedule={"chargingSchedulePeriod": [{"startPeriod": 5, "limit": 1}]},
+            ),
+        ),
+    ],
+)
+def test_wrong_profiles(station: Station, connector: int, value: dict[str, Any]) -> None:
+    assert set_profile(station, connector, value) == "PropertyConstraintViolation"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+payloads = st.sampled_from(
+    [
+        {"idTag": "A"}, {"transactionId": 1}, {"type": "Soft"}, {"connectorId": 1}, {},
+        {"connectorId": 0, "type": "Inoperative"}, {"key": "HeartbeatInterval", "value": "9"},
+        {"key": "ClockAlignedDataInterval", "value": "1"}, {"key": ["a"]},
+        {"key": "StopTxnSampledData", "value": "SoC"}, {"connectorId": 1, "duration": 10**30},
+        {"connectorId": 1, "csChargingProfiles": profile("TxDefaultProfile", 10**30)},
+        {"connectorId": 0, "csChargingProfiles": profile("ChargePointMaxProfile", 1.5)},
+        {"currentTime": "9999-12-31T23:59:59Z", "interval": 1, "status": "Accepted"},
+        {"idTagInfo": {"status": "Accepted"}}, {"requestedMessage": "MeterValues"},
+        {"transactionId": -1, "idTagInfo": {"status": "Invalid"}},
+    ]
+) | st.dictionaries(st.text(max_size=5), values, max_size=2)  # fmt: skip
+optional = st.none() | st.integers(-(2**40), 2**40)
+seen = st.builds(
+    Inputs,
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**50),
+    *[optional] * 6,
+    st.booleans(),
+    st.sampled_from(["NoError", "HighTemperature", "not a code"]),
+)
+steps = st.one_of(
+    st.tuples(st.just("call"), st.sampled_from(sorted(ocpp16.ACTIONS)), payloads),
+    st.tuples(st.just("answer"), payloads | st.just("error")),
+    st.tuples(st.just("text"), st.text(max_size=30)),
+    st.tuples(st.just("see"), seen),
+    st.tuples(st.sampled_from(["open", "close", "present", "stop"])),
+    st.tuples(st.just("wait"), st.integers(0, 10**10)),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(steps, max_size=30))
+def test_whatever_happens_it_sends_only_what_conforms(events: list[tuple[Any, ...]]) -> None:
+    station = Station().online()
+    for event in events:
+        charge_point, now = station.charge_point, station.now_ms
+        match event:
+            case ("call", action, payload):
+                unique_id = f"c{len(station.asked)}"
+                station.asked[unique_id] = action
+                station.text([2, unique_id, action, payload])
+            case ("answer", "error") if station.calls:
+                station.text([4, station.calls.popleft().unique_id, "GenericError", "", {}])
+            case ("answer", payload) if station.calls and payload != "error":
+                station.text([3, station.calls.popleft().unique_id, payload])
+            case ("text", text):
+                charge_point.on_text(text, now)
+            case ("see", inputs):
+                charge_point.on_inputs(inputs, now)
+            case ("open",):
+                charge_point.on_open(now)
+            case ("close",):
+                charge_point.on_closed(now)
+            case ("present",):
+                charge_point.on_start_request("TAG", now)
+            case ("stop",):
+                charge_point.on_stop_request("anything", now)
+            case ("wait", elapsed):
+                station.now_ms += elapsed
+                charge_point.tick(station.now_ms)
+        before = len(station.sent)
+        station.collect()
+        assert len(station.sent) - before <= 1, "one Call at a time"
+        word = charge_point.word()
+        assert not word.permitted or word.transaction
+        assert not word.connected or charge_point.open
