@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an environment needs, what of it is here, and what to say when it is not.
+
+PlatformIO itself looks for a missing package for a minute and then prints an empty message.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evtool.build.plan import HOST_ENVIRONMENTS
+from evtool.errors import ConfigError, ToolError
+
+# What the platform fetches for a board with the plain ESP32; where the platform is installed
+# its own platform.json says which version of each.
+_TOOLS = {
+    "toolchain-xtensa-esp32": "8.4.0+2021r2-patch5",
+    "framework-arduinoespressif32": "~3.20017.0",
+    "tool-esptoolpy": "~2.40900.0",
+}
+_TOOL_OWNERS = {"toolchain-xtensa-esp32": "espressif"}
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Something that a build needs; `found` is its version or place, None when missing."""
+
+    kind: str
+    name: str
+    wanted: str
+    found: str | None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.wanted}".rstrip()
+
+
+def requirements(firmware: Path, environment: str) -> tuple[Requirement, ...]:
+    """Everything that building `environment` needs and may not find.
+
+    Raises:
+        ConfigError: platformio.ini cannot be read, or has no such environment.
+    """
+    if environment in HOST_ENVIRONMENTS:
+        return _host_requirements()
+    return tuple(_esp32_requirements(firmware, environment))
+
+
+def missing(needed: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Those that are not here."""
+    return tuple(requirement for requirement in needed if requirement.found is None)
+
+
+def registry_hosts() -> tuple[str, ...]:
+    """The hosts that PlatformIO would fetch packages from."""
+    from platformio import __registry_mirror_hosts__  # noqa: PLC0415 - only asked when missing
+
+    return tuple(__registry_mirror_hosts__)
+
+
+def missing_error(environment: str, lacking: Iterable[Requirement]) -> ToolError:
+    """What to tell a user whose packages are missing and whose registry is out of reach."""
+    needed = tuple(lacking)
+    programs = [requirement for requirement in needed if requirement.kind == "program"]
+    if programs:
+        names = ", ".join(requirement.name for requirement in programs)
+        return ToolError(
+            f"{environment} needs {names}, which this computer does not have",
+            fix="install a C++ compiler (Debian: apt-get install g++)",
+        )
+    rows = "".join(f"\n    {requirement}" for requirement in needed)
+    return ToolError(
+        f"{environment} needs packages that are not installed, and PlatformIO's registry "
+        f"cannot be reached:{rows}",
+        fix="connect this computer once and build again; or copy the PlatformIO folder "
+        "(~/.platformio) and firmware/.pio/libdeps of a computer that has built this, and name "
+        "the folder with PLATFORMIO_CORE_DIR",
+    )
+
+
+def _host_requirements() -> tuple[Requirement, ...]:
+    def module(name: str) -> str | None:
+        spec = importlib.util.find_spec(name)
+        return None if spec is None else spec.origin or name
+
+    return (
+        Requirement("program", "g++", "", shutil.which("g++")),
+        Requirement("Python package", "scons", "", module("SCons")),
+        Requirement("Python package", "platformio", "", module("platformio")),
+    )
+
+
+def _esp32_requirements(firmware: Path, environment: str) -> Iterator[Requirement]:
+    # PlatformIO's own reading of its files, so that nothing is judged otherwise than by it.
+    from platformio.dependencies import get_core_dependencies  # noqa: PLC0415
+    from platformio.package.manager.library import LibraryPackageManager  # noqa: PLC0415
+    from platformio.package.manager.platform import PlatformPackageManager  # noqa: PLC0415
+    from platformio.package.manager.tool import ToolPackageManager  # noqa: PLC0415
+    from platformio.package.meta import PackageSpec  # noqa: PLC0415
+
+    config = _read_config(firmware, environment)
+    section = f"env:{environment}"
+    platforms = PlatformPackageManager(config.get("platformio", "platforms_dir"))
+    spec = PackageSpec(config.get(section, "platform"))
+    platform = platforms.get_package(spec)
+    yield _requirement("platform", spec, platform)
+
+    tools = ToolPackageManager(config.get("platformio", "packages_dir"))
+    wanted = dict(_TOOLS) if platform is None else _tools_of(Path(platform.path))
+    replaced = {PackageSpec(text).name for text in config.get(section, "platform_packages") or []}
+    for name, version in wanted.items():
+        if name in replaced:
+            continue
+        owner = _TOOL_OWNERS.get(name, "platformio")
+        spec = PackageSpec(owner=owner, name=name, requirements=version)
+        yield _requirement("tool", spec, tools.get_package(spec))
+    name = "tool-scons"
+    spec = PackageSpec(owner="platformio", name=name, requirements=get_core_dependencies()[name])
+    yield _requirement("tool", spec, tools.get_package(spec))
+
+    folder = os.environ.get("PLATFORMIO_LIBDEPS_DIR") or firmware / ".pio" / "libdeps"
+    libraries = LibraryPackageManager(str(Path(folder) / environment))
+    waiting = [PackageSpec(text) for text in config.get(section, "lib_deps")]
+    seen: set[str] = set()
+    while waiting:
+        spec = waiting.pop(0)
+        if spec.humanize() in seen or not (spec.owner or spec.external):
+            continue  # without an owner it comes with the framework
+        seen.add(spec.humanize())
+        package = libraries.get_package(spec)
+        yield _requirement("library", spec, package)
+        if package is not None:
+            for needed in libraries.get_pkg_dependencies(package) or []:
+                waiting.append(libraries.dependency_to_spec(needed))
+
+
+def _read_config(firmware: Path, environment: str) -> Any:
+    from platformio import app  # noqa: PLC0415
+    from platformio.exception import PlatformioException  # noqa: PLC0415
+    from platformio.project.config import ProjectConfig  # noqa: PLC0415
+
+    file = firmware / "platformio.ini"
+    try:
+        # The package managers ask PlatformIO's session for the project that they work for.
+        app.set_session_var("custom_project_conf", str(file))
+        config = ProjectConfig.get_instance(str(file))
+        if environment not in config.envs():
+            raise ConfigError(
+                f"{file}: there is no environment {environment!r}",
+                fix=f"choose one of {', '.join(config.envs())}",
+            )
+        config.get(f"env:{environment}", "platform")
+    except PlatformioException as error:
+        raise ConfigError(f"{file}: {error}", fix="correct platformio.ini") from error
+    return config
+
+
+def _tools_of(platform: Path) -> dict[str, str]:
+    try:
+        manifest = json.loads((platform / "platform.json").read_text(encoding="utf-8"))
+        packages = manifest["packages"]
+        return {name: str(packages[name]["version"]) for name in _TOOLS if name in packages}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a platform that is broken is PlatformIO's to complain about
+
+
+def _requirement(kind: str, spec: Any, package: Any) -> Requirement:
+    name = f"{spec.owner}/{spec.name}" if spec.owner else spec.name or spec.uri
+    found = None if package is None else str(package.metadata.version)
+    return Requirement(kind, name, str(spec.requirements or spec.uri or ""), found)

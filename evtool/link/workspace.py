@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files and folders that a build keeps for itself, and the lock that keeps others out."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from evtool.errors import EvtoolError
+from evtool.link.files import write_atomically
+
+
+class Workspace:
+    """Writes, removes and locks; `on_wait` is called once before waiting for a lock."""
+
+    def __init__(self, on_wait: Callable[[], None]) -> None:
+        self._on_wait = on_wait
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file as a whole, with its folder.
+
+        Raises:
+            EvtoolError: the file system refused.
+        """
+        write_atomically(path, data)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or a folder with all that is in it; harmless when it is not there.
+
+        Raises:
+            EvtoolError: the file system refused.
+        """
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EvtoolError(
+                f"cannot remove {path}: {error.strerror or error}",
+                fix="check the permissions of the folder",
+            ) from error
+
+    @contextlib.contextmanager
+    def lock(self, path: Path) -> Iterator[None]:
+        """Keep every other process out until the context ends; a process that dies lets go.
+
+        Raises:
+            EvtoolError: the lock's file cannot be made.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise EvtoolError(
+                f"cannot write {path}: {error.strerror or error}",
+                fix="check free space and permissions of the folder",
+            ) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._on_wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
