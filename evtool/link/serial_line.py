@@ -15,6 +15,7 @@ import os
 import select
 import struct
 import termios
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,8 @@ from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout
 DEFAULT_BAUDRATE = 115200
 _READ_SIZE = 4096
 _WRITE_TIMEOUT_S = 2.0
+_RTS = struct.pack("I", termios.TIOCM_RTS)
+_RESET_S = 0.1  # the capacitor at EN needs a part of it
 _DTR_AND_RTS = struct.pack("I", termios.TIOCM_DTR | termios.TIOCM_RTS)
 
 
@@ -82,6 +85,18 @@ class SerialLine:
             ) from error
         except (serial.SerialException, OSError) as error:
             raise self._gone(error) from error
+
+    def reset(self) -> bool:
+        """Press the board's reset button by RTS; False where the port has no such line."""
+        try:
+            fcntl.ioctl(self._line.fileno(), termios.TIOCMBIS, _RTS)
+            time.sleep(_RESET_S)
+            fcntl.ioctl(self._line.fileno(), termios.TIOCMBIC, _RTS)
+        except OSError as error:
+            if error.errno in (errno.ENOTTY, errno.EINVAL):
+                return False
+            raise self._gone(error) from error
+        return True
 
     def close(self) -> None:
         """Give the port back; harmless when it is closed or gone."""

@@ -52,6 +52,15 @@ def read_records(content: bytes) -> list[dict[str, object]]:
     return [record for record in parsed if record is not None]
 
 
+def other_boards(content: bytes, identity: str, mac: str) -> list[str]:
+    """The boards, other than `mac`, that were given `identity` and no other one since."""
+    latest: dict[str, object] = {}
+    for record in read_records(content):
+        if record.get("event") == "written":
+            latest[str(record.get("mac"))] = record.get("charge_point")
+    return [board for board, given in latest.items() if given == identity and board != mac]
+
+
 def _parse(line: bytes) -> dict[str, object] | None:
     try:
         record = json.loads(line)

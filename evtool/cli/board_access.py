@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `flash` and `provision` share: the board behind a port, and Ctrl-C in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from evtool.cli.output import Output
+    from evtool.link.esptool import Esptool, Retry
+    from evtool.project import Project
+    from evtool.protocol.board_flash import FlashPart
+    from evtool.protocol.partition_table import Partition
+
+
+def open_board(output: Output, serial_port: str, chip: str, baudrate: int) -> Esptool:
+    """The flash of the board at `serial_port`; the port is there, or this raises.
+
+    Raises:
+        DeviceError: naming the ports that there are.
+    """
+    from evtool.link.command import CommandRunner
+    from evtool.link.esptool import Esptool
+
+    def say_again(retry: Retry) -> None:
+        output.say(f"once more at {retry.baudrate} baud: {retry.reason}")
+        output.event("retry", reason=retry.reason, baudrate=retry.baudrate)
+
+    board = Esptool(CommandRunner(), serial_port, chip=chip, baudrate=baudrate, on_retry=say_again)
+    board.check_port()
+    return board
+
+
+@contextmanager
+def interrupted(output: Output, message: str) -> Iterator[None]:
+    """On Ctrl-C say what state the board is left in; the exit code stays 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.event("interrupted", message=message)
+        click.echo(f"\nevtool: {message}", err=True)
+        raise
+
+
+def identity_part(
+    project: Project, partitions: tuple[Partition, ...], source: str, *, ask: bool
+) -> FlashPart:
+    """The project's identity as the image of the partition evcfg.
+
+    Args:
+        partitions: the table that it must fit.
+        source: where the table was found, for messages.
+        ask: whether a person may be asked for a secret.
+
+    Raises:
+        ConfigError: the identity breaks a rule, or a secret is missing.
+    """
+    from evtool.cli.identity_input import checked_identity
+    from evtool.errors import ConfigError
+    from evtool.protocol.board_flash import FlashPart
+    from evtool.provision.evcfg import evcfg_entries, evcfg_image, find_evcfg
+
+    kinds = (project.wifi.passphrase.kind, project.csms.authorization_key.kind)
+    if not ask and "prompt" in kinds:
+        raise ConfigError("a secret of it must be typed in", fix="ask for it with --evcfg")
+    identity = checked_identity(project)
+    partition = find_evcfg(partitions, source)
+    entries = evcfg_entries(identity, project.can, project.limits)
+    image = evcfg_image(entries, partition)
+    return FlashPart(partition.name, partition.offset, image, secret=True)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool flash`: a build's images onto a board, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evtool.cli.options import project_option, serial_port_option
+from evtool.cli.output import EXIT_CODES, Output, json_option
+
+if TYPE_CHECKING:
+    from evtool.flash.image_plan import FlashPlan
+    from evtool.flash.write import Flashed
+    from evtool.protocol.board_flash import FlashPart
+
+_INCOMPLETE = "the board's flash is incomplete; run the same command again to mend it"
+
+
+@click.command("flash", epilog=EXIT_CODES)
+@serial_port_option
+@project_option
+@click.option(
+    "--manifest",
+    "manifest_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The build's manifest.json (default: build/ENV/manifest.json of the project).",
+)
+@click.option("--env", "environment", metavar="ENV", help="Which build (default: the project's).")
+@click.option(
+    "--baudrate",
+    type=click.IntRange(9600, 4_000_000),
+    default=460_800,
+    show_default=True,
+    help="Speed of the data; a second attempt is made at 115200.",
+)
+@click.option(
+    "--evcfg/--no-evcfg",
+    "evcfg",
+    default=None,
+    help="Write the project's identity too (default: if it is complete).",
+)
+@click.option("--no-verify", is_flag=True, help="Leave out the comparison after the write.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, open no port.")
+@json_option
+def command(  # noqa: PLR0913, PLR0917 - one argument for each option
+    serial_port: str,
+    project_path: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    baudrate: int,
+    evcfg: bool | None,
+    no_verify: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Write the firmware to a board and verify it.
+
+    Boot loader, partition table and firmware as `evtool build` left them, blank OTA data, so
+    that this firmware is the one that boots, and the identity where the project has one. All
+    of it is checked against the partition table before the port is opened; a chip of another
+    family is refused.
+
+    With --json one line for each step and percent, the last one being the result.
+    """
+    from evtool.cli.board_access import interrupted, open_board
+    from evtool.flash.write import write_plan
+    from evtool.link.clock import monotonic_ms
+
+    output = Output(as_json)
+    plan = _plan(output, project_path, manifest_path, environment, evcfg)
+    if dry_run:
+        _show_plan(output, plan, serial_port)
+        return
+    board = open_board(output, serial_port, plan.chip, baudrate)
+    progress = _Progress(output)
+    with interrupted(output, _INCOMPLETE):
+        flashed = write_plan(
+            plan,
+            board,
+            verify=not no_verify,
+            now_ms=monotonic_ms,
+            on_step=progress.step,
+            on_progress=progress.percent,
+        )
+    progress.close()
+    _show_result(output, plan, serial_port, flashed)
+
+
+def _plan(
+    output: Output,
+    project_path: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    evcfg: bool | None,
+) -> FlashPlan:
+    from evtool.cli.options import open_project
+    from evtool.errors import ConfigError
+    from evtool.flash.image_plan import parse_manifest, plan_flash, with_part
+
+    project = None
+    if manifest_path is None or evcfg or project_path is not None:
+        project = open_project(project_path)
+    if manifest_path is not None and environment is not None:
+        raise click.UsageError("--manifest and --env exclude each other")
+    if manifest_path is None and project is not None:
+        environment = environment or project.build.environment
+        manifest_path = project.root / "build" / environment / "manifest.json"
+    if manifest_path is None:
+        raise click.UsageError("nothing to flash: give --manifest or --project")
+    text = _read(manifest_path)
+    if text is None:
+        raise ConfigError(
+            f"{manifest_path}: no such file",
+            fix="build the firmware first: "
+            + (f"`evtool build --env {environment}`" if environment else "`evtool build`"),
+        )
+    manifest = parse_manifest(text.decode("utf-8", "replace"), manifest_path)
+    plan = plan_flash(manifest, _read)
+    if project is not None and evcfg is not False:
+        from evtool.cli.board_access import identity_part
+
+        try:
+            part = identity_part(project, plan.partitions, str(manifest_path), ask=bool(evcfg))
+        except ConfigError as error:
+            if evcfg:
+                raise
+            output.say(f"the identity is left as it is on the board: {error.message}")
+            output.event("evcfg_left_out", reason=error.message)
+        else:
+            plan = with_part(plan, part)
+    return plan
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+class _Progress:
+    """Percent on one line of a terminal, JSON lines, or a line for each part in a log."""
+
+    def __init__(self, output: Output) -> None:
+        import sys
+
+        self._output = output
+        self._in_place = not output.as_json and sys.stderr.isatty()
+        self._part = ""
+
+    def step(self, step: str) -> None:
+        """`write` or `verify` begins."""
+        self.close()
+        self._output.say({"write": "writing", "verify": "verifying"}[step])
+        self._output.event(step)
+
+    def percent(self, part: FlashPart, percent: int) -> None:
+        """A part is written so far."""
+        self._output.event("progress", image=part.name, offset=part.offset, percent=percent)
+        if self._in_place:
+            click.echo(f"\r  {part.name:<16} {percent:3} %", nl=False, err=True)
+            if percent == 100 and part.name != self._part:
+                click.echo(err=True)
+                self._part = part.name
+        elif percent == 100:
+            self._output.say(f"  {part.name:<16} written")
+
+    def close(self) -> None:
+        """Nothing is left half a line."""
+        self._part = ""
+
+
+def _describe(plan: FlashPlan, serial_port: str) -> dict[str, object]:
+    return {
+        "serial_port": serial_port,
+        "chip": plan.chip,
+        "environment": plan.environment,
+        "version": plan.version,
+        "build_id": plan.build_id,
+        "images": [
+            {
+                "name": part.name,
+                "offset": part.offset,
+                "size": len(part.data),
+                "sha256": part.sha256,
+            }
+            for part in plan.parts
+        ],
+    }
+
+
+def _table(plan: FlashPlan) -> list[str]:
+    return [f"  {part.offset:#010x} {len(part.data):>9}  {part.name}" for part in plan.parts]
+
+
+def _show_plan(output: Output, plan: FlashPlan, serial_port: str) -> None:
+    lines = [
+        f"would write to {serial_port} ({plan.chip}), "
+        f"version {plan.version} build {plan.build_id} of {plan.environment}:",
+        *_table(plan),
+    ]
+    output.result("\n".join(lines), {"event": "plan"} | _describe(plan, serial_port))
+
+
+def _show_result(output: Output, plan: FlashPlan, serial_port: str, flashed: Flashed) -> None:
+    seconds = sum(flashed.times_ms.values()) / 1000
+    text = (
+        f"{serial_port}: {flashed.chip.description} {flashed.chip.mac} holds version "
+        f"{plan.version} build {plan.build_id} ({plan.total_bytes:,} bytes"
+        f"{', verified' if flashed.verified else ''}, {seconds:.1f} s)"
+    )
+    document = (
+        {"event": "flashed"}
+        | _describe(plan, serial_port)
+        | {
+            "mac": flashed.chip.mac,
+            "description": flashed.chip.description,
+            "verified": flashed.verified,
+            "times_ms": flashed.times_ms,
+        }
+    )
+    output.result(text, document)
