@@ -13,7 +13,7 @@ from typing import Protocol
 from evtool.build.plan import BuildPlan
 from evtool.errors import ToolError
 
-_STEP = re.compile(r"(Compiling|Archiving|Indexing|Linking|Building|Retrieving) (\S.*)")
+_STEP = re.compile(r"(Compiling|Archiving|Indexing|Linking|Building(?! in )|Retrieving) (\S.*)")
 _COMPILER_ERROR = re.compile(r"(\S[^:]*:\d+(?::\d+)?: (?:fatal )?error: .*)")
 _LINKER_ERROR = re.compile(
     r"(.*(?:undefined reference to|multiple definition of|cannot find -l).*)"
@@ -117,7 +117,7 @@ def _failure(plan: BuildPlan, result: _Result) -> ToolError:
             f"the firmware does not compile: {lines[found[0]]}",
             argv=plan.argv,
             return_code=result.return_code,
-            output="\n".join(line for line in excerpt if line),
+            output="\n".join(line for line in excerpt if not line.startswith("*")),
             fix=_header_fix(missing[1] if missing else None),
         )
     linker = [line for line in lines if _LINKER_ERROR.match(line)]
