@@ -13,7 +13,7 @@ from urllib.parse import quote
 DEFAULT_PORT = {False: 80, True: 443}
 
 _URL = re.compile(
-    r"(?P<scheme>wss?)://(?:\[(?P<literal>[^\]/]+)\]|(?P<host>[^:/\[\]]+))"
+    r"(?P<scheme>wss?)://(?:\[(?P<literal>[^\[\]/]+)\]|(?P<host>[^:/\[\]]+))"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/.*)?\Z",
     re.IGNORECASE,
 )

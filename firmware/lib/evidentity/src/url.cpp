@@ -95,7 +95,7 @@ bool parse_url(const std::string& text, Url& out) {
     }
     url.host = authority.substr(0, host_end);
   }
-  if (url.host.empty()) {
+  if (url.host.empty() || url.host.find_first_of("[]") != std::string::npos) {
     return false;
   }
   if (host_end == authority.size()) {
