@@ -21,7 +21,8 @@ from evtool.monitor.views import (
 )
 
 REDRAW_MS = 200
-KEYS = "1 bms  2 module  3 output  4 terminal  5 all  0 mute  s start  t stop  m menu  q quit"
+KEYS = "1 bms 2 module 3 output 4 terminal 5 all 0 mute s start t stop m menu q quit"
+FEW_KEYS = "1-5 view 0 mute s start t stop q quit"
 _GAP = 3
 _TWO_COLUMNS_FROM = 78
 _LABEL_WIDTH = 19
@@ -63,7 +64,8 @@ class Screen:
 
     def note(self, event: str, text: str) -> None:
         """Say how the watch stands, in the first line."""
-        self._status = "connected" if event == "connected" else text
+        short = {"connected": "connected", "disconnected": "port gone, waiting for it"}
+        self._status = short.get(event, text)
         self._live.start()
 
     def press(self, key: str) -> None:
@@ -96,13 +98,17 @@ def draw(
     head.append(status, style="green" if status == "connected" else "bold red")
     if dashboard.malformed:
         head.append(f"  {dashboard.malformed} broken lines", style="yellow")
-    foot = Text(KEYS, style="dim")
+    foot = Text(KEYS if width >= len(KEYS) else FEW_KEYS, style="dim")
     room = max(0, height - 2)
     tables = _tables(dashboard.sections(now_ms), width, compact=False)
     if len(tables) > room - _FEWEST_RECENT:
         tables = _tables(dashboard.sections(now_ms), width, compact=True)
     if len(tables) > room - _FEWEST_RECENT:
-        tables = tables[: max(0, room - _FEWEST_RECENT)]
+        fits = max(0, room - _FEWEST_RECENT - 1)
+        left_out = Text(f"({len(tables) - fits} more lines: choose one view)", style="yellow")
+        tables = [*tables[:fits], left_out]
+    elif not tables or len(tables) < room - 2 * _FEWEST_RECENT:
+        tables.append(Text())
     recent = _recent(dashboard, now_ms, room - len(tables))
     blank = [Text()] * max(0, room - len(tables) - len(recent))
     lines = [head, *tables, *recent, *blank, foot][:height]
@@ -144,32 +150,36 @@ def _table(section: Section, width: int, *, compact: bool) -> list[Text]:
     if not section.heard:
         age = Text("waiting", style="yellow")
     elif section.stale:
-        age = Text(f"STALE, age {format_age(section.age_ms)}", style="bold yellow")
+        age = Text(f"STALE {format_age(section.age_ms)}", style="bold yellow")
     else:
         age = Text(f"age {format_age(section.age_ms)}", style="dim")
     space = max(1, min(width, 48) - title.cell_len - age.cell_len)
     title.append(" " * space).append_text(age)
     rows = [
-        _row(row, stale=section.stale)
+        _row(row, width, stale=section.stale)
         for row in section.rows
         if not (compact and row.label == "Raw frame")
     ]
     return [title, *rows]
 
 
-def _row(row: Row, *, stale: bool) -> Text:
+def _row(row: Row, width: int, *, stale: bool) -> Text:
     unknown = row.value == NO_VALUE
-    line = Text(f"{row.label:<{_LABEL_WIDTH}} ")
+    label_width = min(_LABEL_WIDTH, max(len(row.label), width - len(row.value) - 1))
+    line = Text(f"{row.label:<{label_width}} ")
     line.append(f"{row.value:>{_VALUE_WIDTH}}", style="dim" if stale or unknown else "bold")
-    return line.append(f" {row.unit}", style="dim")
+    return line.append(f" {row.unit}" if row.unit else "", style="dim")
 
 
 def _recent(dashboard: Dashboard, now_ms: int, room: int) -> list[Text]:
     """The latest lines that are no table, newest last, with how long ago they came."""
     if room < 2:
         return []
+    title = Text("Recent", style="bold cyan")
+    if not dashboard.recent:
+        return [title.append("  nothing yet", style="dim")]
     lines = list(dashboard.recent)[-(room - 1) :]
-    return [Text("Recent", style="bold cyan"), *(_recent_line(line, now_ms) for line in lines)]
+    return [title, *(_recent_line(line, now_ms) for line in lines)]
 
 
 def _recent_line(line: Line, now_ms: int) -> Text:
