@@ -218,3 +218,17 @@ def test_a_file_from_a_windows_editor(tmp_path: Path) -> None:
     path.write_bytes(TEXT.replace('"degC"', '"°C"').replace("\n", "\r\n").encode("cp1252"))
     telemetry = next(m for m in load_can_database(path) if m.name == "telemetry_reply")
     assert {s.unit for s in telemetry.signals if s.name == "temperature"} == {"°C"}
+
+
+def test_the_document_lists_the_same_frames() -> None:
+    document = Path(__file__).resolve().parents[2] / "docs" / "can-protocol.md"
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in document.read_text().splitlines()
+        if line.startswith("| 0x") and len(line.split("|")) == 8
+    ]
+    documented = {row[1]: (int(row[0], 16), row[3] == "controller", row[5]) for row in rows}
+    assert documented == {
+        name: (can_id, received, str(least) if received else "")
+        for name, (can_id, received, least, _) in CATALOGUE.items()
+    }
