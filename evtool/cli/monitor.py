@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from evtool.monitor.goal import Goal
     from evtool.monitor.session import Display
 
+_MAX_SECONDS = 10_000_000
+
 EPILOG = """\b
 Examples:
   evtool monitor --serial-port /dev/ttyUSB0
@@ -55,7 +57,13 @@ def _board_keys(context: click.Context, parameter: click.Parameter, value: str) 
     return value.lower()
 
 
-_SECONDS = click.FloatRange(min=0, min_open=True, max=10_000_000)
+def _seconds(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    # click's FloatRange lets NaN pass, which is neither below nor above its limits
+    if value is not None and not 0 < value <= _MAX_SECONDS:
+        raise click.BadParameter(f"{value:g} is not a time above 0 and up to {_MAX_SECONDS} s")
+    return value
 
 
 @click.command(epilog=EPILOG)
@@ -89,11 +97,19 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=10_000_000)
     help="End well when a line of the board matches.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End well after so many records.")
-@click.option("--for", "duration_s", type=_SECONDS, metavar="SECONDS", help="End after this time.")
+@click.option(
+    "--for",
+    "duration_s",
+    type=float,
+    callback=_seconds,
+    metavar="SECONDS",
+    help="End after this time.",
+)
 @click.option(
     "--timeout",
     "timeout_s",
-    type=_SECONDS,
+    type=float,
+    callback=_seconds,
     metavar="SECONDS",
     help="The limit for --until and --count.",
 )

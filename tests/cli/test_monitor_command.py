@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool monitor` as a process of its own, against a board on a pty."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+from fake_console import BOOT, RECORDS, FakeConsole
+
+LIMIT_S = 30
+
+
+@pytest.fixture
+def board() -> Iterator[FakeConsole]:
+    with FakeConsole() as console:
+        yield console
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "evtool", "monitor", *arguments]
+
+
+def monitor(
+    *arguments: str, cwd: Path | None = None, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=os.environ | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def test_json_lines_carry_integers_with_units(board: FakeConsole) -> None:
+    done = monitor("--serial-port", board.port, "--json", "--count", "4", "--timeout", "20")
+    assert done.returncode == 0, done.stderr
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert documents[0]["event"] == "connected"
+    records = {doc["name"]: doc["fields"] for doc in documents if doc["event"] == "record"}
+    assert set(records) == {"bms", "power_module", "output", "terminal"}
+    assert records["bms"]["voltage_mv"] == 72000
+    assert records["bms"]["soc_permille"] == 551
+    assert records["output"]["temperature_mdegc"] == 41200
+    assert records["terminal"]["energy_mwh"] == 12345000
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", doc["time"]) for doc in documents)
+    assert done.stderr == ""
+
+
+def test_plain_lines_are_the_boards_own(board: FakeConsole) -> None:
+    done = monitor("--serial-port", board.port, "--view", "1", "--count", "2", "--timeout", "20")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{RECORDS['1']}\n" * 2
+    assert done.stderr == ""
+
+
+def test_two_views_are_picked_out_of_all(board: FakeConsole) -> None:
+    done = monitor(
+        "--serial-port", board.port, "--view", "4", "--view", "2", "--count", "2", "--timeout", "20"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{RECORDS['2']}\n{RECORDS['4']}\n"
+    assert board.keys == "5"
+
+
+def test_send_and_until(board: FakeConsole) -> None:
+    done = monitor(
+        *("--serial-port", board.port, "--view", "0", "--send", "S", "--json"),
+        *("--until", r"^\[event\] start", "--timeout", "20"),
+    )
+    assert done.returncode == 0, done.stderr
+    event = json.loads(done.stdout.splitlines()[-1])
+    assert event.pop("time")
+    assert event == {"event": "board_event", "name": "start", "fields": {"state": "requested"}}
+    assert board.keys == "0s"
+
+
+def test_exit_codes_tell_what_went_wrong(board: FakeConsole) -> None:
+    port = ("--serial-port", board.port)
+    not_reached = monitor(*port, "--until", "never said", "--timeout", "0.5", "--json")
+    assert not_reached.returncode == 1
+    assert json.loads(not_reached.stdout.splitlines()[-1])["error"] == "CheckFailed"
+    assert monitor(*port, "--fail-on", "switch=on", "--for", "20").returncode == 1
+    missing = monitor("--serial-port", "/dev/there-is-none", "--until", "x", "--timeout", "9")
+    assert missing.returncode == 3
+    assert "no serial port" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
+def test_a_board_that_says_nothing_is_3() -> None:
+    with FakeConsole(answers=False) as board:
+        done = monitor("--serial-port", board.port, "--for", "0.3")
+        assert done.returncode == 3
+        assert "said nothing" in done.stderr
+        assert monitor("--serial-port", board.port, "--for", "0.3", "--view", "0").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--until", "("),
+        ("--send", "x"),
+        ("--view", "7"),
+        ("--timeout", "3"),
+        ("--for", "3", "--count", "1"),
+        ("--for", "nan"),
+        ("--timeout", "inf", "--count", "1"),
+        ("--view", "0", "--view", "1"),
+        ("--view", "0", "--count", "1"),
+        ("--count", "0"),
+        ("--baudrate", "0"),
+        ("--project", "/there-is-none/evtool.toml"),
+        ("--baudrate", "123456789012"),
+    ],
+)
+def test_options_that_make_no_sense_are_2(board: FakeConsole, arguments: tuple[str, ...]) -> None:
+    done = monitor("--serial-port", board.port, *arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_cannot_be_written_is_said(board: FakeConsole, tmp_path: Path) -> None:
+    done = monitor("--serial-port", board.port, "--log", str(tmp_path / "no" / "log"))
+    assert done.returncode == 1
+    assert "No such file or directory" in done.stderr
+    full = monitor("--serial-port", board.port, "--log", "/dev/full", "--count", "3")
+    assert full.returncode == 1
+    assert "No space left" in full.stderr
+
+
+def test_the_log_grows_and_the_projects_secrets_are_masked(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "evtool", "init", "p", "--identity", "CP-0001"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=LIMIT_S,
+    )
+    project = tmp_path / "p"
+    made = project / ".evtool" / "secrets"
+    made.mkdir(parents=True, exist_ok=True)
+    (made / "CP-0001_authorization_key").write_text("Zx81kkGeneratedKey09\n")
+    log = tmp_path / "log"
+    with FakeConsole() as board:
+        board.say("header Basic Q1AtMDAwMTpaeDgxa2tHZW5lcmF0ZWRLZXkwOQ==")
+        board.say("key Zx81kkGeneratedKey09 end")
+        for _ in range(2):
+            done = monitor(
+                *("--serial-port", board.port, "--log", str(log)),
+                *("--view", "1", "--count", "1", "--timeout", "20"),
+                cwd=project,
+            )
+            assert done.returncode == 0, done.stderr
+            text = log.read_text()
+            assert "key **** end" in text
+            assert "Zx81kk" not in text + done.stdout
+            assert "aeDgxa2t" not in text + done.stdout
+    assert text.count(RECORDS["1"]) >= 2
+    assert re.match(r"\d{4}-\d\d-\d\dT\S+Z ", text)
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_port_that_disappears_ends_it_without_reconnect() -> None:
+    with FakeConsole() as board:
+        process = subprocess.Popen(
+            command("--serial-port", board.port, "--no-reconnect"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        board.vanish()
+        _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3
+    assert "disappeared" in errors
+
+
+def test_a_port_that_returns_is_taken_up_again(tmp_path: Path) -> None:
+    """The port is a link, as /dev/serial/by-id has them, so that it can return by its name."""
+    port = tmp_path / "board"
+    with FakeConsole() as board:
+        port.symlink_to(board.port)
+        process = subprocess.Popen(
+            command("--serial-port", str(port), "--json", "--until", "back", "--timeout", "25"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        events = (json.loads(line) for line in process.stdout)
+        assert next(events)["event"] == "connected"
+        board.vanish()
+        port.unlink()
+        assert any(event["event"] == "disconnected" for event in events)
+    with FakeConsole() as board:
+        board.say(BOOT.replace("power_on", "back"))
+        port.symlink_to(board.port)
+        rest = [event["event"] for event in events]
+        process.stdout.close()
+        assert process.wait(timeout=LIMIT_S) == 0
+    assert rest[0] == "connected"
+    assert "board_event" in rest
+
+
+class Terminal:
+    """A terminal with `evtool monitor` in it."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.master, slave = os.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(slave)
+        self.slave = slave
+        self.text = ""
+        self.process = subprocess.Popen(
+            command(*arguments),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=os.environ | {"TERM": "xterm-256color"} | (environment or {}),
+            # of its own session, with this terminal, as a shell would start it
+            start_new_session=True,
+            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  a single call
+        )
+
+    def read_until(self, wanted: str | Callable[[str], bool]) -> str:
+        """The text so far, when it holds what is wanted."""
+        arrived = wanted if callable(wanted) else lambda text: wanted in text
+        deadline = time.monotonic() + LIMIT_S
+        while not arrived(self.text):
+            assert time.monotonic() < deadline, self.text
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.text += os.read(self.master, 65536).decode()
+        return self.text
+
+    def press(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def end(self) -> int:
+        """The exit code; the last of the text is read meanwhile, so that it can be written."""
+        deadline = time.monotonic() + LIMIT_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.text
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.text += os.read(self.master, 65536).decode()
+        while select.select([self.master], [], [], 0)[0]:
+            self.text += os.read(self.master, 65536).decode()
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(*arguments: str, environment: dict[str, str] | None = None) -> Terminal:
+        opened.append(Terminal(*arguments, environment=environment))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+ALTERNATE_SCREEN, MAIN_SCREEN, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
+
+
+def test_the_screen_shows_tables_and_passes_keys(
+    board: FakeConsole, terminal: Callable[..., Terminal]
+) -> None:
+    screen = terminal("--serial-port", board.port)
+    screen.read_until("Requested voltage")
+    screen.read_until("Session energy")
+    screen.press(b"s")
+    screen.read_until("[event] start state=requested")
+    screen.press(b"1")
+    screen.read_until(lambda _: "1" in board.keys)
+    screen.press(b"q")
+    assert screen.end() == 0
+    assert board.keys == "5s1"
+    assert screen.text.index(ALTERNATE_SCREEN) < screen.text.rindex(MAIN_SCREEN)
+    assert termios.tcgetattr(screen.slave) == screen.before
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        (lambda screen: screen.press(b"\x03"), 130),
+        (lambda screen: screen.process.send_signal(signal.SIGTERM), 143),
+        (lambda screen: screen.process.send_signal(signal.SIGHUP), 129),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
+)
+def test_the_terminal_is_given_back(
+    board: FakeConsole,
+    terminal: Callable[..., Terminal],
+    stop: Callable[[Terminal], None],
+    code: int,
+) -> None:
+    screen = terminal("--serial-port", board.port)
+    screen.read_until("Requested voltage")
+    stop(screen)
+    assert screen.end() == code
+    assert MAIN_SCREEN in screen.text
+    assert screen.text.rindex(SHOW_CURSOR) > screen.text.index(ALTERNATE_SCREEN)
+    assert termios.tcgetattr(screen.slave) == screen.before
+    assert "Traceback" not in screen.text
+
+
+def test_the_terminal_is_given_back_before_an_error_is_said(
+    terminal: Callable[..., Terminal],
+) -> None:
+    with FakeConsole() as board:
+        screen = terminal("--serial-port", board.port, "--no-reconnect")
+        screen.read_until("Requested voltage")
+        board.vanish()
+        assert screen.end() == 3
+    assert "disappeared" in screen.text[screen.text.rindex(MAIN_SCREEN) :]
+    assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_no_color_and_a_dumb_terminal_are_respected(
+    board: FakeConsole, terminal: Callable[..., Terminal]
+) -> None:
+    plain = terminal("--serial-port", board.port, environment={"NO_COLOR": "1"})
+    plain.read_until("Session energy")
+    plain.press(b"q")
+    assert plain.end() == 0
+    assert not re.search(r"\x1b\[(?:\d+;)*3\d", plain.text)
+    dumb = terminal("--serial-port", board.port, environment={"TERM": "dumb"})
+    dumb.read_until(RECORDS["3"])
+    dumb.press(b"q")
+    assert dumb.end() == 0
+    assert "\x1b" not in dumb.text
