@@ -157,8 +157,7 @@ std::optional<OcppWord> parse_ocpp(const std::vector<std::string_view>& words) {
 }
 
 std::optional<KeyCommand> parse_key(const std::vector<std::string_view>& words) {
-  const auto key =
-      words.size() == 2 && words[1].size() == 2 ? hex_number(words[1]) : std::nullopt;
+  const auto key = words.size() == 2 && words[1].size() == 2 ? hex_number(words[1]) : std::nullopt;
   if (!key) {
     return std::nullopt;
   }
@@ -292,8 +291,7 @@ void append_number(std::string& line, std::string_view field, const Number& numb
 }
 
 template <typename Number>
-void append_number(std::string& line, std::string_view field,
-                   const std::optional<Number>& number) {
+void append_number(std::string& line, std::string_view field, const std::optional<Number>& number) {
   append_field(line, field, number ? std::to_string(*number) : "-");
 }
 

@@ -202,8 +202,8 @@ void Controller::evaluate(Millis now) {
     open_gate(wanted, now);
     return;
   }
-  const bool changed = wanted.millivolts != setpoint_.millivolts ||
-                       wanted.milliamperes != setpoint_.milliamperes;
+  const bool changed =
+      wanted.millivolts != setpoint_.millivolts || wanted.milliamperes != setpoint_.milliamperes;
   if (changed && now - setpoint_sent_ >= kSetpointSpacing) {
     send_setpoint(wanted, now);
   }
@@ -507,8 +507,7 @@ Snapshot Controller::snapshot(Millis now) const {
   snapshot.ev_ready = snapshot.plugged && snapshot.in_range && bms_.allowed(now);
   snapshot.module_alive = module_.alive(now);
   snapshot.faults = faults_.active();
-  snapshot.evse_ready =
-      snapshot.module_alive && buses_.all_running() && !snapshot.faults.any();
+  snapshot.evse_ready = snapshot.module_alive && buses_.all_running() && !snapshot.faults.any();
   snapshot.connected = permission_.connected(now);
   snapshot.transaction = permission_.in_transaction();
   snapshot.permitted = permission_.granted(now);
@@ -522,8 +521,7 @@ Snapshot Controller::snapshot(Millis now) const {
   }
   snapshot.setpoint_mv = setpoint_.millivolts;
   snapshot.setpoint_ma = setpoint_.milliamperes;
-  snapshot.offered_ma =
-      snapshot.evse_ready && snapshot.permitted ? current_cap_ma(now) : 0;
+  snapshot.offered_ma = snapshot.evse_ready && snapshot.permitted ? current_cap_ma(now) : 0;
   snapshot.measured_mv = module_.measured_mv(now);
   snapshot.measured_ma = module_.measured_ma(now);
   if (snapshot.measured_mv && snapshot.measured_ma) {

@@ -33,8 +33,7 @@ void FaultMonitor::judge_voltage(std::int64_t millivolts, std::int64_t setpoint_
   voltage_.judge(millivolts, setpoint_mv + kVoltageMarginMv, now);
 }
 
-void FaultMonitor::judge_current(std::int64_t milliamperes, std::int64_t setpoint_ma,
-                                 Millis now) {
+void FaultMonitor::judge_current(std::int64_t milliamperes, std::int64_t setpoint_ma, Millis now) {
   current_.judge(milliamperes * 10, setpoint_ma * 11 + kCurrentMarginMa * 10, now);
 }
 

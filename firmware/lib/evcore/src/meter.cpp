@@ -22,8 +22,7 @@ void Meter::sample(std::int64_t millivolts, std::int64_t milliamperes, Millis no
     const std::uint64_t whole = *previous_uw_ / kNanojoulesPerMwh;
     const std::uint64_t rest = *previous_uw_ % kNanojoulesPerMwh;
     carried_nj_ += rest * gap_ms;
-    const std::uint64_t grown =
-        register_mwh_ + whole * gap_ms + carried_nj_ / kNanojoulesPerMwh;
+    const std::uint64_t grown = register_mwh_ + whole * gap_ms + carried_nj_ / kNanojoulesPerMwh;
     carried_nj_ %= kNanojoulesPerMwh;
     register_mwh_ = std::min(grown, kMaxEnergyMwh);
   }

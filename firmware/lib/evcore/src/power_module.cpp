@@ -65,8 +65,8 @@ Heard PowerModule::take_control(const CanFrame& frame, Millis now) {
   Heard heard;
   switch (static_cast<ControlReply::Function>(ControlReply::kFunction.extract(frame.data))) {
     case ControlReply::Function::output: {
-      const auto output = static_cast<ControlReply::Output>(
-          ControlReply::kOutput.extract(frame.data));
+      const auto output =
+          static_cast<ControlReply::Output>(ControlReply::kOutput.extract(frame.data));
       if (output != ControlReply::Output::on && output != ControlReply::Output::off) {
         return broken();
       }
@@ -109,8 +109,7 @@ Heard PowerModule::take_telemetry(const CanFrame& frame, Millis now) {
       break;
     }
     case TelemetryReply::Function::metric_79:
-      metric_79_.set(static_cast<std::int64_t>(TelemetryReply::kMetric79.extract(frame.data)),
-                     now);
+      metric_79_.set(static_cast<std::int64_t>(TelemetryReply::kMetric79.extract(frame.data)), now);
       break;
     case TelemetryReply::Function::metric_83: {
       const auto metric = float32_to_milli(

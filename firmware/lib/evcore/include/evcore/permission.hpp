@@ -34,9 +34,7 @@ class Permission {
   }
 
   // By the last word however old: silence does not end a transaction.
-  [[nodiscard]] bool in_transaction() const {
-    return word_.last() && word_.last()->transaction;
-  }
+  [[nodiscard]] bool in_transaction() const { return word_.last() && word_.last()->transaction; }
 
   [[nodiscard]] std::optional<std::int64_t> limit_ma(Millis now) const {
     const auto word = current(now);

@@ -39,9 +39,7 @@ class PowerModule {
   // Takes a frame from the module's bus.
   Heard receive(const CanFrame& frame, Millis now);
 
-  [[nodiscard]] bool alive(Millis now) const {
-    return any_.within(kModuleFresh, now).has_value();
-  }
+  [[nodiscard]] bool alive(Millis now) const { return any_.within(kModuleFresh, now).has_value(); }
   [[nodiscard]] std::optional<Millis> silence(Millis now) const { return any_.age(now); }
 
   // At the vehicle.
@@ -52,9 +50,7 @@ class PowerModule {
   [[nodiscard]] std::optional<Terminal> terminal(Millis now) const {
     return terminal_.within(kModuleFresh, now);
   }
-  [[nodiscard]] std::optional<Millis> terminal_age(Millis now) const {
-    return terminal_.age(now);
-  }
+  [[nodiscard]] std::optional<Millis> terminal_age(Millis now) const { return terminal_.age(now); }
   [[nodiscard]] std::optional<std::uint16_t> status(Millis now) const {
     return status_.within(kModuleFresh, now);
   }

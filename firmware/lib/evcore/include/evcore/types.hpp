@@ -56,9 +56,9 @@ struct BootInfo {
 
 // What OCPP says, repeated at least once a second; it is believed for less than 5000 ms.
 struct OcppWord {
-  bool connected = false;    // to the CSMS
-  bool transaction = false;  // one runs on the connector
-  bool permitted = false;    // energy may flow: authorised, and not suspended by the CSMS
+  bool connected = false;            // to the CSMS
+  bool transaction = false;          // one runs on the connector
+  bool permitted = false;            // energy may flow: authorised, and not suspended by the CSMS
   std::int32_t limit_ma = kNoLimit;  // smart charging; 0 means not permitted
 };
 
