@@ -12,6 +12,8 @@ from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from evtool.verify.device_under_test import DeviceUnderTest
     from evtool.verify.run import Verdict
     from evtool.verify.scenario import Scenario
@@ -77,9 +79,7 @@ def command(
     summary = f"{len(verdicts)} runs, {steps} steps compared on {device.name}: {len(bad)} differ"
     if not as_json:
         output.result(summary, {})
-    output.event(
-        "summary", device=device.name, runs=len(verdicts), steps=steps, failed=len(bad)
-    )
+    output.event("summary", device=device.name, runs=len(verdicts), steps=steps, failed=len(bad))
     if bad:
         first = headline(bad[0]).split(maxsplit=1)[1]
         raise CheckFailed(
@@ -120,5 +120,12 @@ def _device(program: Path | None, project_path: Path | None, output: Output) -> 
 
 def _verdicts(
     chosen: list[Scenario], device: DeviceUnderTest, random_inputs: int, seed: int | None
-) -> list[Verdict]:
-    raise NotImplementedError
+) -> Iterator[Verdict]:
+    import secrets
+
+    from evtool.verify.run import run_random, run_scenario
+
+    for scenario in chosen:
+        yield run_scenario(scenario, device)
+    if random_inputs:
+        yield run_random(secrets.randbelow(2**31) if seed is None else seed, random_inputs, device)

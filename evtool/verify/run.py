@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from evtool.errors import ConfigError
 from evtool.reference_impl.lockstep import Lockstep
+from evtool.reference_impl.random_inputs import random_lines
 from evtool.verify.compare import Answer, FieldDifference, differences, state_of
 from evtool.verify.device_under_test import DeviceUnderTest
 from evtool.verify.scenario import Event, Scenario
@@ -141,6 +142,29 @@ def run_scenario(scenario: Scenario, device: DeviceUnderTest) -> Verdict:
     """
     recording = record(scenario)
     return judge(scenario, device, recording.steps, recording.failed)
+
+
+def run_random(seed: int, count: int, device: DeviceUnderTest) -> Verdict:
+    """Give both the same `count` random lines and compare; the same seed, the same lines.
+
+    Raises:
+        LinkTimeout: the device did not finish in time.
+    """
+    scenario = Scenario(
+        name=f"random, seed {seed}",
+        title=f"{count} random inputs",
+        rule="docs/controller.md, all of it",
+        duration_ms=0,
+        tick_ms=0,
+        config={},
+        events=(),
+    )
+    reference = Lockstep()
+    steps = [
+        Step(int(line[1:].split(" ", 1)[0]), line, _answer(reference, line))
+        for line in random_lines(seed, count)
+    ]
+    return judge(scenario, device, steps)
 
 
 def judge(
