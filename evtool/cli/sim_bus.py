@@ -45,7 +45,7 @@ def command(listen: str, as_json: bool) -> None:
         )
         output.say(f"CAN bus ready: --can-interface socketcand --can-channel {channel}")
 
-        async def handle(name: str, _: list[str]) -> None:
+        async def handle(name: str, _: str) -> None:
             if name != "status":
                 output.event("refused", command=name, reason="the commands are: status, quit")
                 output.say(f"{name}: the commands are: status, quit")

@@ -36,12 +36,8 @@ def read_lines(deliver: Callable[[str], None]) -> None:
     threading.Thread(target=follow, name="stdin", daemon=True).start()
 
 
-async def serve_commands(handle: Callable[[str, list[str]], Awaitable[None]]) -> None:
-    """Hand each command line on stdin to `handle` (name, words) until `quit` or SIGTERM.
-
-    A ConfigError or ValueError that `handle` raises is the caller's to report: it must not
-    end the simulator, so `handle` deals with it.
-    """
+async def serve_commands(handle: Callable[[str, str], Awaitable[None]]) -> None:
+    """Hand each line on stdin to `handle` (first word, the rest) until `quit` or SIGTERM."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str] = asyncio.Queue()
 
@@ -56,8 +52,8 @@ async def serve_commands(handle: Callable[[str, list[str]], Awaitable[None]]) ->
     try:
         while (line := await lines.get()) != "quit":
             if line:
-                name, *words = line.split()
-                await handle(name, words)
+                name, _, rest = line.partition(" ")
+                await handle(name, rest.strip())
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 

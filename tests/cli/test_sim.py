@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import can
 import pytest
 
+from evtool.errors import DeviceError
 from evtool.link.can_bus import open_can_bus
 from evtool.link.can_hub import hub_in_thread
+from evtool.link.websocket import open_websocket
+from evtool.protocol import ocpp16
 
 WAIT_S = 30
 
@@ -130,3 +135,76 @@ def test_vehicle_without_a_bus_says_how_to_start_one() -> None:
         assert vehicle.process.wait(WAIT_S) == 3
         assert vehicle.process.stderr is not None
         assert "evtool sim bus" in vehicle.process.stderr.read()
+
+
+def station_file(folder: Path, text: str, mode: int = 0o600) -> str:
+    path = folder / "stations.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_csms_admits_its_stations_and_carries_out_commands(tmp_path: Path) -> None:
+    key = "Abcdefghij0123456789"
+    stations = station_file(tmp_path, f'[stations]\n"CP-1" = "{key}"\n')
+    with simulator("csms", "--listen", "127.0.0.1:0", "--stations", stations) as csms:
+        ready = csms.event("ready")
+        assert ready["stations"] == ["CP-1"]
+        url = ocpp16.connection_url(ready["url"], "CP-1")
+        header = ocpp16.render_basic_authorization("CP-1", key.encode())
+
+        async def station() -> None:
+            with pytest.raises(DeviceError, match="HTTP 401"):
+                await open_websocket(url, ocpp16.SUBPROTOCOL)
+            socket = await open_websocket(url, ocpp16.SUBPROTOCOL, authorization=header)
+            csms.tell("remote_start CP-1 TAG")
+            call = ocpp16.parse_message(await socket.recv())
+            assert isinstance(call, ocpp16.Call)
+            assert call.action == "RemoteStartTransaction"
+            assert call.payload == {"idTag": "TAG", "connectorId": 1}
+            answer = ocpp16.CallResult(call.unique_id, {"status": "Accepted"})
+            await socket.send(ocpp16.render_message(answer))
+            csms.tell('call CP-1 ChangeConfiguration {"key": "AuthorizationKey", "value": "hush"}')
+            call = ocpp16.parse_message(await socket.recv())
+            assert isinstance(call, ocpp16.Call)
+            await socket.send(
+                ocpp16.render_message(ocpp16.CallError(call.unique_id, "NotSupported"))
+            )
+            await socket.close()
+
+        asyncio.run(station())
+        assert csms.event("connected")["station"] == "CP-1"
+        sent = csms.event("message")
+        assert (sent["direction"], sent["action"]) == ("sent", "RemoteStartTransaction")
+        assert csms.event("answer")["payload"] == {"status": "Accepted"}
+        assert csms.event("message")["payload"]["value"] == "****"
+        assert "NotSupported" in csms.event("refused")["reason"]
+        csms.tell("remote_stop CP-1")
+        assert "no transaction runs" in csms.event("refused")["reason"]
+        csms.tell("call CP-1 Reset {]")
+        csms.event("refused")
+        csms.tell("transactions")
+        assert csms.event("transactions")["transactions"] == []
+        assert csms.close() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [
+        ('[stations]\n"CP-1" = "Abcdefghij0123456789"\n', 0o644, "chmod 600"),
+        ('[stations]\n"CP-1" = "Hush!"\n', 0o600, "16 to 20"),
+        ("[other]\n", 0o600, "[stations]"),
+        ('[stations\n"CP-1" = "Hush!"\n', 0o600, "line 1"),
+    ],
+)
+def test_a_wrong_station_file_is_refused_without_showing_a_key(
+    tmp_path: Path, text: str, mode: int, message: str
+) -> None:
+    stations = station_file(tmp_path, text, mode)
+    with simulator("csms", "--listen", "127.0.0.1:0", "--stations", stations) as csms:
+        assert csms.process.wait(WAIT_S) == 2
+        assert csms.process.stderr is not None
+        error = csms.process.stderr.read()
+        assert message in error
+        assert "Hush!" not in error
+        assert "Traceback" not in error
