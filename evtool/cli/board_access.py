@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from evtool.project import Project
     from evtool.protocol.board_flash import FlashPart
     from evtool.protocol.partition_table import Partition
+    from evtool.provision.identity import Identity
 
 
 def open_board(output: Output, serial_port: str, chip: str, baudrate: int) -> Esptool:
@@ -35,21 +37,44 @@ def open_board(output: Output, serial_port: str, chip: str, baudrate: int) -> Es
     return board
 
 
+@dataclass(slots=True)
+class Aftermath:
+    """In what state the board would be left if all ended now.
+
+    Attributes:
+        stopped: for people who press Ctrl-C.
+        failed: for an error that does not say it itself; "" where nothing is to be said.
+    """
+
+    stopped: str = "nothing was written to the board"
+    failed: str = ""
+
+
 @contextmanager
-def interrupted(output: Output, message: str) -> Iterator[None]:
-    """On Ctrl-C say what state the board is left in; the exit code stays 130."""
+def telling(output: Output, aftermath: Aftermath) -> Iterator[None]:
+    """Where the work ends early, say in what state the board is left.
+
+    The exit code of Ctrl-C stays 130, that of an error its own.
+    """
+    from evtool.errors import EvtoolError
+
     try:
         yield
     except KeyboardInterrupt:
-        output.event("interrupted", message=message)
-        click.echo(f"\nevtool: {message}", err=True)
+        output.event("interrupted", message=aftermath.stopped)
+        click.echo(f"\nevtool: {aftermath.stopped}", err=True)
+        raise
+    except EvtoolError:
+        if aftermath.failed:
+            output.event("left_incomplete", message=aftermath.failed)
+            output.say(f"note: {aftermath.failed}")
         raise
 
 
 def identity_part(
     project: Project, partitions: tuple[Partition, ...], source: str, *, ask: bool
-) -> FlashPart:
-    """The project's identity as the image of the partition evcfg.
+) -> tuple[FlashPart, Identity]:
+    """The project's identity, and it as the image of the partition evcfg.
 
     Args:
         partitions: the table that it must fit.
@@ -71,4 +96,4 @@ def identity_part(
     partition = find_evcfg(partitions, source)
     entries = evcfg_entries(identity, project.can, project.limits)
     image = evcfg_image(entries, partition)
-    return FlashPart(partition.name, partition.offset, image, secret=True)
+    return FlashPart(partition.name, partition.offset, image, secret=True), identity

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -14,9 +14,12 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 if TYPE_CHECKING:
     from evtool.flash.image_plan import FlashPlan
     from evtool.flash.write import Flashed
+    from evtool.project import Project
     from evtool.protocol.board_flash import FlashPart
+    from evtool.provision.identity import Identity
 
 _INCOMPLETE = "the board's flash is incomplete; run the same command again to mend it"
+_NOT_COMPARED = "all is written; the comparison was not finished"
 
 
 @click.command("flash", epilog=EXIT_CODES)
@@ -65,18 +68,20 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     With --json one line for each step and percent, the last one being the result.
     """
-    from evtool.cli.board_access import interrupted, open_board
+    from evtool.cli.board_access import open_board, telling
+    from evtool.cli.ledger_entry import LedgerEntry
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
 
     output = Output(as_json)
-    plan = _plan(output, project_path, manifest_path, environment, evcfg)
+    work = _plan(output, project_path, manifest_path, environment, evcfg)
+    plan = work.plan
     if dry_run:
         _show_plan(output, plan, serial_port)
         return
     board = open_board(output, serial_port, plan.chip, baudrate)
     progress = _Progress(output)
-    with interrupted(output, _INCOMPLETE):
+    with telling(output, progress.aftermath):
         flashed = write_plan(
             plan,
             board,
@@ -85,8 +90,19 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             on_step=progress.step,
             on_progress=progress.percent,
         )
-    progress.close()
+    if work.unit is not None:
+        project, identity, part = work.unit
+        LedgerEntry(output, project).written(
+            flashed.chip, (part.offset, part.sha256), identity.ca_certificate
+        )
     _show_result(output, plan, serial_port, flashed)
+
+
+class _Work(NamedTuple):
+    """What to write, and whose identity is in it."""
+
+    plan: FlashPlan
+    unit: tuple[Project, Identity, FlashPart] | None
 
 
 def _plan(
@@ -95,43 +111,47 @@ def _plan(
     manifest_path: Path | None,
     environment: str | None,
     evcfg: bool | None,
-) -> FlashPlan:
+) -> _Work:
     from evtool.cli.options import open_project
     from evtool.errors import ConfigError
-    from evtool.flash.image_plan import parse_manifest, plan_flash, with_part
+    from evtool.flash.image_plan import parse_manifest, plan_flash
 
+    if manifest_path is not None and environment is not None:
+        raise click.UsageError("--manifest and --env exclude each other")
     project = None
     if manifest_path is None or evcfg or project_path is not None:
         project = open_project(project_path)
-    if manifest_path is not None and environment is not None:
-        raise click.UsageError("--manifest and --env exclude each other")
-    if manifest_path is None and project is not None:
         environment = environment or project.build.environment
-        manifest_path = project.root / "build" / environment / "manifest.json"
-    if manifest_path is None:
-        raise click.UsageError("nothing to flash: give --manifest or --project")
+        manifest_path = manifest_path or project.root / "build" / environment / "manifest.json"
     text = _read(manifest_path)
     if text is None:
+        wanted = f" --env {environment}" if environment else ""
         raise ConfigError(
-            f"{manifest_path}: no such file",
-            fix="build the firmware first: "
-            + (f"`evtool build --env {environment}`" if environment else "`evtool build`"),
+            f"{manifest_path}: no such file", fix=f"build first: `evtool build{wanted}`"
         )
     manifest = parse_manifest(text.decode("utf-8", "replace"), manifest_path)
     plan = plan_flash(manifest, _read)
-    if project is not None and evcfg is not False:
-        from evtool.cli.board_access import identity_part
+    if project is None or evcfg is False:
+        return _Work(plan, None)
+    return _with_identity(output, plan, project, manifest_path, wanted=bool(evcfg))
 
-        try:
-            part = identity_part(project, plan.partitions, str(manifest_path), ask=bool(evcfg))
-        except ConfigError as error:
-            if evcfg:
-                raise
-            output.say(f"the identity is left as it is on the board: {error.message}")
-            output.event("evcfg_left_out", reason=error.message)
-        else:
-            plan = with_part(plan, part)
-    return plan
+
+def _with_identity(
+    output: Output, plan: FlashPlan, project: Project, manifest_path: Path, *, wanted: bool
+) -> _Work:
+    from evtool.cli.board_access import identity_part
+    from evtool.errors import ConfigError
+    from evtool.flash.image_plan import with_part
+
+    try:
+        part, identity = identity_part(project, plan.partitions, str(manifest_path), ask=wanted)
+    except ConfigError as error:
+        if wanted:
+            raise
+        output.say(f"note: the identity is left as it is on the board: {error.message}")
+        output.event("evcfg_left_out", reason=error.message)
+        return _Work(plan, None)
+    return _Work(with_part(plan, part), (project, identity, part))
 
 
 def _read(path: Path) -> bytes | None:
@@ -147,30 +167,27 @@ class _Progress:
     def __init__(self, output: Output) -> None:
         import sys
 
+        from evtool.cli.board_access import Aftermath
+
         self._output = output
         self._in_place = not output.as_json and sys.stderr.isatty()
-        self._part = ""
+        self.aftermath = Aftermath()
 
     def step(self, step: str) -> None:
         """`write` or `verify` begins."""
-        self.close()
+        self.aftermath.stopped = _INCOMPLETE if step == "write" else _NOT_COMPARED
+        self.aftermath.failed = ""
         self._output.say({"write": "writing", "verify": "verifying"}[step])
         self._output.event(step)
 
     def percent(self, part: FlashPart, percent: int) -> None:
         """A part is written so far."""
+        self.aftermath.failed = _INCOMPLETE
         self._output.event("progress", image=part.name, offset=part.offset, percent=percent)
         if self._in_place:
-            click.echo(f"\r  {part.name:<16} {percent:3} %", nl=False, err=True)
-            if percent == 100 and part.name != self._part:
-                click.echo(err=True)
-                self._part = part.name
+            click.echo(f"\r  {part.name:<16} {percent:3} %", nl=percent == 100, err=True)
         elif percent == 100:
             self._output.say(f"  {part.name:<16} written")
-
-    def close(self) -> None:
-        """Nothing is left half a line."""
-        self._part = ""
 
 
 def _describe(plan: FlashPlan, serial_port: str) -> dict[str, object]:

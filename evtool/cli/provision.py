@@ -12,14 +12,12 @@ from evtool.cli.options import project_option, serial_port_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from evtool.project import Project
     from evtool.provision.boot_proof import BootConsole
     from evtool.provision.identity import Identity
     from evtool.provision.plan import Provisioned, ProvisionPlan
 
 _INCOMPLETE = "the board may hold half an identity; run the same command again to mend it"
+_NOT_PROVED = "the identity is written; the board was not waited for"
 
 
 @click.command("provision", epilog=EXIT_CODES)
@@ -57,8 +55,9 @@ def command(
     """
     import dataclasses
 
-    from evtool.cli.board_access import interrupted, open_board
+    from evtool.cli.board_access import Aftermath, open_board, telling
     from evtool.cli.identity_input import checked_identity
+    from evtool.cli.ledger_entry import LedgerEntry
     from evtool.cli.options import open_project
     from evtool.errors import EvtoolError
     from evtool.link.clock import monotonic_ms
@@ -82,13 +81,17 @@ def command(
         _show_plan(output, plan, checked, serial_port)
         return
     board = open_board(output, serial_port, "esp32", 460_800)
-    ledger = _Ledger(output, project, checked)
+    ledger = LedgerEntry(output, project)
+    aftermath = Aftermath()
 
     def step(name: str) -> None:
+        if name != "read":
+            aftermath.stopped = _NOT_PROVED if name == "boot" else _INCOMPLETE
+            aftermath.failed = _INCOMPLETE if name == "write" else ""
         output.say(_STEP_TEXTS[name])
         output.event(name)
 
-    with interrupted(output, _INCOMPLETE):
+    with telling(output, aftermath):
         try:
             done = run_plan(
                 plan,
@@ -96,12 +99,17 @@ def command(
                 open_console=lambda: _open_console(serial_port),
                 now_ms=monotonic_ms,
                 on_step=step,
-                on_written=ledger.written,
+                on_written=lambda done: ledger.written(
+                    done.chip,
+                    (done.partition.offset, done.image_sha256),
+                    checked.ca_certificate,
+                ),
             )
         except EvtoolError as error:
-            ledger.failed(error)
+            ledger.not_proved(error)
             raise
-    ledger.proved(done)
+    if done.boot is not None:
+        ledger.proved(done.boot)
     _show_result(output, serial_port, checked, done, ledger.path)
 
 
@@ -119,69 +127,6 @@ def _open_console(serial_port: str) -> BootConsole:
     line = open_serial_line(serial_port)
     line.reset()  # a boot line that was said before the port was open is lost
     return line
-
-
-class _Ledger:
-    """The project's ledger, as one run of provision adds to it."""
-
-    def __init__(self, output: Output, project: Project, identity: Identity) -> None:
-        from evtool.provision.ledger import FILE
-
-        self._output = output
-        self._identity = identity
-        self._written: dict[str, object] = {}
-        self.path = project.root / FILE
-
-    def written(self, done: Provisioned) -> None:
-        """The flash holds the identity."""
-        from evtool import __version__
-        from evtool.provision.ledger import other_boards
-
-        identity = self._identity
-        certificate = identity.ca_certificate
-        self._written = {
-            "charge_point": identity.charge_point.identity,
-            "serial_number": identity.charge_point.serial_number,
-            "mac": done.chip.mac,
-        }
-        content = self.path.read_bytes() if self.path.exists() else b""
-        for mac in other_boards(content, identity.charge_point.identity, done.chip.mac):
-            self._output.say(f"note: the ledger says that {mac} has this identity too")
-            self._output.event("identity_shared", mac=mac)
-        self._add(
-            "written",
-            {
-                "chip": done.chip.description,
-                "partition_offset": done.partition.offset,
-                "image_sha256": done.image_sha256,
-                "csms_url": identity.full_url,
-                "security_profile": identity.security_profile,
-                "ca_sha256": None if certificate is None else certificate.fingerprint,
-                "ca_not_after": None
-                if certificate is None
-                else certificate.not_after.isoformat(timespec="seconds"),
-                "evtool": __version__,
-            },
-        )
-
-    def proved(self, done: Provisioned) -> None:
-        """The board has said its identity."""
-        if done.boot is not None:
-            self._add("proved", {"boot": done.boot, "times_ms": done.times_ms})
-
-    def failed(self, error: Exception) -> None:
-        """The identity was written, and the proof failed."""
-        if self._written:
-            self._add("not_proved", {"reason": str(error).splitlines()[0]})
-
-    def _add(self, event: str, fields: Mapping[str, object]) -> None:
-        from datetime import UTC, datetime
-
-        from evtool.link.append_file import add_to_file
-        from evtool.provision.ledger import plan_addition, record_line
-
-        line = record_line(event, datetime.now(UTC), self._written | dict(fields))
-        add_to_file(self.path, lambda content: plan_addition(content, line))
 
 
 def _describe(identity: Identity, serial_port: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError
 from evtool.link.command import CommandResult, CommandTimeout
 
 _NO_SYNC_FIX = "hold BOOT while you press RESET, check cable and power, then run the command again"
-_CABLE_FIX = "use a shorter cable or a slower --baudrate, then run the command again"
+_CABLE_FIX = "use a shorter cable or another USB port, then run the command again"
 
 # A sentence that means bytes were lost or spoiled on their way: worth another try.
 _SERIAL_FAULT = re.compile(
