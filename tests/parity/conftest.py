@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The C++ core and its lockstep mode, built with g++ alone and kept until a source changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
+CORE = FIRMWARE / "lib" / "evcore"
+HOST = FIRMWARE / "host"
+HERE = Path(__file__).resolve().parent
+STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def build_cpp(request: pytest.FixtureRequest) -> Build:
+    """`build_cpp("main.cpp", *flags)`: that file of this folder with the core and the lockstep.
+
+    Programs are named by a hash of all that goes into them, so that a test run compiles only
+    what changed, and several workers never see a half-written file.
+    """
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("needs g++ (Debian: apt-get install g++)")
+    assert request.config.cache is not None
+    folder = request.config.cache.mkdir("evcore")
+
+    def build(main: str, *flags: str) -> Path:
+        headers = [
+            *sorted(CORE.rglob("*.hpp")),
+            *sorted(HOST.glob("li*.hpp")),
+            *HOST.glob("lo*.hpp"),
+        ]
+        sources = [
+            *sorted((CORE / "src").glob("*.cpp")),
+            HOST / "line_format.cpp",
+            HOST / "lockstep.cpp",
+            HERE / main,
+        ]
+        arguments = [*STRICT, "-O1", *flags, f"-I{CORE / 'include'}", f"-I{HOST}"]
+        digest = hashlib.sha256(repr(arguments).encode())
+        for path in (*headers, *sources):
+            digest.update(path.read_bytes())
+        program = Path(folder) / f"{Path(main).stem}-{digest.hexdigest()[:20]}"
+        if not program.exists():
+            unfinished = program.with_suffix(f".{os.getpid()}")
+            command = [compiler, *arguments, *map(str, sources), "-o", str(unfinished)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            unfinished.replace(program)
+        return program
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def lockstep_program(build_cpp: Build) -> Path:
+    """The lockstep mode, as fast as it gets."""
+    return build_cpp("lockstep_main.cpp")
+
+
+@pytest.fixture(scope="session")
+def sanitized_program(build_cpp: Build) -> Path:
+    """The lockstep mode that dies of any memory error or undefined behaviour."""
+    return build_cpp("lockstep_main.cpp", *SANITIZED)
