@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from evtool.reference_impl import numbers
 from evtool.reference_impl.line_format import MAX_UINT64
 from evtool.reference_impl.lockstep import Lockstep
 from evtool.reference_impl.random_inputs import random_lines
+
+Build = Callable[..., Path]
 
 HEALTHY = (
     "@0 config id_tag=LOCAL",
@@ -206,8 +209,7 @@ SWEEPS = (
 )
 
 
-def test_conversions_agree_over_whole_ranges(build_cpp: object) -> None:
-    assert callable(build_cpp)
+def test_conversions_agree_over_whole_ranges(build_cpp: Build) -> None:
     program = build_cpp("conversions_main.cpp")
     questions = [" ".join(map(str, sweep)) for sweep in SWEEPS]
     answers = program_answers(program, questions)
@@ -215,8 +217,7 @@ def test_conversions_agree_over_whole_ranges(build_cpp: object) -> None:
         assert checksum(*sweep) == int(answer), sweep
 
 
-def test_numbers_are_printed_alike(build_cpp: object) -> None:
-    assert callable(build_cpp)
+def test_numbers_are_printed_alike(build_cpp: Build) -> None:
     values = [*range(-1100, 1100), 2**31, -(2**31), 2**62 // 1000, 999995, 999994, -4, -5]
     cases = [(value, decimals) for value in values for decimals in (1, 2, 3)]
     answers = program_answers(
@@ -225,8 +226,7 @@ def test_numbers_are_printed_alike(build_cpp: object) -> None:
     assert answers == [numbers.fixed_text(value, places) for value, places in cases]
 
 
-def test_off_overtakes_outputs_that_were_not_fetched(build_cpp: object) -> None:
-    assert callable(build_cpp)
+def test_off_overtakes_outputs_that_were_not_fetched(build_cpp: Build) -> None:
     done = subprocess.run(
         [build_cpp("queue_main.cpp")], capture_output=True, text=True, check=False
     )
