@@ -38,6 +38,8 @@ env.Replace(
     RANLIB="ranlib",
     PROGNAME="program",
     PROGSUFFIX="",
+    # src/ is the ESP32's; PlatformIO knows one source folder for all environments.
+    PROJECT_SRC_DIR=env.subst(f"$PROJECT_DIR/{env.GetProjectOption('custom_src_dir', 'src')}"),
 )
 
 folders = {
