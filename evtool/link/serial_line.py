@@ -27,6 +27,8 @@ from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout
 DEFAULT_BAUDRATE = 115200
 _READ_SIZE = 4096
 _WRITE_TIMEOUT_S = 2.0
+_QUIET_S = 0.02
+_DISCARD_LIMIT_S = 0.3
 _RTS = struct.pack("I", termios.TIOCM_RTS)
 _RESET_S = 0.1  # the capacitor at EN needs a part of it
 _DTR_AND_RTS = struct.pack("I", termios.TIOCM_DTR | termios.TIOCM_RTS)
@@ -68,6 +70,19 @@ class SerialLine:
         except (serial.SerialException, OSError) as error:
             raise self._gone(error) from error
         return data
+
+    def discard_waiting(self) -> None:
+        """Drop what was sent before now; a board that never pauses is cut in on.
+
+        A pty keeps what nobody read, and hands it out piece by piece, for which
+        `tcflush` is not enough.
+
+        Raises:
+            DeviceError: the port has gone.
+        """
+        deadline = time.monotonic() + _DISCARD_LIMIT_S
+        while time.monotonic() < deadline and self.read(_QUIET_S):
+            pass
 
     def write(self, data: bytes) -> None:
         """Send all of `data`.

@@ -25,6 +25,9 @@ class Port(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """What arrived; b"" when nothing does in time. Raises DeviceError when it is gone."""
 
+    def discard_waiting(self) -> None:
+        """Drop what was sent before now. Raises DeviceError when the port is gone."""
+
     def write(self, data: bytes) -> None:
         """Send all of it. Raises DeviceError when the port is gone."""
 
@@ -114,8 +117,11 @@ class Session:
             LinkTimeout: the board said nothing.
             CheckFailed: the goal was not reached.
         """
-        self._connect(self._wiring.now_ms())
+        self._port = self._wiring.open_port()
         try:
+            # old lines say nothing about now; what a board says while it returns does
+            self._port.discard_waiting()
+            self._attach()
             self._write(self._send)
             while not self._done:
                 self._step()
@@ -123,10 +129,9 @@ class Session:
             if self._port is not None:
                 self._port.close()
 
-    def _connect(self, now_ms: int) -> None:
-        self._port = self._wiring.open_port()
+    def _attach(self) -> None:
         self._gone = None
-        self._follower = Follower(now_ms)
+        self._follower = Follower(self._wiring.now_ms())
         self._display.note("connected", f"{self._port_name} is open")
         self._write(self._view_key)
 
@@ -161,9 +166,11 @@ class Session:
         """Let some time pass, then see whether the port is back."""
         self._wiring.pause(REOPEN_MS / 1000)
         try:
-            self._connect(self._wiring.now_ms())
+            self._port = self._wiring.open_port()
         except DeviceError as error:
             self._gone = error
+            return
+        self._attach()
 
     def _disconnect(self, error: DeviceError) -> None:
         if self._port is not None:

@@ -43,6 +43,7 @@ class FakeConsole:
 
     def __init__(self, period_s: float = 0.05, *, answers: bool = True) -> None:
         self.keys = ""
+        self.answers = dict(ANSWERS) if answers else {}
         self._period_s = period_s
         self._answers = answers
         self._view = "0"
@@ -103,8 +104,8 @@ class FakeConsole:
         for key in keys:
             if key in "012345":
                 self._view = key
-            elif key in ANSWERS:
-                self.say(ANSWERS[key])
+            elif key in self.answers:
+                self.say(self.answers[key])
 
 
 if __name__ == "__main__":

@@ -70,6 +70,12 @@ def test_plain_lines_are_the_boards_own(board: FakeConsole) -> None:
     assert done.stderr == ""
 
 
+def test_lines_of_before_are_not_taken_for_news(board: FakeConsole) -> None:
+    board.say("[event] plug state=in")
+    done = monitor("--serial-port", board.port, "--until", "plug", "--timeout", "0.5")
+    assert done.returncode == 1, (done.stdout, done.stderr)
+
+
 def test_two_views_are_picked_out_of_all(board: FakeConsole) -> None:
     done = monitor(
         "--serial-port", board.port, "--view", "4", "--view", "2", "--count", "2", "--timeout", "20"
@@ -158,12 +164,12 @@ def test_the_log_grows_and_the_projects_secrets_are_masked(tmp_path: Path) -> No
     (made / "CP-0001_authorization_key").write_text("Zx81kkGeneratedKey09\n")
     log = tmp_path / "log"
     with FakeConsole() as board:
-        board.say("header Basic Q1AtMDAwMTpaeDgxa2tHZW5lcmF0ZWRLZXkwOQ==")
-        board.say("key Zx81kkGeneratedKey09 end")
+        board.answers["m"] = "header Basic Q1AtMDAwMTpaeDgxa2tHZW5lcmF0ZWRLZXkwOQ=="
+        board.answers["?"] = "key Zx81kkGeneratedKey09 end"
         for _ in range(2):
             done = monitor(
                 *("--serial-port", board.port, "--log", str(log)),
-                *("--view", "1", "--count", "1", "--timeout", "20"),
+                *("--view", "1", "--count", "2", "--timeout", "20", "--send", "m?"),
                 cwd=project,
             )
             assert done.returncode == 0, done.stderr
@@ -171,7 +177,7 @@ def test_the_log_grows_and_the_projects_secrets_are_masked(tmp_path: Path) -> No
             assert "key **** end" in text
             assert "Zx81kk" not in text + done.stdout
             assert "aeDgxa2t" not in text + done.stdout
-    assert text.count(RECORDS["1"]) >= 2
+    assert text.count(RECORDS["1"]) >= 4
     assert re.match(r"\d{4}-\d\d-\d\dT\S+Z ", text)
     assert log.stat().st_mode & 0o777 == 0o600
 

@@ -54,6 +54,14 @@ def test_reads_what_came_before_it_was_opened_and_after(pty: Pty) -> None:
         assert got == bytes(range(256))
 
 
+def test_what_waits_can_be_dropped(pty: Pty) -> None:
+    os.write(pty.master, b"old line\r\n" * 390)
+    with open_serial_line(pty.port) as line:
+        line.discard_waiting()
+        os.write(pty.master, b"new")
+        assert line.read(5) == b"new"
+
+
 def test_writes_bytes_unchanged(pty: Pty) -> None:
     with open_serial_line(pty.port, 9600) as line:
         line.write(b"1s\r\n\x03\x00\xff")

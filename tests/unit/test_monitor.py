@@ -203,6 +203,10 @@ class ScriptedPort:
         self._script = script
         self.sent = b""
         self.closed = False
+        self.discarded_before: bytes | None = None
+
+    def discard_waiting(self) -> None:
+        self.discarded_before = self.sent
 
     def read(self, timeout_s: float) -> bytes:
         self._clock.now += round(timeout_s * 1000)
@@ -295,6 +299,8 @@ def test_a_port_that_returns_is_asked_for_the_view_again_but_starts_nothing_agai
     made.run()
     assert first.sent == b"1s"
     assert second.sent == b"1"
+    assert first.discarded_before == b""
+    assert second.discarded_before is None
     assert notebook.texts == [BMS, "half a li", BMS]
     assert notebook.notes == ["connected", "disconnected", "connected"]
     assert first.closed
