@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from evtool.errors import DeviceError
@@ -43,7 +43,7 @@ class Peripheral(Protocol):
         """Work until cancelled, or return when there is nothing to do."""
         ...
 
-    def app_started(self, send: Callable[[str], object]) -> None:
+    def app_started(self, start: StartApp, send: Callable[[str], object]) -> None:
         """The firmware runs; `send` hands it a line."""
         ...
 
@@ -62,22 +62,23 @@ class BoardHost:
     Args:
         board: the board, not powered yet.
         line: its serial line.
-        peripherals: what its hardware lines go to.
         report: called with each event and its fields.
+        environment: the firmware's environment variables, by the name of its file system.
     """
 
     def __init__(
         self,
         board: Board,
         line: PtyLine,
-        peripherals: Sequence[Peripheral],
         report: Callable[[str, dict[str, object]], None],
+        environment: Callable[[str | None], dict[str, str]],
     ) -> None:
         self.board = board
         self.state: dict[str, str] = {}
         self._line = line
-        self._peripherals = peripherals
+        self._peripherals: list[Peripheral] = []
         self._report = report
+        self._environment = environment
         self._app: AppProcess | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -85,6 +86,10 @@ class BoardHost:
         self._writing_line = False
         self._writing_app = False
         self._tasks: list[asyncio.Task[None]] = []
+
+    def attach(self, peripheral: Peripheral) -> None:
+        """Wire a peripheral to the board, before the power comes."""
+        self._peripherals.append(peripheral)
 
     def start(self) -> None:
         """Plug in the power."""
@@ -115,6 +120,13 @@ class BoardHost:
         self._line.discard()
         self.board.power_on(monotonic_ms())
         self._settle()
+
+    def restart_app(self) -> None:
+        """The firmware restarts itself: what OCPP's Reset asks for."""
+        if self._app is not None:
+            self._stop_app()
+            self.board.on_app_exit(0, describe_exit(0), monotonic_ms())
+            self._settle()
 
     # --- events -------------------------------------------------------------------
 
@@ -211,8 +223,8 @@ class BoardHost:
                 self._line.send(data, discardable=discardable)
             case Discard():
                 self._line.discard()
-            case StartApp(payload, lines):
-                self._start_app(payload, lines)
+            case StartApp():
+                self._start_app(effect)
             case StopApp():
                 self._stop_app()
             case AppInput(data):
@@ -221,10 +233,10 @@ class BoardHost:
             case Report(event, fields):
                 self._report(event, fields)
 
-    def _start_app(self, payload: bytes, lines: Sequence[str]) -> None:
+    def _start_app(self, start: StartApp) -> None:
         self.state = {}
         try:
-            app = AppProcess(payload)
+            app = AppProcess(start.payload, self._environment(start.storage))
         except DeviceError as error:
             self._report("error", error.as_dict())
             self.board.on_app_exit(_CANNOT_EXECUTE, error.message, monotonic_ms())
@@ -233,10 +245,10 @@ class BoardHost:
         self._loop.add_reader(app.console_descriptor, self._on_console)
         self._loop.add_reader(app.hardware_descriptor, self._on_hardware)
         self._loop.add_reader(app.exit_descriptor, self._on_app_exit)
-        for line in lines:
+        for line in start.lines:
             app.send(line)
         for peripheral in self._peripherals:
-            peripheral.app_started(self._send_to_app)
+            peripheral.app_started(start, self._send_to_app)
 
     def _send_to_app(self, line: str) -> bool:
         if self._app is None:

@@ -12,12 +12,14 @@ import click
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
-    from evtool.cli.board_host import BoardHost, Peripheral
+    from evtool.cli.board_host import BoardHost
+    from evtool.link.board_can import BoardCan
     from evtool.link.can_bus import CanBus
     from evtool.link.flash_file import FlashFile
     from evtool.link.pty_line import PtyLine
     from evtool.virtual.flash_chip import FlashChip
 
+_PASSED_ON = ("EVTOOL_OCPP_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS")
 _COMMANDS = "reset, power_cycle, flip OFFSET BIT, status, quit"
 # Kept apart from FLASH sizes of evtool.virtual.flash_chip so that --help imports nothing.
 _FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
@@ -112,15 +114,24 @@ async def _serve(
     can: tuple[str, tuple[str, ...]],
     output: Output,
 ) -> None:
+    import secrets
+
     from evtool.cli.board_host import BoardHost
+    from evtool.cli.board_ocpp import BoardOcpp
     from evtool.cli.sim_input import serve_commands
     from evtool.virtual.board import Board
     from evtool.virtual.flash_chip import FlashChip
 
     chip = FlashChip(flash_file.storage)
     host = BoardHost(
-        Board(chip, flash_file.mac), line, _peripherals(*can, output), _reporter(output)
+        Board(chip, flash_file.mac, secrets.token_bytes),
+        line,
+        _reporter(output),
+        lambda storage: _environment(flash_file.files_folder(storage)),
     )
+    for controller in _can_controllers(*can, output):
+        host.attach(controller)
+    host.attach(BoardOcpp(flash_file.files_folder, _reporter(output), restart=host.restart_app))
     output.event(
         "ready",
         serial_port=line.serial_port,
@@ -131,7 +142,8 @@ async def _serve(
         f"board ready: serial port {link or line.serial_port}, MAC {flash_file.mac.hex(':')}"
     )
 
-    async def handle(name: str, words: list[str]) -> None:
+    async def handle(name: str, rest: str) -> None:
+        words = rest.split()
         problem = _obey(host, chip, name, words, output)
         if problem is not None:
             output.event("refused", command=" ".join([name, *words]), reason=problem)
@@ -142,6 +154,14 @@ async def _serve(
         await serve_commands(handle)
     finally:
         await host.close()
+
+
+def _environment(files_folder: Path | None) -> dict[str, str]:
+    """The firmware's environment: where its files are; whether MicroOcpp is to log."""
+    import os
+
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed | ({"EVTOOL_STORAGE": str(files_folder)} if files_folder is not None else {})
 
 
 def _obey(
@@ -175,9 +195,9 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _peripherals(
+def _can_controllers(
     can_interface: str, can_channels: tuple[str, ...], output: Output
-) -> list[Peripheral]:
+) -> list[BoardCan]:
     from evtool.link.board_can import BoardCan
     from evtool.link.can_bus import open_can_bus
 
@@ -191,8 +211,8 @@ def _peripherals(
         return lambda: open_can_bus(can_interface, channel)
 
     told: dict[int, tuple[str, str | None]] = {}
-    openers = [opener(channel) for channel in can_channels] or [None]
-    return [BoardCan(number, each, on_change) for number, each in enumerate(openers)]
+    openers: list[Callable[[], CanBus] | None] = [opener(each) for each in can_channels]
+    return [BoardCan(number, each, on_change) for number, each in enumerate(openers or [None])]
 
 
 def _reporter(output: Output) -> Callable[[str, dict[str, object]], None]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program that a virtual board runs: console on its stdin and stdout, hardware on fd 3.
 
-The program never touches the file system: it is an anonymous file in memory. It gets an
-empty environment and no descriptor of evtool but these four. When the board goes away, however it
+The program itself is an anonymous file in memory. It gets no descriptor of evtool but these
+four, and of the environment only what the caller says. When the board goes away, however it
 goes, the program finds the end of file on all of them.
 """
 
@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from evtool.errors import DeviceError
@@ -29,18 +30,19 @@ class AppProcess:
 
     Args:
         payload: the executable file.
+        environment: its whole environment.
 
     Raises:
         DeviceError: the computer cannot run it.
     """
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, environment: Mapping[str, str]) -> None:
         console_in, self._typing = os.pipe2(os.O_CLOEXEC)
         self._console, console_out = os.pipe2(os.O_CLOEXEC)
         self._hardware, hardware = socket.socketpair()
         program = _program_file(payload)
         try:
-            self._pid = _spawn(program, (console_in, console_out, hardware.fileno()))
+            self._pid = _spawn(program, environment, (console_in, console_out, hardware.fileno()))
         except OSError as error:
             for descriptor in (self._typing, self._console):
                 os.close(descriptor)
@@ -59,7 +61,6 @@ class AppProcess:
         self._hardware.setblocking(False)
         self._unsent = bytearray()
         self._unread = b""
-        self._typed = bytearray()
 
     @property
     def console_descriptor(self) -> int:
@@ -161,7 +162,7 @@ def _program_file(payload: bytes) -> int:
             Path(path).unlink()
 
 
-def _spawn(program: int, descriptors: tuple[int, int, int]) -> int:
+def _spawn(program: int, environment: Mapping[str, str], descriptors: tuple[int, int, int]) -> int:
     console_in, console_out, hardware = descriptors
     moves = [
         (os.POSIX_SPAWN_DUP2, console_in, 0),
@@ -175,7 +176,7 @@ def _spawn(program: int, descriptors: tuple[int, int, int]) -> int:
     return os.posix_spawn(
         f"/proc/self/fd/{program}",
         ["firmware", "--board"],
-        {},
+        environment,
         file_actions=moves,
         setpgroup=0,
         setsigdef=defaults,

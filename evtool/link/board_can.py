@@ -62,7 +62,7 @@ class BoardCan:
                 self._bus = None
                 opened.close()
 
-    def app_started(self, send: Callable[[str], object]) -> None:
+    def app_started(self, _start: object, send: Callable[[str], object]) -> None:
         """The firmware runs; `send` hands it a line."""
         self._send_line = send
         self._tell()

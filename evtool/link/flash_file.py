@@ -13,6 +13,7 @@ import mmap
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 
 from evtool.errors import ConfigError, DeviceError
@@ -20,6 +21,7 @@ from evtool.link.files import write_atomically
 
 FLASH_FILE = "flash.bin"
 MAC_FILE = "mac"
+FILES_FOLDER = "files"
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _LOCALLY_ADMINISTERED, _MULTICAST = 0x02, 0x01
 
@@ -39,6 +41,7 @@ class FlashFile:
     """
 
     def __init__(self, folder: Path, size: int, mac: bytes | None = None) -> None:
+        self._folder = folder
         path = folder / FLASH_FILE
         if not path.exists():
             write_atomically(path, b"\xff" * size, 0o600)
@@ -58,6 +61,18 @@ class FlashFile:
             os.close(self._descriptor)
             raise
         self.storage = memoryview(self._map)
+
+    def files_folder(self, name: str | None) -> Path | None:
+        """Where the firmware's files called `name` are; what other names had is deleted."""
+        if name is None:
+            return None
+        root = self._folder / FILES_FOLDER
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for other in root.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        return folder.absolute()
 
     def close(self) -> None:
         """Let go of the flash; whoever holds a slice of `storage` must have let go before."""

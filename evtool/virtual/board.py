@@ -22,11 +22,12 @@ it wants done is collected as effects, which `take` hands over.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from evtool.protocol import app_image, host_image, slip
 from evtool.protocol.esp_loader import Request, decode_request, is_sync
-from evtool.virtual.board_nvs import application_lines, store_value
+from evtool.virtual.board_nvs import application_lines, identity, storage_name, store_value
 from evtool.virtual.boot import BootResult, ResetCause, boot
 from evtool.virtual.effects import (
     AppInput,
@@ -70,10 +71,12 @@ class Board:
     Args:
         flash: its flash chip.
         mac: its MAC address, 6 bytes.
+        random_bytes: so many random bytes; the board has no source of chance of its own.
     """
 
-    def __init__(self, flash: FlashChip, mac: bytes) -> None:
+    def __init__(self, flash: FlashChip, mac: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self.flash = flash
+        self._random_bytes = random_bytes
         self.mode = Mode.HELD
         self._mac = mac
         self._registers = Registers(flash, mac)
@@ -89,6 +92,7 @@ class Board:
         self._app_started_ms = 0
         self._boot: BootResult | None = None
         self._last_failure: str | None = None
+        self._told_mode = Mode.HELD
 
     # --- what is asked of it ------------------------------------------------------
 
@@ -129,6 +133,7 @@ class Board:
         if cause is ResetCause.POWER_ON:
             self._retry_ms = _RETRY_MS
             self._last_failure = None
+            self._report("reset", reason=cause.reason)
         self._stop_everything()
         self._cause = cause
         self._send_text(cause.banner(download=False).encode())
@@ -243,13 +248,21 @@ class Board:
             return
         self._last_failure = None
         self._app_started_ms = now_ms
-        lines = application_lines(self.flash, result.partitions, self._cause.reason)
-        self._effects.append(StartApp(payload, lines))
-        self._enter(Mode.APP)
         fields: dict[str, object] = {"partition": result.partition.name}
         description = app_image.decode_description(result.application)
+        version = ""
         if description is not None:
-            fields |= {"project": description.project_name, "version": description.version}
+            version = description.version
+            fields |= {"project": description.project_name, "version": version}
+        start = StartApp(
+            payload,
+            application_lines(self.flash, result.partitions, self._cause.reason),
+            identity(self.flash, result.partitions),
+            version,
+            storage_name(self.flash, result.partitions, self._random_bytes),
+        )
+        self._effects.append(start)
+        self._enter(Mode.APP)
         self._report("app", reset=self._cause.reason, **fields)
 
     def _fail(self, failure: str, cause: ResetCause, now_ms: int) -> None:
@@ -276,8 +289,10 @@ class Board:
         self._decoder = slip.Decoder()
 
     def _enter(self, mode: Mode) -> None:
-        if mode is not self.mode:
-            self.mode = mode
+        self.mode = mode
+        # A chip with nothing to boot goes round in circles: that is said once.
+        if mode is not Mode.BOOTING and mode is not self._told_mode:
+            self._told_mode = mode
             self._report("mode", mode=mode.value)
 
     # --- the serial line ----------------------------------------------------------

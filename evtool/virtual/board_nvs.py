@@ -9,7 +9,7 @@ reader finds the old value or the new one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evtool.protocol import partition_table
 from evtool.protocol.nvs import INTEGER_CODES, NvsEntry, parse_image
@@ -19,8 +19,12 @@ from evtool.protocol.partition_table import Partition
 from evtool.virtual.flash_chip import FlashChip
 
 # Later ones win: what the firmware stored itself is newer than what the factory wrote.
-PARTITIONS = ("evcfg", "nvs")
+IDENTITY = "evcfg"
+PARTITIONS = (IDENTITY, "nvs")
 STATE_PARTITION = "nvs"
+STORAGE_PARTITION = "storage"
+_STORAGE_MARK = b"evtool storage "
+_STORAGE_NAME_BYTES = 8
 STATE_NAMESPACE = "evstate"
 
 
@@ -42,6 +46,15 @@ def application_lines(
                 lines.append(nvs_line(entry))
     lines.append(f"boot reset={reset_reason}")
     return tuple(lines)
+
+
+def identity(flash: FlashChip, partitions: Sequence[Partition]) -> dict[str, int | str | bytes]:
+    """The unit's identity by key; empty where none was written."""
+    partition = partition_table.find(partitions, IDENTITY)
+    if partition is None:
+        return {}
+    entries = parse_image(flash.read(partition.offset, partition.size)).entries
+    return {entry.key: entry.value for entry in entries if entry.namespace == IDENTITY}
 
 
 def nvs_line(entry: NvsEntry) -> str:
@@ -73,3 +86,26 @@ def store_value(
         else:
             flash.program(offset, operation.data)
     return None
+
+
+def storage_name(
+    flash: FlashChip, partitions: Sequence[Partition], random_bytes: Callable[[int], bytes]
+) -> str | None:
+    """The name of the file system in the partition `storage`, or None: no such partition.
+
+    The files themselves are kept outside the flash. A mark in the partition ties them to it:
+    whoever erases or overwrites the mark has lost the files.
+    """
+    partition = partition_table.find(partitions, STORAGE_PARTITION)
+    if partition is None:
+        return None
+    length = len(_STORAGE_MARK) + _STORAGE_NAME_BYTES
+    found = flash.read(partition.offset, length)
+    if found.startswith(_STORAGE_MARK):
+        return found[len(_STORAGE_MARK) :].hex()
+    flash.erase(partition.offset, length)
+    name = random_bytes(_STORAGE_NAME_BYTES)
+    # The name first: cut short before the mark, it counts for nothing.
+    flash.program(partition.offset + len(_STORAGE_MARK), name)
+    flash.program(partition.offset, _STORAGE_MARK)
+    return name.hex()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -24,10 +25,22 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class StartApp:
-    """Run the program `payload` and give it `lines` as its first hardware lines."""
+    """Run a program.
+
+    Attributes:
+        payload: the executable file.
+        lines: its first hardware lines, among them the unit's secrets.
+        identity: the unit's identity as evcfg holds it, by key; secrets too.
+        version: the application's version.
+        storage: names the contents of its file system: as long as the partition is not
+            erased the name stays, and with it the files. None: no such partition.
+    """
 
     payload: bytes = field(repr=False)
-    lines: tuple[str, ...] = field(repr=False)  # among them the unit's secrets
+    lines: tuple[str, ...] = field(repr=False)
+    identity: Mapping[str, int | str | bytes] = field(default_factory=dict, repr=False)
+    version: str = ""
+    storage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class FlashChip:
             ValueError: beyond the end of the chip.
         """
         self._check(offset, length)
-        first = offset - offset % SECTOR_SIZE
+        first = offset - offset % SECTOR_SIZE if length else offset
         for start in range(first, offset + length, SECTOR_SIZE):
             self.erase_sector(start)
 

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who speaks OCPP for the virtual board, and with what.
+
+A firmware that carries MicroOcpp speaks itself; the board only carries its WebSocket. For one
+that does not, the reference charge point speaks, with the identity, URL and key that the flash
+holds, and gives the firmware OCPP's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evtool.errors import DeviceError, EvtoolError
+from evtool.link.board_websocket import SUBPROTOCOL, BoardWebSocket
+from evtool.link.clock import monotonic_ms
+from evtool.link.files import write_atomically
+from evtool.link.websocket import WebSocket, keep_connected, open_websocket
+from evtool.protocol import ocpp16
+from evtool.protocol.csms_url import charge_point_url
+from evtool.reference_impl.charge_point import (
+    ChargePoint,
+    Inputs,
+    Persist,
+    Restart,
+    Send,
+    Settings,
+)
+from evtool.virtual.effects import StartApp
+
+STEP_S = 0.25
+WORD_MS = 500
+_STORED_FILE = "charge_point.json"
+_CA_FILE = "ca_certificate.pem"
+_NEEDED = ("cp_id", "csms_url", "vendor", "model")
+
+Report = Callable[[str, dict[str, object]], None]
+
+
+class BoardOcpp:
+    """The board's OCPP, whoever speaks it.
+
+    Args:
+        files_folder: the folder of a file system's name (see `StartApp.storage`).
+        report: called with events and their fields.
+        restart: restarts the firmware.
+    """
+
+    def __init__(
+        self,
+        files_folder: Callable[[str | None], Path | None],
+        report: Report,
+        restart: Callable[[], None],
+    ) -> None:
+        self.verbs = frozenset({"runs", "ocpp", "state", "ws"})
+        self._files_folder = files_folder
+        self._report = report
+        self._restart = restart
+        self._start: StartApp | None = None
+        self._send: Callable[[str], object] = _nowhere
+        self._bridge: BoardWebSocket | None = None
+        self._reference: ReferenceOcpp | None = None
+
+    async def run(self) -> None:
+        """Nothing by itself; the firmware starts it all."""
+
+    def app_started(self, start: StartApp, send: Callable[[str], object]) -> None:
+        """A firmware starts; it will say who speaks."""
+        self._start = start
+        self._send = send
+
+    def app_stopped(self) -> None:
+        """The firmware is gone, and its connection with it."""
+        self._start = None
+        self._send = _nowhere
+        if self._bridge is not None:
+            self._bridge.close()
+            self._bridge = None
+        if self._reference is not None:
+            self._reference.close()
+            self._reference = None
+
+    def on_line(self, verb: str, rest: str) -> None:
+        """A line of the firmware."""
+        if verb == "runs" and self._start is not None:
+            self._begin(self._start, rest)
+        elif verb == "ws" and self._bridge is not None:
+            self._bridge.on_line(rest)
+        elif verb == "state" and self._reference is not None:
+            self._reference.on_state(dict(word.partition("=")[::2] for word in rest.split(" ")))
+        elif verb == "ocpp" and self._reference is not None:
+            self._reference.on_request(rest)
+
+    def _begin(self, start: StartApp, version: str) -> None:
+        missing = [key for key in _NEEDED if not start.identity.get(key)]
+        if missing:
+            self._report("no_identity", {"missing": missing})
+            return
+        folder = self._files_folder(start.storage)
+        if version != "-":
+            self._report("ocpp", {"by": f"microocpp {version}"})
+            certificate = _ca_certificate(start.identity, folder)
+            self._bridge = BoardWebSocket(self._send, certificate, self._tell)
+            return
+        self._report("ocpp", {"by": "reference charge point"})
+        try:
+            self._reference = ReferenceOcpp(start, folder, self._send, self._tell, self._restart)
+        except ValueError as error:
+            self._tell("closed", str(error))
+
+    def _tell(self, state: str, reason: str | None) -> None:
+        self._report("websocket", {"state": state, "reason": reason})
+
+
+class ReferenceOcpp:
+    """The reference charge point, connected for as long as one firmware runs.
+
+    Raises:
+        ValueError: the identity in the flash cannot be used.
+    """
+
+    def __init__(
+        self,
+        start: StartApp,
+        folder: Path | None,
+        send: Callable[[str], object],
+        tell: Callable[[str, str | None], None],
+        restart: Callable[[], None],
+    ) -> None:
+        identity = start.identity
+        self._send = send
+        self._tell = tell
+        self._restart = restart
+        self._file = folder / _STORED_FILE if folder is not None else None
+        self._stored = _read_stored(self._file)
+        self._url = charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id"))
+        self._authorization = _authorization(identity)
+        self._certificate = _ca_certificate(identity, folder)
+        self._charge_point = ChargePoint(
+            Settings(
+                vendor=_text(identity, "vendor"),
+                model=_text(identity, "model"),
+                serial_number=_text(identity, "serial"),
+                firmware_version=start.version,
+                id_prefix=secrets.token_hex(4),
+                stored=dict(self._stored),
+            )
+        )
+        self._texts: asyncio.Queue[str] = asyncio.Queue()
+        self._told = ""
+        self._told_ms = 0
+        self._tasks = [
+            asyncio.ensure_future(self._tick()),
+            asyncio.ensure_future(keep_connected(self._open, self._talk, self._failed)),
+        ]
+
+    def close(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+
+    def on_state(self, state: Mapping[str, str]) -> None:
+        """The controller's snapshot."""
+        self._charge_point.on_inputs(inputs_of(state), monotonic_ms())
+        self._carry_out()
+
+    def on_request(self, rest: str) -> None:
+        """`start <id_tag>` or `stop <reason>`."""
+        verb, _, argument = rest.partition(" ")
+        if verb == "start":
+            self._charge_point.on_start_request(argument, monotonic_ms())
+        elif verb == "stop":
+            self._charge_point.on_stop_request(argument, monotonic_ms())
+        self._carry_out()
+
+    async def _tick(self) -> None:
+        while True:
+            self._charge_point.tick(monotonic_ms())
+            self._carry_out()
+            await asyncio.sleep(STEP_S)
+
+    async def _open(self) -> WebSocket:
+        return await open_websocket(
+            self._url,
+            SUBPROTOCOL,
+            authorization=self._authorization,
+            ca_certificate=self._certificate,
+        )
+
+    async def _talk(self, socket: WebSocket) -> None:
+        async def send_all() -> None:
+            while True:
+                await socket.send(await self._texts.get())
+
+        self._texts = asyncio.Queue()
+        self._tell("open", None)
+        self._charge_point.on_open(monotonic_ms())
+        self._carry_out()
+        sender = asyncio.ensure_future(send_all())
+        try:
+            while True:
+                self._charge_point.on_text(await socket.recv(), monotonic_ms())
+                self._carry_out()
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            self._charge_point.on_closed(monotonic_ms())
+            self._carry_out()
+
+    def _failed(self, error: DeviceError) -> None:
+        self._tell("closed", error.message)
+
+    def _carry_out(self) -> None:
+        for output in self._charge_point.drain():
+            match output:
+                case Send(text):
+                    self._texts.put_nowait(text)
+                case Persist(key, value):
+                    self._stored[key] = value
+                    self._write_stored()
+                case Restart():
+                    # Not from within: the restart ends this very object.
+                    asyncio.get_running_loop().call_soon(self._restart)
+        self._say_word()
+
+    def _say_word(self) -> None:
+        word = self._charge_point.word()
+        limit = "-" if word.limit_ma is None else str(word.limit_ma)
+        line = (
+            f"ocpp connected={word.connected:d} transaction={word.transaction:d} "
+            f"permitted={word.permitted:d} limit_ma={limit}"
+        )
+        now_ms = monotonic_ms()
+        if line != self._told or now_ms - self._told_ms >= WORD_MS:
+            self._told, self._told_ms = line, now_ms
+            self._send(line)
+
+    def _write_stored(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(EvtoolError):  # a full disk is the computer's trouble
+                write_atomically(self._file, json.dumps(self._stored, indent=1) + "\n", 0o600)
+
+
+def inputs_of(state: Mapping[str, str]) -> Inputs:
+    """The fields of a `state` line that OCPP reports; what is unknown stays unknown."""
+
+    def number(name: str) -> int | None:
+        text = state.get(name, "-")
+        return int(text) if text.lstrip("-").isdigit() else None
+
+    faults = set(state.get("faults", "-").split(",")) - {"-", "bus_off"}
+    return Inputs(
+        plugged=state.get("plugged") == "1",
+        ev_ready=state.get("ev_ready") == "1",
+        evse_ready=state.get("evse_ready") == "1",
+        energy_mwh=number("energy_mwh") or 0,
+        power_mw=number("power_mw"),
+        measured_mv=number("measured_mv"),
+        measured_ma=number("measured_ma"),
+        offered_ma=number("offered_ma"),
+        temperature_mdegc=number("temperature_mdegc"),
+        soc_permille=number("soc_permille"),
+        faulted=bool(faults),
+        error=state.get("error", "NoError"),
+    )
+
+
+def _nowhere(_line: str) -> None:
+    """Where lines go while no firmware runs."""
+
+
+def _text(identity: Mapping[str, int | str | bytes], key: str) -> str:
+    value = identity.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+def _authorization(identity: Mapping[str, int | str | bytes]) -> str | None:
+    key = _text(identity, "auth_key")
+    if not key or identity.get("sec_profile", 1) == 0:
+        return None
+    decoded = ocpp16.decode_authorization_key(key)
+    return ocpp16.render_basic_authorization(_text(identity, "cp_id"), decoded)
+
+
+def _ca_certificate(identity: Mapping[str, int | str | bytes], folder: Path | None) -> Path | None:
+    pem = _text(identity, "ca_cert")
+    if not pem or folder is None:
+        return None
+    path = folder / _CA_FILE
+    write_atomically(path, pem, 0o600)
+    return path
+
+
+def _read_stored(file: Path | None) -> dict[str, str]:
+    if file is None:
+        return {}
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    return {str(key): value for key, value in document.items() if isinstance(value, str)}
