@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import ocpp.messages
 import ocpp.routing
 from ocpp.charge_point import camel_to_snake_case, remove_nones, snake_to_camel_case
 from ocpp.exceptions import OCPPError
@@ -34,6 +35,10 @@ on: Callable[[str], Callable[[F], F]] = ocpp.routing.on
 
 UNAUTHORIZED = 401
 NOT_FOUND = 404
+
+# The package's own switch. A thread for every message would cost more than the check, and what
+# happens would depend on the scheduler.
+ocpp.messages.ASYNC_VALIDATION = False
 
 _SILENT = logging.Logger("evtool.csms", logging.CRITICAL + 1)
 """The `ocpp` package logs whole messages, keys included; ours are events, and masked."""
