@@ -167,9 +167,8 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   carry_out();
   report_identity(loaded.problems);
   if (loaded.complete()) {
-    ocpp_ = OcppLink::open(loaded.identity, [this](const std::string& line) {
-      hardware_.send(line);
-    });
+    ocpp_ =
+        OcppLink::open(loaded.identity, [this](const std::string& line) { hardware_.send(line); });
   }
 }
 

@@ -10,7 +10,7 @@
 namespace evhost {
 namespace {
 
-constexpr size_t kLongestLine = 65536;       // a certificate, or an OCPP message
+constexpr size_t kLongestLine = 65536;  // a certificate, or an OCPP message
 constexpr size_t kCongested = 65536;
 constexpr size_t kConsoleBacklog = 65536;
 // poll() promises a pipe room for this much (PIPE_BUF is at least 512), so a write of it does

@@ -39,8 +39,7 @@ int main(int argc, char** argv) {
     return evhost::run_board(kHardwareDescriptor);
   }
   if (std::strcmp(mode, "--version") == 0) {
-    std::printf("%s build %s microocpp %s\n", kVersion, kBuildId,
-                evhost::OcppLink::library());
+    std::printf("%s build %s microocpp %s\n", kVersion, kBuildId, evhost::OcppLink::library());
     return 0;
   }
   if (std::strcmp(mode, "--help") == 0) {

@@ -114,18 +114,16 @@ class WsLines : public MicroOcpp::Connection {
 class MicroOcppLink : public OcppLink {
  public:
   MicroOcppLink(const evidentity::Identity& identity, SendLine send)
-      : send_(send),
-        socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
+      : socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
                 evidentity::basic_credentials(identity), std::move(send)),
-        charge_point_(socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
-                      {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(),
-                       kVersion},
-                      hooks()) {}
+        charge_point_(
+            socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
+            {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
+            hooks()) {}
 
   bool take(std::string_view words) override { return socket_.take(words); }
 
-  bool step(const evcore::Snapshot& snapshot, evcore::Millis now,
-            evcore::OcppWord& word) override {
+  bool step(const evcore::Snapshot& snapshot, evcore::Millis now, evcore::OcppWord& word) override {
     socket_.step(now);
     charge_point_.set_inputs(snapshot);
     charge_point_.loop(now);
@@ -149,14 +147,10 @@ class MicroOcppLink : public OcppLink {
   evocpp::Hooks hooks() {
     evocpp::Hooks hooks;
     hooks.boot_nonce = random_nonce();
-    hooks.reset = [this](bool) {
-      send_("restart software");
-      restart_ = true;
-    };
+    hooks.reset = [this](bool) { restart_ = true; };
     return hooks;
   }
 
-  SendLine send_;
   WsLines socket_;
   evocpp::ChargePoint charge_point_;
   evcore::OcppWord told_;

@@ -44,8 +44,7 @@ template <std::size_t N>
 constexpr Half cover(const std::array<std::uint32_t, N>& ids, std::size_t begin, std::size_t end) {
   Half half{upper_bits(ids[begin]), 0};
   for (std::size_t i = begin; i < end; ++i) {
-    half.dont_care =
-        static_cast<std::uint16_t>(half.dont_care | (upper_bits(ids[i]) ^ half.code));
+    half.dont_care = static_cast<std::uint16_t>(half.dont_care | (upper_bits(ids[i]) ^ half.code));
   }
   return half;
 }

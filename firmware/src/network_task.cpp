@@ -49,8 +49,8 @@ class Network {
     if (joined != joined_) {
       joined_ = joined;
       lost_at_ = now;
-      shared_.lines.put(evcore::ConsoleLine(joined ? "[event] wifi state=connected"
-                                                   : "[event] wifi state=lost"));
+      shared_.lines.put(
+          evcore::ConsoleLine(joined ? "[event] wifi state=connected" : "[event] wifi state=lost"));
     }
     if (!joined) {
       csms_socket().set_open(false);

@@ -62,10 +62,10 @@ void ocpp_task(void* argument) {
   const Arguments& arguments = *static_cast<Arguments*>(argument);
   Shared& shared = arguments.shared;
   const evidentity::Identity& identity = arguments.identity;
-  evocpp::ChargePoint charge_point(csms_socket(), mount(shared),
-                                   {identity.vendor.c_str(), identity.model.c_str(),
-                                    identity.serial.c_str(), kVersion},
-                                   hooks());
+  evocpp::ChargePoint charge_point(
+      csms_socket(), mount(shared),
+      {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
+      hooks());
   esp_task_wdt_add(nullptr);
   evcore::OcppWord told;
   evcore::Millis told_at = -kRepeatWordMs;

@@ -9,7 +9,7 @@
 #include "evidentity/identity.hpp"
 
 struct OcppRequest {
-  bool start = false;         // else stop
+  bool start = false;          // else stop
   evcore::FixedText<20> text;  // id_tag, or OCPP's reason
 };
 
@@ -19,12 +19,12 @@ struct Store {
 };
 
 struct Shared {
-  Mailbox<evcore::Snapshot> snapshot;   // control to ocpp
-  Mailbox<evcore::OcppWord> word;       // ocpp to control
-  Channel<OcppRequest> requests;        // control to ocpp
-  Channel<std::uint8_t> keys;           // console to control
-  Channel<evcore::ConsoleLine> lines;   // anyone to console
-  Channel<Store> stores;                // control to console, which has time for the flash
+  Mailbox<evcore::Snapshot> snapshot;  // control to ocpp
+  Mailbox<evcore::OcppWord> word;      // ocpp to control
+  Channel<OcppRequest> requests;       // control to ocpp
+  Channel<std::uint8_t> keys;          // console to control
+  Channel<evcore::ConsoleLine> lines;  // anyone to console
+  Channel<Store> stores;               // control to console, which has time for the flash
 
   bool create();
 };

@@ -70,8 +70,7 @@ void check_csms(const Identity& identity, std::vector<Problem>& problems) {
   require(problems, parsed, "csms_url", "ws://_or_wss://host[:port][/path]");
   const std::string& key = identity.authorization_key;
   const bool key_wanted = identity.security_profile == 1 || identity.security_profile == 2;
-  const bool key_form =
-      key.size() >= 32 && key.size() <= 40 && key.size() % 2 == 0 && all_hex(key);
+  const bool key_form = key.size() >= 32 && key.size() <= 40 && key.size() % 2 == 0 && all_hex(key);
   require(problems, key_form || (key.empty() && !key_wanted), "auth_key", "32_to_40_hex_digits");
   require(problems, identity.security_profile <= 2, "sec_profile", "0_to_2_(3_needs_a_client_key)");
   if (!parsed) {
@@ -174,8 +173,7 @@ std::string basic_credentials(const Identity& identity) {
 }
 
 std::string base64(const std::string& bytes) {
-  static const char digits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const size_t left = bytes.size() - i;

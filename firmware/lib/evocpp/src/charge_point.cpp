@@ -26,9 +26,9 @@ constexpr const char* kErrorCodes[] = {"HighTemperature",      "OverVoltage",
                                        "OverCurrentFailure",   "PowerSwitchFailure",
                                        "EVCommunicationError", "InternalError"};
 
-constexpr const char* kStopReasons[] = {
-    "EmergencyStop", "EVDisconnected", "HardReset", "Local",         "Other",       "PowerLoss",
-    "Reboot",        "Remote",         "SoftReset", "UnlockCommand", "DeAuthorized"};
+constexpr const char* kStopReasons[] = {"EmergencyStop", "EVDisconnected", "HardReset",   "Local",
+                                        "Other",         "PowerLoss",      "Reboot",      "Remote",
+                                        "SoftReset",     "UnlockCommand",  "DeAuthorized"};
 
 // A value that is not known is "not a number" in the library's floats; the wire filter takes
 // the sample out of the message.
@@ -127,14 +127,14 @@ void ChargePoint::install_meters() {
   setPowerMeterInput([this] { return scaled(inputs_.power_mw, 1000.0F); }, kConnector);
   addMeterValueInput([this] { return scaled(inputs_.measured_mv, 1000.0F); }, "Voltage", "V",
                      nullptr, nullptr, kConnector);
-  addMeterValueInput([this] { return scaled(inputs_.measured_ma, 1000.0F); }, "Current.Import",
-                     "A", nullptr, nullptr, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.measured_ma, 1000.0F); }, "Current.Import", "A",
+                     nullptr, nullptr, kConnector);
   addMeterValueInput([this] { return static_cast<float>(inputs_.offered_ma) / 1000.0F; },
                      "Current.Offered", "A", nullptr, nullptr, kConnector);
   addMeterValueInput([this] { return scaled(inputs_.temperature_mdegc, 1000.0F); }, "Temperature",
                      "Celsius", "Body", nullptr, kConnector);
-  addMeterValueInput([this] { return scaled(inputs_.soc_permille, 10.0F); }, "SoC", "Percent",
-                     "EV", nullptr, kConnector);
+  addMeterValueInput([this] { return scaled(inputs_.soc_permille, 10.0F); }, "SoC", "Percent", "EV",
+                     nullptr, kConnector);
 }
 
 void ChargePoint::install_handlers() {

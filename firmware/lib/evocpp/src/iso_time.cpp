@@ -65,8 +65,8 @@ bool parse_zone(const std::string& text, size_t at, int& minutes) {
 }  // namespace
 
 std::string to_utc(const std::string& text) {
-  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
-      text[13] != ':' || text[16] != ':') {
+  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+      text[16] != ':') {
     return {};
   }
   const int year = number(text, 0, 4);
@@ -90,17 +90,16 @@ std::string to_utc(const std::string& text) {
   if (!parse_zone(text, at, zone)) {
     return {};
   }
-  const int64_t total_minutes =
-      (days_from_date(year, month, day) * 24 + hour) * 60 + minute - zone;
+  const int64_t total_minutes = (days_from_date(year, month, day) * 24 + hour) * 60 + minute - zone;
   int64_t utc_year = 0;
   int utc_month = 0;
   int utc_day = 0;
   date_from_days(total_minutes / 1440, utc_year, utc_month, utc_day);
   const int of_day = static_cast<int>(total_minutes % 1440);
   char out[40];
-  const int length = std::snprintf(out, sizeof out, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-                                   static_cast<int>(utc_year), utc_month, utc_day, of_day / 60,
-                                   of_day % 60, second);
+  const int length =
+      std::snprintf(out, sizeof out, "%04d-%02d-%02dT%02d:%02d:%02dZ", static_cast<int>(utc_year),
+                    utc_month, utc_day, of_day / 60, of_day % 60, second);
   return length == 20 ? std::string(out) : std::string();
 }
 

@@ -21,16 +21,16 @@ constexpr size_t kAuthorizationKeyLongest = 40;
 
 // The library answers these as if it were a CSMS; none may be sent to a charge point.
 constexpr const char* kCsmsActions[] = {
-    "Authorize",         "BootNotification",
-    "Heartbeat",         "MeterValues",
-    "StartTransaction",  "StatusNotification",
-    "StopTransaction",   "DiagnosticsStatusNotification",
-    "CustomOperation",   "FirmwareStatusNotification",
+    "Authorize",        "BootNotification",
+    "Heartbeat",        "MeterValues",
+    "StartTransaction", "StatusNotification",
+    "StopTransaction",  "DiagnosticsStatusNotification",
+    "CustomOperation",  "FirmwareStatusNotification",
 };
 // The two others of TriggerMessage belong to services that this firmware does not run.
 constexpr const char* kTriggers[] = {"BootNotification", "Heartbeat", "MeterValues",
                                      "StatusNotification"};
-constexpr const char* kTimeKeys[] = {"currentTime", "expiryDate",    "validFrom", "validTo",
+constexpr const char* kTimeKeys[] = {"currentTime",   "expiryDate",   "validFrom", "validTo",
                                      "startSchedule", "retrieveDate", "startTime", "stopTime"};
 
 template <size_t N>
@@ -225,10 +225,10 @@ bool WireFilter::receive_answer(JsonArray message, bool error) {
 }
 
 bool WireFilter::receive_call(JsonArray message) {
-  if (refused(message)) {
-    return true;
+  if (!message[1].is<const char*>()) {
+    return false;  // an answer could not say what it answers
   }
-  return forward(message);
+  return refused(message) || forward(message);
 }
 
 bool WireFilter::forward(JsonArray message) {

@@ -24,17 +24,17 @@ class NvsReader {
 };
 
 struct Identity {
-  std::string charge_point;        // cp_id
-  std::string vendor;              // vendor
-  std::string model;               // model
-  std::string serial;              // serial
-  std::string csms_url;            // csms_url, without the charge point's identity
-  std::string authorization_key;   // auth_key, hex digits
-  uint8_t security_profile = 0;    // sec_profile
-  std::string wifi_ssid;           // wifi_ssid
-  std::string wifi_passphrase;     // wifi_pass, empty for an open network
-  std::string ca_certificate;      // ca_cert, PEM, empty where TLS is not used
-  std::string local_id_tag;        // id_tag, empty forbids the console's `s`
+  std::string charge_point;       // cp_id
+  std::string vendor;             // vendor
+  std::string model;              // model
+  std::string serial;             // serial
+  std::string csms_url;           // csms_url, without the charge point's identity
+  std::string authorization_key;  // auth_key, hex digits
+  uint8_t security_profile = 0;   // sec_profile
+  std::string wifi_ssid;          // wifi_ssid
+  std::string wifi_passphrase;    // wifi_pass, empty for an open network
+  std::string ca_certificate;     // ca_cert, PEM, empty where TLS is not used
+  std::string local_id_tag;       // id_tag, empty forbids the console's `s`
 };
 
 // A key of the namespace, and the rule that its value breaks; never the value, which may be

@@ -30,16 +30,17 @@ struct Station {
 };
 
 struct Hooks {
-  uint64_t boot_nonce = 0;                                      // random, new at every boot
-  std::function<void(bool hard)> reset = nullptr;               // empty: Reset is refused
-  std::function<bool(const char* hex)> store_key = nullptr;     // AuthorizationKey from the CSMS
+  uint64_t boot_nonce = 0;                                   // random, new at every boot
+  std::function<void(bool hard)> reset = nullptr;            // empty: Reset is refused
+  std::function<bool(const char* hex)> store_key = nullptr;  // AuthorizationKey from the CSMS
 };
 
 class ChargePoint {
  public:
   // `connection` outlives this object. `files` may be null: then nothing survives a restart.
-  ChargePoint(MicroOcpp::Connection& connection, std::shared_ptr<MicroOcpp::FilesystemAdapter> files,
-              const Station& station, Hooks hooks);
+  ChargePoint(MicroOcpp::Connection& connection,
+              std::shared_ptr<MicroOcpp::FilesystemAdapter> files, const Station& station,
+              Hooks hooks);
   ~ChargePoint();
   ChargePoint(const ChargePoint&) = delete;
   ChargePoint& operator=(const ChargePoint&) = delete;

@@ -65,11 +65,11 @@ class WireFilter : public MicroOcpp::Connection {
   MicroOcpp::Connection& below_;
   Policy policy_;
   MicroOcpp::ReceiveTXTcallback receive_;
-  uint32_t sent_ = 0;           // calls of this boot, part of their ids
-  std::string wire_id_;         // id of the outstanding call on the wire, empty for none
-  std::string library_id_;      // and in the library
-  std::string action_;          // and what it was
-  std::string self_answered_;   // an answer of our own to the library, for the next loop
+  uint32_t sent_ = 0;          // calls of this boot, part of their ids
+  std::string wire_id_;        // id of the outstanding call on the wire, empty for none
+  std::string library_id_;     // and in the library
+  std::string action_;         // and what it was
+  std::string self_answered_;  // an answer of our own to the library, for the next loop
   bool registered_ = false;
 };
 
