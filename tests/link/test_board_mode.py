@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import select
-import struct
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
