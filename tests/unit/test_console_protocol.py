@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +232,12 @@ def test_a_line_without_end_is_bounded() -> None:
 
 def test_colours_go_and_other_control_bytes_show() -> None:
     assert split(b"\x1b[0;32mI (12) wifi\x1b[0m\x07\tx\xff\n", []) == ["I (12) wifi\\x07 x\\xff"]
+
+
+def test_the_document_names_every_field() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "monitor.md").read_text(encoding="utf-8")
+    for name, known in FIELDS.items():
+        if name != "event":
+            fields = [field for field, _ in known.values()]
+            raw = ["raw"] if name in ("bms", "power_module") else []
+            assert f"| `{name}` | {' '.join(f'`{f}`' for f in fields + raw)} |" in document
