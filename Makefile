@@ -33,14 +33,14 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 generated: $(READY)
-	$(BIN)/evtool codegen --only can-tables --check
+	$(BIN)/evtool codegen --only can-tables --only controller-config --check
 	$(BIN)/python -m evtool.cli.render_help | diff -u evtool/cli/help_text.py -
 
 unit: $(READY)
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
 
 generate: $(READY)
-	$(BIN)/evtool codegen --only can-tables
+	$(BIN)/evtool codegen --only can-tables --only controller-config
 	$(BIN)/python -m evtool.cli.render_help > help_text.new && mv help_text.new evtool/cli/help_text.py
 
 format: $(READY)

@@ -53,7 +53,7 @@ def command(
     lines: list[str] = []
     documents: list[dict[str, object]] = []
     # Everything is rendered before anything is written: a bad DBC leaves all as it was.
-    files, warnings = _render(project, wanted)
+    files, warnings = _render(project, wanted, create=not (check or dry_run))
     for warning in warnings:
         output.say(f"warning: {warning}")
     for generated in files:
@@ -86,7 +86,9 @@ def command(
     output.result("\n".join(lines), {"files": documents, "warnings": list(warnings)})
 
 
-def _render(project: Project, kinds: list[str]) -> tuple[list[GeneratedFile], tuple[str, ...]]:
+def _render(
+    project: Project, kinds: list[str], *, create: bool
+) -> tuple[list[GeneratedFile], tuple[str, ...]]:
     from evtool.codegen.controller_config import render_controller_config
     from evtool.codegen.generated_file import GeneratedFile
 
@@ -104,12 +106,12 @@ def _render(project: Project, kinds: list[str]) -> tuple[list[GeneratedFile], tu
         path = project.codegen.secrets_header.with_name("controller_config.hpp")
         files.append(GeneratedFile(path, render_controller_config(project.can, project.limits)))
     if "secrets" in kinds:
-        secrets, warnings = _render_secrets(project)
+        secrets, warnings = _render_secrets(project, create=create)
         files.append(secrets)
     return files, warnings
 
 
-def _render_secrets(project: Project) -> tuple[GeneratedFile, tuple[str, ...]]:
+def _render_secrets(project: Project, *, create: bool) -> tuple[GeneratedFile, tuple[str, ...]]:
     """secrets.h, and what is allowed in it but likely to cause trouble."""
     from evtool.cli.identity_input import checked_identity
     from evtool.codegen.generated_file import GeneratedFile
@@ -117,7 +119,7 @@ def _render_secrets(project: Project) -> tuple[GeneratedFile, tuple[str, ...]]:
 
     path = project.codegen.secrets_header
     _refuse_if_git_would_take(path)
-    identity = checked_identity(project)
+    identity = checked_identity(project, create=create)
     certificate = identity.ca_certificate
     text = render_secrets(
         SecretsInput(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evtool.provision.identity import Identity, IdentityInput
 
 
-def identity_input(project: Project) -> IdentityInput:
+def identity_input(project: Project, *, create: bool = True) -> IdentityInput:
     """What evtool.toml and its references say, not checked yet.
 
     Raises:
@@ -27,7 +27,7 @@ def identity_input(project: Project) -> IdentityInput:
     """
     from evtool.provision.identity import IdentityInput
 
-    source = secret_source(project)
+    source = secret_source(project, create=create)
     unit = project.charge_point.identity
     return IdentityInput(
         charge_point=project.charge_point,
@@ -42,8 +42,8 @@ def identity_input(project: Project) -> IdentityInput:
     )
 
 
-def checked_identity(project: Project) -> Identity:
-    """The identity with every rule kept.
+def checked_identity(project: Project, *, create: bool = True) -> Identity:
+    """The identity with every rule kept; with `create` False no secret is generated for it.
 
     Raises:
         ConfigError: naming line and key of each that is not, or of a missing secret.
@@ -53,7 +53,7 @@ def checked_identity(project: Project) -> Identity:
 
     tables = TomlTables(project.path)
     return check_identity(
-        identity_input(project),
+        identity_input(project, create=create),
         now=datetime.now(UTC),
         locate=lambda table, key: f"{project.path}:{tables.line(table, key)}",
     )

@@ -64,12 +64,15 @@ def open_project(project_path: Path | None) -> Project:
     return load_project(project_path if project_path is not None else find_project(Path.cwd()))
 
 
-def secret_source(project: Project) -> SecretSource:
-    """Where the project's secrets come from; asks only where a person sits at a terminal."""
+def secret_source(project: Project, *, create: bool = True) -> SecretSource:
+    """Where the project's secrets come from; asks only where a person sits at a terminal.
+
+    With `create` False a generated secret that does not exist yet is an error.
+    """
     from evtool.link.secret_source import SecretSource
 
     def ask(label: str) -> str:
         answer: str = click.prompt(label, hide_input=True, err=True)
         return answer
 
-    return SecretSource(project.root, ask if sys.stdin.isatty() else None)
+    return SecretSource(project.root, ask if sys.stdin.isatty() else None, create=create)

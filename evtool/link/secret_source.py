@@ -43,11 +43,16 @@ class SecretSource:
     Args:
         root: the project's folder.
         ask: asks a person and hides the answer; None where nobody is there.
+        create: make a generated secret that is not there yet; False for a look that must
+            change nothing.
     """
 
-    def __init__(self, root: Path, ask: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, root: Path, ask: Callable[[str], str] | None = None, *, create: bool = True
+    ) -> None:
         self.folder = root / ".evtool" / "secrets"
         self._ask = ask
+        self._create = create
 
     def resolve(self, ref: SecretRef, label: str) -> Secret:
         """The secret behind `ref`.
@@ -103,6 +108,13 @@ class SecretSource:
 
     def _generated(self, label: str) -> Secret:
         path = self.folder / _UNSAFE.sub("_", label)
+        if not self._create:
+            if path.exists():
+                return self._from_file(path, label)
+            raise ConfigError(
+                f"{label}: not generated yet, and this command changes nothing",
+                fix="run `evtool codegen` or `evtool provision` first",
+            )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

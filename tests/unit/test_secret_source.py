@@ -64,3 +64,11 @@ def test_prompt_needs_a_person(tmp_path: Path) -> None:
         SecretSource(tmp_path).resolve(SecretRef("prompt"), "x")
     asked = SecretSource(tmp_path, lambda label: f"told {label}")
     assert asked.resolve(SecretRef("prompt"), "x").reveal() == "told x"
+
+
+def test_a_look_generates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not generated yet"):
+        SecretSource(tmp_path, create=False).resolve(SecretRef("generate"), "x")
+    assert not (tmp_path / ".evtool").exists()
+    made = SecretSource(tmp_path).resolve(SecretRef("generate"), "x")
+    assert SecretSource(tmp_path, create=False).resolve(SecretRef("generate"), "x") == made
