@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -50,12 +49,7 @@ class Screen:
     def __enter__(self) -> Screen:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def show(self, happening: Happening) -> None:

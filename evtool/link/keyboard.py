@@ -8,7 +8,6 @@ import select
 import sys
 import termios
 import tty
-from types import TracebackType
 from typing import Any
 
 
@@ -40,12 +39,7 @@ class Keyboard:
         termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._saved is not None:
             # what was typed and not read is not meant for the shell
             termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._saved)

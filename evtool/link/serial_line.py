@@ -17,7 +17,6 @@ import struct
 import termios
 import time
 from pathlib import Path
-from types import TracebackType
 
 import serial
 from serial.tools import list_ports
@@ -121,12 +120,7 @@ class SerialLine:
     def __enter__(self) -> SerialLine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _gone(self, error: Exception) -> DeviceError:

@@ -14,7 +14,6 @@ import sys
 import termios
 import threading
 import tty
-from types import TracebackType
 
 BOOT = "[event] boot version=0.1.0 build=1a2b3c4d charge_point=CP-0001 reset=power_on"
 RECORDS = {
@@ -58,12 +57,7 @@ class FakeConsole:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.vanish()
 
     def say(self, text: str) -> None:

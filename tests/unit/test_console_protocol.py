@@ -234,8 +234,22 @@ def test_colours_go_and_other_control_bytes_show() -> None:
     assert split(b"\x1b[0;32mI (12) wifi\x1b[0m\x07\tx\xff\n", []) == ["I (12) wifi\\x07 x\\xff"]
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_consoles_document_and_this_parser_agree() -> None:
+    document = (DOCS / "serial-console.md").read_text(encoding="utf-8")
+    examples = [line for line in document.splitlines() if line.startswith("[")]
+    assert len(examples) == len(FIELDS) - 1
+    for example in examples:
+        record = parse(example)
+        names = [name for name, _ in FIELDS[record.name].values()]
+        assert [name for name in record.fields if name != "raw"] == names
+        assert render_record(record) == example
+
+
 def test_the_document_names_every_field() -> None:
-    document = (Path(__file__).parents[2] / "docs" / "monitor.md").read_text(encoding="utf-8")
+    document = (DOCS / "monitor.md").read_text(encoding="utf-8")
     for name, known in FIELDS.items():
         if name != "event":
             fields = [field for field, _ in known.values()]
