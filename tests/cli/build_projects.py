@@ -18,13 +18,7 @@ from evtool.resources import firmware_dir
 
 _MAIN = """\
 #include <cstdio>
-#include "version.hpp"
-int main() { std::printf("%s %s %s\\n", WHO, kVersion, kBuildId); }
-"""
-_VERSION = """\
-#pragma once
-constexpr const char* kVersion = EVTOOL_VERSION;
-constexpr const char* kBuildId = EVTOOL_BUILD_ID;
+int main() { std::printf("%s %s %s\\n", WHO, EVTOOL_VERSION, EVTOOL_BUILD_ID); }
 """
 _SETTINGS = """\
 [charge_point]
@@ -65,7 +59,6 @@ def make_project(root: Path, who: str = "tiny") -> Path:
         shutil.copy(firmware_dir() / name, firmware / name)
     (firmware / "host").mkdir()
     (firmware / "host/main.cpp").write_text(_MAIN.replace("WHO", f'"{who}"'))
-    (firmware / "host/version.hpp").write_text(_VERSION)
     (root / "evtool.toml").write_text(_SETTINGS)
     return root
 

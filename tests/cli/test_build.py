@@ -70,9 +70,8 @@ def test_the_host_build_needs_no_network_and_no_home(tmp_path: Path) -> None:
     assert "(unchanged)" in again.stdout
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
 
-    (root / "firmware/host/version.hpp").write_text(
-        (root / "firmware/host/version.hpp").read_text() + "// changed\n"
-    )
+    main = root / "firmware/host/main.cpp"
+    main.write_text(main.read_text() + "// changed\n")
     changed = json.loads(evtool_build(root, variables, "--json").stdout.splitlines()[-1])
     assert changed["build_id"] != manifest["build_id"]
     said = subprocess.run([program], capture_output=True, text=True, check=True)
@@ -106,7 +105,7 @@ def test_a_compiler_error_is_shown_with_file_and_line(tmp_path: Path) -> None:
     main.write_text(main.read_text() + "int broken = ;\n")
     done = evtool_build(root, variables)
     assert done.returncode == 4
-    assert "does not compile: host/main.cpp:4:14: error:" in done.stderr
+    assert "does not compile: host/main.cpp:3:14: error:" in done.stderr
     assert not (root / "build").exists()
 
 

@@ -20,7 +20,7 @@ def add_microocpp(folders):
     storage.mkdir(parents=True, exist_ok=True)
     for name, folder in folders.items():
         link = storage / name
-        if link.is_symlink() and os.readlink(link) != folder:
+        if link.is_symlink() and str(link.readlink()) != folder:
             link.unlink()
         if not link.is_symlink():
             link.symlink_to(folder, target_is_directory=True)
