@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -91,7 +90,7 @@ def draw(
     head = Text(f"{port_name}  {_view_name(dashboard.records)}  ", style="bold")
     head.append(status, style="green" if status == "connected" else "bold red")
     if dashboard.malformed:
-        head.append(f"  {dashboard.malformed} broken lines", style="yellow")
+        head.append(f"  broken lines: {dashboard.malformed}", style="yellow")
     foot = Text(KEYS if width >= len(KEYS) else FEW_KEYS, style="dim")
     room = max(0, height - 2)
     tables = _tables(dashboard.sections(now_ms), width, compact=False)

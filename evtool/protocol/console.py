@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from evtool.protocol.can_frame import Malformed
 
 MAX_LINE_BYTES = 1024
-VIEWS = ("bms", "power_module", "output", "terminal")
 
 Value = int | str | None
 
