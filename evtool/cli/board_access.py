@@ -91,7 +91,7 @@ def identity_part(
 
     kinds = (project.wifi.passphrase.kind, project.csms.authorization_key.kind)
     if not ask and "prompt" in kinds:
-        raise ConfigError("a secret of it must be typed in", fix="ask for it with --evcfg")
+        raise ConfigError("a secret of it must be typed in", fix="ask for it with --with-evcfg")
     identity = checked_identity(project)
     partition = find_evcfg(partitions, source)
     entries = evcfg_entries(identity, project.can, project.limits)

@@ -40,7 +40,7 @@ _NOT_COMPARED = "all is written; the comparison was not finished"
     help="Speed of the data; a second attempt is made at 115200.",
 )
 @click.option(
-    "--evcfg/--no-evcfg",
+    "--with-evcfg/--no-evcfg",
     "evcfg",
     default=None,
     help="Write the project's identity too (default: if it is complete).",

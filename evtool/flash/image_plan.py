@@ -267,12 +267,14 @@ def _broken_layout(plan: FlashPlan) -> list[str]:
 
 
 def _broken_place(part: FlashPart, partitions: tuple[Partition, ...]) -> list[str]:
-    for partition in partitions:
-        if partition.offset <= part.offset < partition.end:
-            if part.end > partition.end:
-                return [
-                    f"{part.name}: {len(part.data)} bytes do not fit partition "
-                    f"{partition.name!r} of {partition.size}"
-                ]
-            return []
-    return [f"{part.name}: no partition stands at {part.offset:#x}"]
+    place = next((each for each in partitions if each.offset <= part.offset < each.end), None)
+    if place is None:
+        return [f"{part.name}: no partition stands at {part.offset:#x}"]
+    if part.end > place.end:
+        return [
+            f"{part.name}: {len(part.data)} bytes do not fit partition {place.name!r} of "
+            f"{place.size}"
+        ]
+    if part.name == APP and (place.type != partition_table.APP or place.offset != part.offset):
+        return [f"{part.name}: {part.offset:#x} is not the start of an app partition"]
+    return []

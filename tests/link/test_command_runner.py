@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that evtool runs: their lines, their deadline, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evtool.errors import ToolError
+from evtool.link.command import CommandRunner, CommandTimeout, LineSplitter
+
+_LONG_S = 60.0
+
+
+def _python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def _wait_until_gone(pid: int) -> None:
+    limit = time.monotonic() + 10
+    while _is_running(pid):
+        assert time.monotonic() < limit, f"process {pid} was left running"
+        time.sleep(0.02)
+
+
+def _wait_for_pid(path: Path) -> int:
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        if path.exists() and (text := path.read_text().strip()):
+            return int(text)
+        time.sleep(0.02)
+    raise AssertionError("the program did not start")
+
+
+def test_lines_end_at_carriage_returns_too_and_both_outputs_count() -> None:
+    seen: list[str] = []
+    code = r"import sys; sys.stdout.write('10 %\r20 %\r\n\nend'); sys.exit(3)"
+    result = CommandRunner().run(_python(code), timeout_s=_LONG_S, on_line=seen.append)
+    assert seen == ["10 %", "20 %", "end"]
+    assert (result.return_code, result.output) == (3, "10 %\n20 %\nend")
+    code = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
+    assert CommandRunner().run(_python(code), timeout_s=_LONG_S).output == "out\nerr"
+
+
+@given(st.text(), st.lists(st.integers(0, 60)))
+def test_the_chunking_of_the_output_does_not_matter(text: str, cuts: list[int]) -> None:
+    data = text.encode("utf-8", "replace")
+    whole = LineSplitter()
+    expected = [*whole.feed(data), *whole.finish()]
+    pieces, splitter = sorted({0, *cuts, len(data)}), LineSplitter()
+    found: list[str] = []
+    for start, end in zip(pieces, [*pieces[1:], len(data)], strict=True):
+        found += splitter.feed(data[start:end])
+    assert [*found, *splitter.finish()] == expected
+
+
+def test_bytes_that_are_no_text_do_not_stop_it() -> None:
+    code = r"import os; os.write(1, b'a\xff\xfeb\n')"
+    assert CommandRunner().run(_python(code), timeout_s=_LONG_S).output == "a\ufffd\ufffdb"
+
+
+def test_what_a_killed_program_means() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert CommandRunner().run(_python(code), timeout_s=_LONG_S).return_code == -signal.SIGKILL
+
+
+def test_at_the_deadline_the_whole_group_ends(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/pid; echo waiting; wait"
+    with pytest.raises(CommandTimeout) as caught:
+        CommandRunner().run(["sh", "-c", script], timeout_s=0.5)
+    assert "did not finish within 0.5 s" in str(caught.value)
+    assert caught.value.output == "waiting"
+    _wait_until_gone(_wait_for_pid(tmp_path / "pid"))
+
+
+def test_a_program_that_ignores_the_request_is_killed_at_the_deadline() -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    with pytest.raises(CommandTimeout):
+        CommandRunner().run(_python(code), timeout_s=0.5)
+
+
+def test_a_grandchild_that_keeps_the_output_open_does_not_hold_us_up(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/pid; echo done"
+    assert CommandRunner().run(["sh", "-c", script], timeout_s=_LONG_S).output == "done"
+    _wait_until_gone(_wait_for_pid(tmp_path / "pid"))
+
+
+def test_a_program_that_closes_its_output_is_still_waited_for() -> None:
+    code = "import os, sys, time; os.close(1); os.close(2); time.sleep(0.3); os._exit(5)"
+    assert CommandRunner().run(_python(code), timeout_s=_LONG_S).return_code == 5
+
+
+def test_an_error_in_the_callback_ends_the_program(tmp_path: Path) -> None:
+    def refuse(line: str) -> None:
+        raise LookupError(line)
+
+    script = f"echo $$ > {tmp_path}/pid; echo line; exec sleep 600"
+    with pytest.raises(LookupError):
+        CommandRunner().run(["sh", "-c", script], timeout_s=_LONG_S, on_line=refuse)
+    assert not _is_running(_wait_for_pid(tmp_path / "pid"))
+
+
+@pytest.mark.parametrize(
+    "argv", [["/no/such/program"], ["/"], ["a\0b"]], ids=["missing", "folder", "nul"]
+)
+def test_a_program_that_cannot_start_is_named(argv: list[str]) -> None:
+    with pytest.raises(ToolError, match="cannot start"):
+        CommandRunner().run(argv, timeout_s=_LONG_S)
+
+
+_CHILD = """
+import os, signal, sys, time
+def note(number, frame):
+    open(sys.argv[1] + "/signal", "w").write(str(number))
+    sys.exit(0)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, note)
+open(sys.argv[1] + "/pid", "w").write(str(os.getpid()))
+time.sleep(600)
+"""
+_PARENT = """
+import sys
+from evtool.link.command import CommandRunner
+CommandRunner().run([sys.executable, "-c", sys.argv[1], sys.argv[2]], timeout_s=60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_is_passed_on_and_leaves_no_orphan(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    argv = [*_python(_PARENT), _CHILD, str(tmp_path)]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, process_group=0) as parent:
+        child = _wait_for_pid(tmp_path / "pid")
+        os.kill(parent.pid, number)
+        _, errors = parent.communicate(timeout=30)
+    assert (tmp_path / "signal").read_text() == str(int(number))
+    assert not _is_running(child)
+    if number == signal.SIGINT:
+        assert b"KeyboardInterrupt" in errors
+    else:
+        assert parent.returncode == 128 + signal.SIGTERM

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Provisioning against a board in memory: the right place, the comparison, the boot proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import pytest
+
+from evtool.errors import CheckFailed, ConfigError, DeviceError, LinkTimeout
+from evtool.protocol import partition_table
+from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
+from evtool.protocol.nvs import NvsEntry, parse_image
+from evtool.protocol.partition_table import Partition
+from evtool.provision.boot_proof import boot_fields, wait_for_boot
+from evtool.provision.plan import Provisioned, ProvisionPlan, run_plan
+
+EVCFG = Partition("evcfg", 1, 2, 0x10000, 0x4000)
+TABLE = (Partition("nvs", 1, 2, 0x9000, 0x5000), EVCFG)
+CHIP = ChipInfo("esp32", "ESP32 (revision v3.1)", "24:0a:c4:00:00:01")
+PLAN = ProvisionPlan("CP-0001", (NvsEntry("evcfg", "cp_id", "str", "CP-0001"),), 5000)
+BOOT = b"[event] boot version=1.0 build=cafe charge_point=CP-0001 reset=power_on\r\n"
+
+
+class FakeBoard:
+    """Flash in memory; `flip` spoils a byte after each write."""
+
+    def __init__(self, table: tuple[Partition, ...] = TABLE, flip: int | None = None) -> None:
+        self.flash = bytearray(b"\xff" * 0x20000)
+        if table:
+            start = partition_table.TABLE_OFFSET
+            self.flash[start : start + partition_table.TABLE_SIZE] = partition_table.encode(table)
+        self.flip = flip
+        self.macs = [CHIP.mac] * 9
+        self.written: list[FlashPart] = []
+
+    def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
+        chip = ChipInfo(CHIP.chip, CHIP.description, self.macs.pop(0))
+        return bytes(self.flash[offset : offset + size]), chip
+
+    def write(
+        self,
+        parts: Sequence[FlashPart],
+        on_progress: Callable[[WriteProgress], None] | None = None,
+    ) -> ChipInfo:
+        for part in parts:
+            self.flash[part.offset : part.end] = part.data
+            self.written.append(part)
+        if self.flip is not None:
+            self.flash[self.flip] ^= 1
+        return CHIP
+
+
+class FakeConsole:
+    """Gives pieces, one a read; each read takes 100 ms of the fake clock."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.now_ms = 0
+        self.closed = False
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    def read(self, timeout_s: float) -> bytes:
+        assert timeout_s > 0
+        self.now_ms += 100
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def __enter__(self) -> FakeConsole:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closed = True
+
+
+def run(
+    board: FakeBoard, console: FakeConsole, plan: ProvisionPlan = PLAN
+) -> tuple[Provisioned, list[str], list[Provisioned]]:
+    steps: list[str] = []
+    written: list[Provisioned] = []
+    done = run_plan(plan, board, lambda: console, console.clock, steps.append, written.append)
+    return done, steps, written
+
+
+def test_the_identity_goes_where_the_boards_own_table_says() -> None:
+    board, console = FakeBoard(), FakeConsole(BOOT)
+    done, steps, written = run(board, console)
+    assert steps == ["read", "write", "compare", "boot"] == list(PLAN.steps)
+    assert [part.offset for part in board.written] == [EVCFG.offset]
+    stored = parse_image(bytes(board.flash[EVCFG.offset : EVCFG.end]))
+    assert stored.entries == PLAN.entries
+    assert done.chip.mac == CHIP.mac
+    assert done.boot == {
+        "version": "1.0", "build": "cafe", "charge_point": "CP-0001", "reset": "power_on",
+    }  # fmt: skip
+    assert set(done.times_ms) == set(steps)
+    assert [each.image_sha256 for each in written] == [done.image_sha256]
+    assert console.closed
+
+
+def test_without_the_proof_the_console_stays_closed() -> None:
+    plan = ProvisionPlan("CP-0001", PLAN.entries, None)
+    console = FakeConsole()
+    done, steps, _ = run(FakeBoard(), console, plan)
+    assert steps == ["read", "write", "compare"] == list(plan.steps)
+    assert done.boot is None
+    assert not console.closed
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "words"),
+    [
+        ((), DeviceError, "no partition table at 0x8000"),
+        (TABLE[:1], ConfigError, "has no partition 'evcfg'"),
+    ],
+)
+def test_a_board_without_a_place_is_not_written(
+    table: tuple[Partition, ...], kind: type[Exception], words: str
+) -> None:
+    board = FakeBoard(table)
+    with pytest.raises(kind, match=words):
+        run(board, FakeConsole(BOOT))
+    assert board.written == []
+
+
+def test_a_byte_that_differs_is_named_by_its_place_only() -> None:
+    with pytest.raises(
+        CheckFailed, match="1 of 16384 bytes read back differ, the first at 0x10007"
+    ):
+        run(FakeBoard(flip=EVCFG.offset + 7), FakeConsole(BOOT))
+
+
+def test_a_board_that_is_changed_in_between_is_noticed() -> None:
+    board = FakeBoard()
+    board.macs[1] = "24:0a:c4:00:00:02"
+    with pytest.raises(DeviceError, match="the board was changed in between"):
+        run(board, FakeConsole(BOOT))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_the_boot_line_is_found_in_any_chunking(size: int) -> None:
+    stream = b"ets Jun  8 2016\r\n\xff\xfe[wifi] up\r\n" + BOOT
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    console = FakeConsole(*pieces)
+    assert wait_for_boot(console, "CP-0001", 60_000, console.clock)["build"] == "cafe"
+
+
+def test_another_identity_fails_at_once() -> None:
+    console = FakeConsole(BOOT.replace(b"CP-0001", b"CP-0002"), BOOT)
+    with pytest.raises(CheckFailed, match="started as CP-0002, not as CP-0001"):
+        wait_for_boot(console, "CP-0001", 5000, console.clock)
+
+
+def test_an_identity_that_looks_like_a_number_is_compared_as_text() -> None:
+    console = FakeConsole(b"[event] boot charge_point=072V\n")
+    assert wait_for_boot(console, "072V", 5000, console.clock) == {"charge_point": "072V"}
+    console = FakeConsole(b"[event] boot charge_point=72V\n")
+    with pytest.raises(CheckFailed):
+        wait_for_boot(console, "072V", 5000, console.clock)
+
+
+def test_silence_and_noise_end_at_the_limit_and_the_noise_is_shown() -> None:
+    console = FakeConsole()
+    with pytest.raises(LinkTimeout, match=r"within 2 s; it said nothing"):
+        wait_for_boot(console, "CP-0001", 2000, console.clock)
+    assert console.now_ms == 2000
+    console = FakeConsole(b"invalid header: 0xffffffff\r\n" * 20)
+    with pytest.raises(LinkTimeout, match="invalid header: 0xffffffff"):
+        wait_for_boot(console, "CP-0001", 2000, console.clock)
+
+
+def test_only_a_boot_line_is_one() -> None:
+    assert boot_fields("[event] plug state=in") is None
+    assert boot_fields("[event] boot") is None
+    assert boot_fields("x [event] boot charge_point=a") is None
+    assert boot_fields("[event] boot charge_point=a odd") == {"charge_point": "a"}
