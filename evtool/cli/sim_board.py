@@ -114,6 +114,7 @@ async def _serve(
     can: tuple[str, tuple[str, ...]],
     output: Output,
 ) -> None:
+    import asyncio
     import secrets
 
     from evtool.cli.board_host import BoardHost
@@ -132,15 +133,15 @@ async def _serve(
     for controller in _can_controllers(*can, output):
         host.attach(controller)
     host.attach(BoardOcpp(flash_file.files_folder, _reporter(output), restart=host.restart_app))
-    output.event(
-        "ready",
-        serial_port=line.serial_port,
-        link=str(link) if link is not None else None,
-        mac=flash_file.mac.hex(":"),
-    )
-    output.say(
-        f"board ready: serial port {link or line.serial_port}, MAC {flash_file.mac.hex(':')}"
-    )
+    def announce() -> None:
+        output.event(
+            "ready",
+            serial_port=line.serial_port,
+            link=str(link) if link is not None else None,
+            mac=flash_file.mac.hex(":"),
+        )
+        output.say(f"board ready: serial port {link or line.serial_port}")
+        host.start()
 
     async def handle(name: str, rest: str) -> None:
         words = rest.split()
@@ -149,7 +150,8 @@ async def _serve(
             output.event("refused", command=" ".join([name, *words]), reason=problem)
             output.say(f"{name}: {problem}")
 
-    host.start()
+    # After serve_commands has taken over SIGTERM: whoever reads `ready` may send it.
+    asyncio.get_running_loop().call_soon(announce)
     try:
         await serve_commands(handle)
     finally:

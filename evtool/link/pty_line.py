@@ -130,9 +130,10 @@ class PtyLine:
         data = self._read()
         closed = self._count(self._watch.read())
         if closed:
+            self._forget()
             if not self.is_open:
                 data += self._read()
-            self._forget()
+                self._empty_other_end()
         if self.is_open and self._recent:
             self._deliver_recent()
         return LineNews(data, closed, reopened=closed and self.is_open)
@@ -169,7 +170,7 @@ class PtyLine:
                 self._queue.popleft()
 
     def discard(self) -> None:
-        """Drop what was not delivered, here and in the kernel."""
+        """Drop what was not delivered."""
         self._forget()
         self._recent.clear()
 
@@ -181,8 +182,14 @@ class PtyLine:
     def _forget(self) -> None:
         self._queue.clear()
         self._queued = 0
-        # Setting the attributes that it has, with TCSAFLUSH, empties the other end's input:
-        # the next program must not read answers meant for the last one.
+
+    def _empty_other_end(self) -> None:
+        """Drop what the last program did not read: the next one must not take it for its own.
+
+        Setting the attributes that it has, with TCSAFLUSH, empties the other end's input. Only
+        while nobody is there: a program that waits for input would find none after all, and
+        pyserial takes that for a lost device.
+        """
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._master, termios.TCSAFLUSH, termios.tcgetattr(self._master))
 
