@@ -22,7 +22,7 @@ COMMANDS = (
 )
 MODULE_BUS = 0
 _STEP_MS = 20
-_MAX_STEPS = 5_000
+_MAX_STEPS = 2_000
 
 
 class Bench:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol.can_frame import CanFrame
@@ -231,6 +231,7 @@ orders = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 100_000_000), extended | standard | orders), max_size=20),
     st.sampled_from(Pack),

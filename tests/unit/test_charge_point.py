@@ -658,7 +658,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(steps, max_size=30))
 def test_whatever_happens_it_sends_only_what_conforms(events: list[tuple[Any, ...]]) -> None:
     station = Station().online()

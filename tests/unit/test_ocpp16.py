@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol import ocpp16
@@ -32,6 +32,7 @@ messages = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(messages)
 def test_what_is_rendered_is_parsed_back(message: ocpp16.Message) -> None:
     text = ocpp16.render_message(message)
@@ -40,6 +41,7 @@ def test_what_is_rendered_is_parsed_back(message: ocpp16.Message) -> None:
     assert ocpp16.parse_message(text) == message
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | values.map(json.dumps))
 def test_parsing_never_raises(text: str) -> None:
     ocpp16.parse_message(text)
@@ -105,11 +107,13 @@ def test_tenths_are_exact_and_huge_numbers_do_not_raise() -> None:
         assert violation.code == "PropertyConstraintViolation"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(ocpp16.ACTIONS)), payloads, st.booleans())
 def test_validation_never_raises(action: str, payload: ocpp16.Payload, answer: bool) -> None:
     ocpp16.find_violation(action, payload, answer=answer)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 253_402_300_799))
 def test_timestamps_are_parsed_back(seconds: int) -> None:
     text = ocpp16.render_timestamp(seconds * 1000)

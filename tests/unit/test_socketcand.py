@@ -8,7 +8,7 @@ from can.interfaces.socketcand.socketcand import (
     convert_ascii_message_to_can_message,
     convert_can_message_to_ascii_message,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol import socketcand
@@ -20,6 +20,7 @@ frames = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(frames)
 def test_a_frame_is_read_back_by_us_and_by_python_can(frame: CanFrame) -> None:
     sent = socketcand.render_send(frame)
@@ -34,6 +35,7 @@ def test_a_frame_is_read_back_by_us_and_by_python_can(frame: CanFrame) -> None:
     assert socketcand.parse_send(again[2:-2].strip()) == frame
 
 
+@settings(deadline=None)
 @given(st.lists(frames, max_size=5), st.data())
 def test_chunking_does_not_matter(sent: list[CanFrame], data: st.DataObject) -> None:
     stream = "".join(socketcand.render_send(frame) for frame in sent).encode("ascii")
@@ -46,6 +48,7 @@ def test_chunking_does_not_matter(sent: list[CanFrame], data: st.DataObject) -> 
     assert [socketcand.parse_send(element) for element in elements] == sent
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_nothing_on_the_wire_raises(stream: bytes) -> None:
     for element in socketcand.ElementSplitter().feed(stream):
@@ -53,6 +56,7 @@ def test_nothing_on_the_wire_raises(stream: bytes) -> None:
         assert isinstance(socketcand.parse_frame(element), CanFrame | Malformed | None)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789abcdefxg +-_.", max_size=40))
 def test_nothing_behind_send_or_frame_raises(text: str) -> None:
     assert isinstance(socketcand.parse_send(f"send {text}"), CanFrame | Malformed)
