@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evtool.build.artifacts import Artifact
     from evtool.build.plan import BuildPlan
     from evtool.build.platformio import Step
+    from evtool.project import Project
 
 ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
 _PROBE_S = 1.0
@@ -66,34 +67,17 @@ def command(
     The host build keeps what PlatformIO needs in a folder of its own, never in
     ~/.platformio: $EVTOOL_CORE_DIR, else the user's cache folder.
     """
-    from evtool import __version__
-    from evtool.build.microocpp import find_microocpp
-    from evtool.build.plan import plan_build
-
     project = open_project(project_path)
     chosen = environment or project.build.environment
-    is_host = chosen.startswith("host")
-    if microocpp is not None and not is_host:
+    if microocpp is not None and not chosen.startswith("host"):
         raise click.UsageError("--microocpp is for the host; an ESP32 build fetches MicroOcpp")
-    folder = microocpp or (project.build.microocpp if is_host else None)
-    plan = plan_build(
-        project,
-        chosen,
-        version=__version__,
-        core_folder=_core_folder(),
-        variables=os.environ,
-        microocpp=None if folder is None else find_microocpp(folder),
-        verbose=verbose,
-    )
+    plan = _plan(project, chosen, microocpp, verbose=verbose)
     output = Output(as_json)
     if dry_run:
         description = plan.describe()
         output.result(_plan_text(description), description)
         return
-    _check_packages(plan)
-    output.event("start", **plan.describe())
-    artifacts = _run(plan, output, clean=clean, verbose=verbose)
-    changed = _write(plan, artifacts)
+    artifacts, changed = _build(plan, output, clean=clean, verbose=verbose)
     files = [str(plan.output / artifact.name) for artifact in artifacts]
     text = f"{plan.environment} {plan.version}+{plan.build_id} in {plan.output}"
     output.result(
@@ -108,6 +92,46 @@ def command(
             "changed": [str(plan.output / name) for name in changed],
         },
     )
+
+
+def build_host_program(project_path: Path | None, output: Output) -> Path:
+    """The project's firmware as a program for this computer, built if anything has changed.
+
+    Raises:
+        ToolError: the compiler or PlatformIO failed.
+    """
+    plan = _plan(open_project(project_path), "host", None, verbose=False)
+    _build(plan, output, clean=False, verbose=False)
+    return plan.output / "program"
+
+
+def _plan(
+    project: Project, environment: str, microocpp: Path | None, *, verbose: bool
+) -> BuildPlan:
+    from evtool import __version__
+    from evtool.build.microocpp import find_microocpp
+    from evtool.build.plan import plan_build
+
+    folder = microocpp or (project.build.microocpp if environment.startswith("host") else None)
+    return plan_build(
+        project,
+        environment,
+        version=__version__,
+        core_folder=_core_folder(),
+        variables=os.environ,
+        microocpp=None if folder is None else find_microocpp(folder),
+        verbose=verbose,
+    )
+
+
+def _build(
+    plan: BuildPlan, output: Output, *, clean: bool, verbose: bool
+) -> tuple[tuple[Artifact, ...], list[str]]:
+    """Build and write the results; returns them and the names of those that changed."""
+    _check_packages(plan)
+    output.event("start", **plan.describe())
+    artifacts = _run(plan, output, clean=clean, verbose=verbose)
+    return artifacts, _write(plan, artifacts)
 
 
 def _core_folder() -> Path:

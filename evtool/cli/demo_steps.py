@@ -16,6 +16,7 @@ from evtool.cli.output import Output
 from evtool.errors import CheckFailed, ToolError
 from evtool.link.background_process import BackgroundProcess
 from evtool.link.command import CommandRunner
+from evtool.link.files import write_atomically
 
 IDENTITY = "CP-DEMO-1"
 ID_TAG = "DRIVER-7"
@@ -68,7 +69,7 @@ class Demo:
             *("--csms-url", url),
             cwd=self._folder,
         )
-        self._keep_wifi_passphrase()
+        self._adapt_settings()
         self._evtool("codegen")
         header = self._project / "firmware/include/secrets.h"
         mode = header.stat().st_mode & 0o777
@@ -76,19 +77,19 @@ class Demo:
         self._evtool("codegen", "--check")
         self._prove("generate", "secrets.h is private (0600) and, like the CAN tables, fresh")
 
-    def _keep_wifi_passphrase(self) -> None:
+    def _adapt_settings(self) -> None:
         """The demo has nobody to ask: the passphrase is generated like the key."""
         settings = self._project / "evtool.toml"
         text = settings.read_text(encoding="utf-8")
-        settings.write_text(
-            text.replace('{ env = "EVTOOL_WIFI_PASSPHRASE" }', "{ generate = true }"),
-            encoding="utf-8",
-        )
+        text = text.replace('{ env = "EVTOOL_WIFI_PASSPHRASE" }', "{ generate = true }")
+        if self._microocpp is not None:
+            folder = json.dumps(str(self._microocpp.absolute()))  # a TOML string as well
+            text = text.replace("[build]\n", f"[build]\nmicroocpp = {folder}\n")
+        write_atomically(settings, text)
 
     def _build(self) -> None:
         self._title("build: the firmware for this computer, by PlatformIO, with no registry")
-        more = [] if self._microocpp is None else ["--microocpp", str(self._microocpp.absolute())]
-        self._evtool("build", "--env", "host", *more)
+        self._evtool("build", "--env", "host")
         image = self._project / "build/host/firmware.bin"
         manifest = json.loads((self._project / "build/host/manifest.json").read_text())
         self._prove(

@@ -61,25 +61,43 @@ def group() -> None:
 
 def run() -> None:
     """Run the command line; the one place where an error becomes an exit code."""
+    _open_missing_streams()
+    if "_EVTOOL_COMPLETE" in os.environ:  # a shell asks for completions
+        group.main(prog_name="evtool")
     try:
-        code = group(standalone_mode=False)
+        code = _run(sys.argv[1:])
         sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone (`evtool ... | head`). What it did not read it
+        # did not see, so this is no success: the code is the shell's for SIGPIPE.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        # Not group.main(): that one turns a broken pipe into exit code 1.
+        with group.make_context("evtool", arguments) as context:
+            result = group.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except EvtoolError as error:
-        if "--json" in sys.argv:
+        if "--json" in arguments:
             sys.stdout.write(json.dumps(error.as_dict(), ensure_ascii=False) + "\n")
         click.echo(f"evtool: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("evtool: stopped", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("evtool: stopped", err=True)
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`evtool ... | head`): nothing is wrong here.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _open_missing_streams() -> None:
+    """A daemon's child may have no stdout at all; writing to it must not be an error."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123

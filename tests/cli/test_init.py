@@ -68,10 +68,27 @@ def test_help_lists_every_command(arguments: list[str]) -> None:
 def test_every_command_explains_itself(name: str) -> None:
     done = evtool(name, "--help")
     assert done.returncode == 0, done.stderr
-    assert "Usage: python -m evtool " + name in done.stdout
+    assert f"Usage: evtool {name}" in done.stdout
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = evtool("flsh")
     assert done.returncode == 2
     assert "No such command" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_success_and_no_traceback() -> None:
+    script = f"{sys.executable} -m evtool verify --list --json | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() in ("141", "0")  # 0: it had written before the reader left
+    assert done.stderr == ""
+
+
+def test_no_stdout_at_all() -> None:
+    script = f"{sys.executable} -m evtool verify --list >&-"
+    done = subprocess.run(
+        ["/bin/bash", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
