@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool flash` and `evtool provision`: real esptool against the virtual board."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flash_project
+import pytest
+from flash_project import KEY, PASSPHRASE, make_build, make_project
+
+from evtool.link.background_process import BackgroundProcess
+from evtool.protocol.nvs import parse_image
+from evtool.provision.ledger import read_records
+
+EVTOOL = [sys.executable, "-m", "evtool"]
+NO_PORT = "/dev/ttyNO_SUCH_PORT"
+EVCFG = slice(0x390000, 0x396000)
+
+
+def evtool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*EVTOOL, *arguments], cwd=cwd, capture_output=True, text=True, timeout=90, check=False
+    )
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The folder of a project with a finished build."""
+    make_project(tmp_path / "project")
+    make_build(tmp_path / "project" / "build" / "host")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[str]:
+    """The serial port of a virtual board that holds nothing."""
+    argv = [*EVTOOL, "sim", "board", "--state-dir", str(tmp_path / "board"), "--json"]
+    with BackgroundProcess("board", argv, tmp_path / "board.log") as process:
+        ready = process.wait_for(lambda event: event.get("event") == "ready", "board", 30)
+        yield str(ready["serial_port"])
+
+
+def _flash(tmp_path: Path) -> bytes:
+    return (tmp_path / "board" / "flash.bin").read_bytes()
+
+
+def test_a_board_is_flashed_given_its_identity_and_says_it(
+    tmp_path: Path, project: Path, board: str
+) -> None:
+    done = evtool("flash", "--serial-port", board, "--no-evcfg", "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    lines = documents(done.stdout)
+    assert [each["event"] for each in lines if each["event"] != "progress"] == [
+        "write", "verify", "flashed",
+    ]  # fmt: skip
+    assert {"image": "app", "percent": 100}.items() <= lines[-3].items()
+    flash = _flash(tmp_path)
+    for image in lines[-1]["images"]:
+        file = {"app": "firmware"}.get(image["name"], image["name"])
+        data = flash[image["offset"] : image["offset"] + image["size"]]
+        path = project / "build" / "host" / f"{file}.bin"
+        assert data == (path.read_bytes() if path.exists() else b"\xff" * image["size"])
+    assert set(flash[EVCFG]) == {0xFF}
+
+    done = evtool("provision", "--serial-port", board, "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    result = documents(done.stdout)[-1]
+    assert result["identity"] == result["boot"]["charge_point"] == "CP-0001"
+    assert set(result["times_ms"]) == {"read", "write", "compare", "boot"}
+    stored = parse_image(_flash(tmp_path)[EVCFG])
+    assert stored.problems == ()
+    assert stored.get("evcfg", "cp_id") == "CP-0001"
+    assert stored.get("evcfg", "wifi_pass") == PASSPHRASE
+
+    ledger = project / ".evtool" / "ledger.jsonl"
+    assert stat.S_IMODE(ledger.stat().st_mode) == 0o600
+    records = read_records(ledger.read_bytes())
+    assert [(each["event"], each["mac"]) for each in records] == [
+        ("written", result["mac"]),
+        ("proved", result["mac"]),
+    ]
+    said = done.stdout + done.stderr + ledger.read_text()
+    for secret in (KEY, KEY.encode().hex(), PASSPHRASE):
+        assert secret not in said
+
+
+def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
+    tmp_path: Path, project: Path, board: str
+) -> None:
+    done = evtool("flash", "--serial-port", board, "--no-verify", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "cp_id") == "CP-0001"
+    assert "CP-0001" in (project / ".evtool" / "ledger.jsonl").read_text()
+    assert "verified" not in done.stdout
+
+
+def test_ctrl_c_in_the_middle_ends_esptool_and_the_next_run_mends_it(
+    tmp_path: Path, project: Path, board: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as much as fits the slot, and nothing that compresses
+    program = flash_project.PROGRAM + b"\nexit\n" + os.urandom(1_700_000)
+    monkeypatch.setattr(flash_project, "PROGRAM", program)
+    manifest = str(make_build(tmp_path / "large"))
+    argv = [*EVTOOL, "flash", "--serial-port", board, "--manifest", manifest, "--json"]
+    with subprocess.Popen(
+        argv, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("image") == "app" and event["percent"] >= 3:
+                break
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert children
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert documents(rest)[-1]["event"] == "interrupted"
+    assert "flash is incomplete; run the same command again" in errors
+
+    done = evtool(*argv[3:], cwd=project)
+    assert done.returncode == 0, done.stderr
+    firmware = (tmp_path / "large" / "firmware.bin").read_bytes()
+    assert _flash(tmp_path)[0x10000 : 0x10000 + len(firmware)] == firmware
+
+
+def test_an_empty_board_is_told_to_be_flashed_first(project: Path, board: str) -> None:
+    done = evtool("provision", "--serial-port", board, cwd=project)
+    assert done.returncode == 3
+    assert "no partition table at 0x8000" in done.stderr
+    assert "`evtool flash`" in done.stderr
+    assert not (project / ".evtool" / "ledger.jsonl").exists()
+
+
+def test_a_firmware_that_says_nothing_fails_the_proof_and_the_ledger_says_so(
+    tmp_path: Path, project: Path, board: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flash_project, "PROGRAM", b"#!/bin/sh\necho something else\ncat\n")
+    manifest = str(make_build(tmp_path / "mute"))
+    done = evtool("flash", "--serial-port", board, "--manifest", manifest, cwd=project)
+    assert done.returncode == 0, done.stderr
+    done = evtool("provision", "--serial-port", board, "--boot-timeout", "2", cwd=project)
+    assert done.returncode == 3
+    assert "did not say `[event] boot ...` within 2 s" in done.stderr
+    assert "something else" in done.stderr
+    records = read_records((project / ".evtool" / "ledger.jsonl").read_bytes())
+    assert [each["event"] for each in records] == ["written", "not_proved"]
+
+
+@pytest.mark.parametrize("command", ["flash", "provision"])
+def test_a_missing_port_is_named(project: Path, command: str) -> None:
+    done = evtool(command, "--serial-port", NO_PORT, "--json", cwd=project)
+    assert done.returncode == 3
+    assert f"no serial port '{NO_PORT}'" in done.stderr
+    assert "this machine has" in done.stderr
+    assert documents(done.stdout)[-1]["exit_code"] == 3
+
+
+@pytest.mark.parametrize("command", ["flash", "provision"])
+def test_a_dry_run_shows_the_plan_and_opens_no_port(project: Path, command: str) -> None:
+    done = evtool(command, "--serial-port", NO_PORT, "--dry-run", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert NO_PORT in done.stdout
+    assert KEY not in done.stdout
+    assert PASSPHRASE not in done.stdout
+    done = evtool(command, "--serial-port", NO_PORT, "--dry-run", "--json", cwd=project)
+    (plan,) = documents(done.stdout)
+    assert plan["event"] == "plan"
+
+
+def test_a_bad_identity_is_refused_before_the_port_is_looked_at(tmp_path: Path) -> None:
+    make_project(tmp_path / "p", identity="two words", vendor="", url="http://host")
+    done = evtool("provision", "--serial-port", NO_PORT, cwd=tmp_path / "p")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert "evtool.toml:3: [charge_point] identity: 'two words' must be" in lines[0]
+    assert "evtool.toml:4: [charge_point] vendor:" in lines[1]
+    assert "[csms] url: must be ws://host" in lines[2]
+
+
+def test_the_identity_of_the_command_line_is_checked_too(project: Path) -> None:
+    done = evtool("provision", "--serial-port", NO_PORT, "--identity", "A:B", cwd=project)
+    assert done.returncode == 2
+    assert "'A:B' must be" in done.stderr
+
+
+def test_flash_without_a_build_says_how_to_make_one(tmp_path: Path) -> None:
+    make_project(tmp_path / "p")
+    done = evtool("flash", "--serial-port", NO_PORT, cwd=tmp_path / "p")
+    assert done.returncode == 2
+    assert "build/host/manifest.json: no such file" in done.stderr
+    assert "`evtool build --env host`" in done.stderr
+
+
+def test_flash_with_an_incomplete_identity_leaves_it_alone_or_refuses(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    make_project(project, identity="two words")
+    make_build(project / "build" / "host")
+    done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", cwd=project)
+    assert done.returncode == 0
+    assert "the identity is left as it is on the board" in done.stderr
+    assert "evcfg" not in done.stdout
+    done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", "--with-evcfg", cwd=project)
+    assert done.returncode == 2
+
+
+def test_manifest_and_env_exclude_each_other(project: Path) -> None:
+    done = evtool(
+        "flash", "--serial-port", NO_PORT, "--manifest", "m", "--env", "host", cwd=project
+    )
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
