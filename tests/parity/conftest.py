@@ -7,10 +7,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from controller_rig import Rig
+
+from evtool.reference_impl.lockstep import Lockstep
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 CORE = FIRMWARE / "lib" / "evcore"
@@ -20,6 +23,33 @@ STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsha
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
 
 Build = Callable[..., Path]
+
+
+@pytest.fixture(params=["python", "cpp"])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Each of the two controllers on a bench."""
+    if request.param == "python":
+        yield Rig(Lockstep().answer)
+        return
+    program: Path = request.getfixturevalue("lockstep_program")
+    with subprocess.Popen(
+        [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        source, sink = process.stdout, process.stdin
+
+        def answer(line: str) -> list[str]:
+            sink.write(f"{line}\n")
+            lines: list[str] = []
+            while not lines or not (lines[-1] == "ok" or lines[-1].startswith("malformed ")):
+                lines.append(source.readline().removesuffix("\n"))
+                assert lines[-1], "the program ended"
+            return lines
+
+        yield Rig(answer)
+        sink.close()
+        assert process.wait() == 0
 
 
 @pytest.fixture(scope="session")
