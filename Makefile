@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 
-.PHONY: demo test lint types imports generated unit generate format clean
+.PHONY: demo test lint types imports generated unit generate format bench clean
 
 demo: $(READY)
 	$(BIN)/evtool demo
@@ -47,6 +47,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/clang-format -i $(CPP)
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

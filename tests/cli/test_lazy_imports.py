@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Help is fast because it imports next to nothing (figures: `make bench-help`)."""
+"""Help is fast because it imports next to nothing (figures: `make bench`)."""
 
 from __future__ import annotations
 
