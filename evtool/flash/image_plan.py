@@ -220,6 +220,10 @@ def _offset(
         if partition is None:
             problems.append(f"{name}: the table has no partition {label!r}")
             return None
+        if image.get("offset", partition.offset) != partition.offset:
+            problems.append(
+                f"{name}: its offset is not {partition.offset:#x}, where {label!r} stands"
+            )
         return partition.offset
     offset = image.get("offset")
     if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:

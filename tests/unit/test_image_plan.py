@@ -105,6 +105,7 @@ BROKEN: list[tuple[Change, str]] = [
     (_large, "bytes do not fit partition 'app0' of 1835008"),
     (_set("app", file="../firmware.bin"), "must be a name in the manifest's own folder"),
     (_set("app", file=None), "must be a name in the manifest's own folder"),
+    (_set("app", offset=0x20000), "app: its offset is not 0x10000, where 'app0' stands"),
     (_set("app", partition="app7"), "app: the table has no partition 'app7'"),
     (_set("app", partition=None, offset=0x10001), "offset 0x10001 is not a multiple of 0x1000"),
     (_set("app", partition=None, offset=0x3F0000), "0x3f0000 is not the start of an app"),
