@@ -159,7 +159,8 @@ class ReferenceOcpp:
         ]
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, without a last word: another firmware may be listening by then."""
+        self._send = _nowhere
         for task in self._tasks:
             task.cancel()
 

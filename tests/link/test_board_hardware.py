@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the virtual board's firmware reaches by its hardware lines: CAN, WebSocket, OCPP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evtool.cli.board_ocpp import BoardOcpp, inputs_of
+from evtool.errors import DeviceError
+from evtool.link.board_can import BoardCan, parse_can, render_can
+from evtool.link.board_websocket import BoardWebSocket
+from evtool.link.can_bus import open_can_bus
+from evtool.link.can_hub import CanHub
+from evtool.link.websocket import WebSocket, start_server
+from evtool.protocol.can_frame import CanFrame
+from evtool.virtual.effects import StartApp
+
+DEADLINE_S = 10.0
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"not in time: {what}"
+        await asyncio.sleep(0.01)
+
+
+FRAMES = st.builds(
+    CanFrame,
+    st.integers(0, 0x7FF),
+    st.binary(max_size=8),
+    extended=st.booleans(),
+) | st.builds(
+    CanFrame,
+    st.integers(0, 0x1FFFFFFF),
+    remote=st.just(True),
+    dlc=st.integers(0, 8),
+)
+
+
+@given(FRAMES, st.integers(0, 1))
+def test_a_frame_survives_its_line(frame: CanFrame, number: int) -> None:
+    line = render_can(number, frame)
+    assert line.startswith(f"can {number} ")
+    assert parse_can(line.removeprefix("can ")) == frame
+
+
+@given(st.text(max_size=60))
+def test_no_line_of_the_firmware_raises(rest: str) -> None:
+    parse_can(rest)
+
+
+def test_frames_pass_both_ways_and_a_bus_that_goes_is_told_and_found_again() -> None:
+    asyncio.run(_frames_pass())
+
+
+async def _frames_pass() -> None:
+    hub = CanHub()
+    port = await hub.start("127.0.0.1", 0)
+    channel = f"127.0.0.1:{port}/can0"
+    lines: list[str] = []
+    changes: list[str] = []
+    can = BoardCan(
+        0,
+        lambda: open_can_bus("socketcand", channel),
+        lambda _, state, __: changes.append(state),
+    )
+    can.app_started(None, lines.append)
+    assert lines == ["bus 0 stopped"]
+    task = asyncio.ensure_future(can.run())
+    try:
+        await until(lambda: "bus 0 running" in lines, "the bus runs")
+        other = await asyncio.to_thread(open_can_bus, "socketcand", channel)
+        with contextlib.closing(other):
+            other.send(CanFrame(0x1806E5F4, b"\x01\x02"))
+            await until(lambda: "can 0 1806E5F4 x d 2 0102" in lines, "a frame came")
+            can.on_line("can", "1 18FF50E5 x d 1 AA")  # the other controller's
+            can.on_line("can", "0 18FF50E5 x d 8 0000000000000010")
+            received = await asyncio.to_thread(other.receive, DEADLINE_S)
+            assert received == CanFrame(0x18FF50E5, b"\0\0\0\0\0\0\0\x10")
+        await hub.close()
+        await until(lambda: lines[-1] == "bus 0 stopped", "the loss is told")
+        hub = CanHub()
+        await hub.start("127.0.0.1", port)
+        await until(lambda: lines[-1] == "bus 0 running", "the bus is found again")
+        assert changes[0] == "running"
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await hub.close()
+
+
+def test_with_nothing_connected_the_controller_is_error_passive() -> None:
+    lines: list[str] = []
+    can = BoardCan(1, None, lambda *_: None)
+    can.app_started(None, lines.append)
+    can.on_line("can", "1 18FF50E5 x d 1 AA")
+    can.on_line("recover", "1")
+    assert lines == ["bus 1 error_passive"] * 2
+
+
+class Csms:
+    """A central system that keeps what it hears; accepts every Call with an empty result."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.keys: list[str | None] = []
+        self.texts: list[str] = []
+        self.sockets: list[WebSocket] = []
+        self.answer: Callable[[str], str | None] = lambda _: None
+
+    def admit(self, path: str, authorization: str | None) -> int | None:
+        self.paths.append(path)
+        self.keys.append(authorization)
+        return None if path.endswith("/CP-0001") else 404
+
+    async def handle(self, _: str, socket: WebSocket) -> None:
+        self.sockets.append(socket)
+        with contextlib.suppress(DeviceError):
+            while True:
+                text = await socket.recv()
+                self.texts.append(text)
+                answer = self.answer(text)
+                if answer is not None:
+                    await socket.send(answer)
+
+    def actions(self) -> list[str]:
+        return [call[2] for call in map(json.loads, self.texts) if call[0] == 2]
+
+
+@asynccontextmanager
+async def running(csms: Csms) -> AsyncIterator[int]:
+    server = await start_server("127.0.0.1", 0, "ocpp1.6", csms.admit, csms.handle)
+    try:
+        yield server.port
+    finally:
+        await server.close()
+
+
+def test_the_firmwares_websocket_is_carried_word_for_word() -> None:
+    asyncio.run(_websocket_is_carried())
+
+
+async def _websocket_is_carried() -> None:
+    csms = Csms()
+    lines: list[str] = []
+    socket = BoardWebSocket(lines.append, None, lambda *_: None)
+    async with running(csms) as port:
+        credentials = b"CP-0001:\x00\xffkey"
+        socket.on_line(f"connect ws://127.0.0.1:{port}/ocpp/CP-0001 {credentials.hex()}")
+        await until(lambda: lines == ["ws open"], "open")
+        assert csms.keys == ["Basic " + base64.b64encode(credentials).decode()]
+        socket.on_line('send [2,"1","Heartbeat",{}]')
+        await until(lambda: csms.texts == ['[2,"1","Heartbeat",{}]'], "sent")
+        await csms.sockets[0].send('[3,"1",\n{"currentTime":"2020-01-01T00:00:00Z"}]')
+        await until(lambda: len(lines) == 2, "received")
+        assert lines[1] == 'ws recv [3,"1", {"currentTime":"2020-01-01T00:00:00Z"}]'
+        await csms.sockets[0].close()
+        await until(lambda: lines[-1] == "ws closed", "closed")
+        # Refused is closed, too; and a new attempt in place of an old one says so once.
+        socket.on_line(f"connect ws://127.0.0.1:{port}/ocpp/NOBODY -")
+        await until(lambda: lines.count("ws closed") == 2, "refused")
+        socket.on_line(f"connect ws://127.0.0.1:{port}/ocpp/CP-0001 -")
+        socket.on_line(f"connect ws://127.0.0.1:{port}/ocpp/CP-0001 -")
+        await until(lambda: lines.count("ws open") == 2, "open again")
+        assert lines.count("ws closed") == 2
+        socket.close()
+        await asyncio.sleep(0)
+        assert lines.count("ws closed") == 2
+
+
+def identity(port: int) -> dict[str, int | str | bytes]:
+    return {
+        "schema": 1,
+        "cp_id": "CP-0001",
+        "vendor": "Vendor",
+        "model": "Model",
+        "serial": "SN-1",
+        "csms_url": f"ws://127.0.0.1:{port}/ocpp",
+        "auth_key": KEY,
+        "sec_profile": 1,
+    }
+
+
+def accept(text: str) -> str | None:
+    kind, unique_id, action, *_ = json.loads(text)
+    payloads = {
+        "BootNotification": {
+            "status": "Accepted",
+            "currentTime": "2020-01-01T00:00:00Z",
+            "interval": 300,
+        },
+        "StartTransaction": {"transactionId": 7, "idTagInfo": {"status": "Accepted"}},
+        "Authorize": {"idTagInfo": {"status": "Accepted"}},
+    }
+    return json.dumps([3, unique_id, payloads.get(action, {})]) if kind == 2 else None
+
+
+def test_the_reference_charge_point_speaks_for_a_firmware_that_does_not(tmp_path: Path) -> None:
+    asyncio.run(_reference_speaks(tmp_path))
+
+
+async def _reference_speaks(folder: Path) -> None:
+    csms = Csms()
+    csms.answer = accept
+    lines: list[str] = []
+    events: list[tuple[str, dict[str, object]]] = []
+    restarts: list[None] = []
+    ocpp = BoardOcpp(
+        lambda _: folder,
+        lambda event, fields: events.append((event, fields)),
+        lambda: restarts.append(None),
+    )
+    async with running(csms) as port:
+        server_tasks = asyncio.all_tasks()
+        start = StartApp(b"", (), identity(port), "1.2.3", "name")
+        ocpp.app_started(start, lines.append)
+        ocpp.on_line("runs", "-")
+        assert events[0] == ("ocpp", {"by": "reference charge point"})
+        await until(lambda: "BootNotification" in csms.actions(), "registration")
+        assert csms.paths[-1] == "/ocpp/CP-0001"
+        basic = base64.b64encode(b"CP-0001:" + bytes.fromhex(KEY)).decode()
+        assert csms.keys[-1] == f"Basic {basic}"
+        boot = json.loads(csms.texts[0])[3]
+        assert boot["chargePointVendor"] == "Vendor"
+        assert boot["firmwareVersion"] == "1.2.3"
+        await until(lambda: any("connected=1" in line for line in lines), "connected")
+        ocpp.on_line("state", "plugged=1 ev_ready=1 evse_ready=1 energy_mwh=5000 soc_permille=-")
+        ocpp.on_line("ocpp", "start LOCAL")
+        await until(lambda: any("permitted=1" in line for line in lines), "permission")
+        ocpp.on_line("ocpp", "stop Local")
+        await until(lambda: "StopTransaction" in csms.actions(), "the end")
+        await until(lambda: "transaction=0 permitted=0" in lines[-1], "no permission")
+        await csms.sockets[0].send(
+            '[2,"x","ChangeConfiguration",{"key":"MeterValueSampleInterval","value":"17"}]'
+        )
+        kept = folder / "charge_point.json"
+        await until(lambda: '"17"' in kept.read_text(), "a setting is kept")
+        ocpp.app_stopped()
+        said = len(lines)
+        await until(lambda: asyncio.all_tasks() <= {asyncio.current_task(), *server_tasks}, "end")
+        assert len(lines) == said
+    assert KEY not in json.dumps(events)
+    assert restarts == []
+
+
+@pytest.mark.parametrize("version", ["-", "1.2.0"])
+def test_without_an_identity_nobody_speaks(version: str) -> None:
+    events: list[tuple[str, dict[str, object]]] = []
+    ocpp = BoardOcpp(
+        lambda _: None, lambda event, fields: events.append((event, fields)), lambda: None
+    )
+    ocpp.app_started(StartApp(b"", (), {"cp_id": "CP-0001"}), lambda _: None)
+    ocpp.on_line("runs", version)
+    assert events == [("no_identity", {"missing": ["csms_url", "vendor", "model"]})]
+
+
+def test_unknown_values_stay_unknown_and_bus_off_is_no_fault_of_ours() -> None:
+    inputs = inputs_of({"faults": "bus_off", "power_mw": "-", "temperature_mdegc": "-5000"})
+    assert not inputs.faulted
+    assert inputs.power_mw is None
+    assert inputs.temperature_mdegc == -5000
+    assert inputs_of({"faults": "bus_off,over_voltage"}).faulted
+    assert not inputs_of({"faults": "-"}).faulted
