@@ -8,19 +8,6 @@ namespace {
 
 constexpr size_t kLongestName = 15;
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  if (c >= 'a' && c <= 'f') {
-    return c - 'a' + 10;
-  }
-  if (c >= 'A' && c <= 'F') {
-    return c - 'A' + 10;
-  }
-  return -1;
-}
-
 // Bytes of an integer type, 0 for a type of any length, -1 for no type.
 int type_size(std::string_view type) {
   if (type == "u8") {
@@ -67,15 +54,10 @@ std::string NvsLines::add(std::string_view words) {
   if (size < 0) {
     return "nvs type is none of u8 u16 u32 u64 str blob";
   }
-  std::string bytes;
-  const std::string_view digits = hex == "-" ? std::string_view() : hex;
-  for (size_t i = 0; i < digits.size(); i += 2) {
-    const int high = hex_digit(digits[i]);
-    const int low = i + 1 < digits.size() ? hex_digit(digits[i + 1]) : -1;
-    if (high < 0 || low < 0) {
-      return "nvs value is not pairs of hex digits";
-    }
-    bytes += static_cast<char>(high * 16 + low);
+  const std::string digits(hex == "-" ? std::string_view() : hex);
+  std::string bytes = evidentity::decode_key(digits);
+  if (bytes.empty() && !digits.empty()) {
+    return "nvs value is not pairs of hex digits";
   }
   if (size > 0 && bytes.size() != static_cast<size_t>(size)) {
     return "nvs value has another length than its type";

@@ -19,7 +19,6 @@ namespace evhost {
 namespace {
 
 constexpr evcore::Millis kReconnectMs = 5000;
-constexpr evcore::Millis kRepeatWordMs = 500;
 
 std::string hex(const std::string& bytes) {
   static const char digits[] = "0123456789abcdef";
@@ -127,16 +126,7 @@ class MicroOcppLink : public OcppLink {
     socket_.step(now);
     charge_point_.set_inputs(snapshot);
     charge_point_.loop(now);
-    word = charge_point_.word();
-    const bool changed = word.connected != told_.connected ||
-                         word.transaction != told_.transaction ||
-                         word.permitted != told_.permitted || word.limit_ma != told_.limit_ma;
-    if (!changed && now - told_at_ < kRepeatWordMs) {
-      return false;
-    }
-    told_ = word;
-    told_at_ = now;
-    return true;
+    return charge_point_.word_due(now, word);
   }
 
   void start(const std::string& id_tag) override { charge_point_.start(id_tag); }
@@ -153,8 +143,6 @@ class MicroOcppLink : public OcppLink {
 
   WsLines socket_;
   evocpp::ChargePoint charge_point_;
-  evcore::OcppWord told_;
-  evcore::Millis told_at_ = -kRepeatWordMs;
   bool restart_ = false;
 };
 

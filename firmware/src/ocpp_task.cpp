@@ -22,13 +22,7 @@ constexpr TickType_t kPeriod = pdMS_TO_TICKS(10);
 constexpr UBaseType_t kPriority = 5;
 constexpr BaseType_t kCore = 0;
 constexpr std::uint32_t kStack = 12288;  // ArduinoJson documents and the library's call depth
-constexpr evcore::Millis kRepeatWordMs = 500;
 constexpr std::uint8_t kOpenFiles = 10;
-
-bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
-  return a.connected == b.connected && a.transaction == b.transaction &&
-         a.permitted == b.permitted && a.limit_ma == b.limit_ma;
-}
 
 struct Arguments {
   Shared& shared;
@@ -67,8 +61,6 @@ void ocpp_task(void* argument) {
       {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
       hooks());
   esp_task_wdt_add(nullptr);
-  evcore::OcppWord told;
-  evcore::Millis told_at = -kRepeatWordMs;
   for (;;) {
     const evcore::Millis now = uptime_ms();
     evcore::Snapshot snapshot;
@@ -81,11 +73,9 @@ void ocpp_task(void* argument) {
       request.start ? charge_point.start(text) : charge_point.stop(text);
     }
     charge_point.loop(now);
-    const evcore::OcppWord word = charge_point.word();
-    if (!same(word, told) || now - told_at >= kRepeatWordMs) {
+    evcore::OcppWord word;
+    if (charge_point.word_due(now, word)) {
       shared.word.put(word);
-      told = word;
-      told_at = now;
     }
     esp_task_wdt_reset();
     vTaskDelay(kPeriod);

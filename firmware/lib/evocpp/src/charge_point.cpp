@@ -20,6 +20,8 @@ namespace {
 constexpr unsigned kConnector = 1;
 // A BMS counts as silent after 3000 ms, so by then it is known whether there is one.
 constexpr evcore::Millis kTimeToHearVehicle = 3500;
+// The core believes a word for less than 5000 ms.
+constexpr evcore::Millis kRepeatWordMs = 500;
 
 // Literals, because the library keeps the pointer until the message has gone out.
 constexpr const char* kErrorCodes[] = {"HighTemperature",      "OverVoltage",
@@ -54,6 +56,11 @@ std::unique_ptr<MicroOcpp::JsonDoc> status_answer(const char* status) {
       new MicroOcpp::JsonDoc(MicroOcpp::initJsonDoc("evocpp", JSON_OBJECT_SIZE(1))));
   (*document)["status"] = status;
   return document;
+}
+
+bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
+  return a.connected == b.connected && a.transaction == b.transaction &&
+         a.permitted == b.permitted && a.limit_ma == b.limit_ma;
 }
 
 // A reservation for somebody else refuses a remote start (the library would drop it instead).
@@ -176,7 +183,17 @@ void ChargePoint::loop(evcore::Millis now) {
   }
 }
 
-evcore::OcppWord ChargePoint::word() {
+bool ChargePoint::word_due(evcore::Millis now, evcore::OcppWord& word) {
+  word = this->word();
+  if (same(word, said_) && now < say_at_) {
+    return false;
+  }
+  said_ = word;
+  say_at_ = now + kRepeatWordMs;
+  return true;
+}
+
+evcore::OcppWord ChargePoint::word() const {
   evcore::OcppWord word;
   if (!heard_) {
     return word;

@@ -57,8 +57,8 @@ Loaded load_identity(const NvsReader& nvs);
 // The rules alone, for an identity that comes from somewhere else (secrets.h).
 std::vector<Problem> check_identity(const Identity& identity);
 
-// The key's bytes (OCPP-J 1.6, 6.2.2: the Basic password is the decoded key, which may hold
-// NUL). Empty where `hex` is not an even number of hex digits.
+// The bytes that hex digits stand for: a key's, among others (OCPP-J 1.6, 6.2.2: the Basic password
+// is the decoded key, which may hold NUL). Empty where `hex` is not an even number of hex digits.
 std::string decode_key(const std::string& hex);
 
 // identity ":" key bytes, the credentials of HTTP Basic; empty without a key or in profile 0.

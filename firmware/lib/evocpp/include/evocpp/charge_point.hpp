@@ -53,8 +53,9 @@ class ChargePoint {
   // otherwise end at once, as if the vehicle had been unplugged.
   void loop(evcore::Millis now);
 
-  // For evcore::Controller::on_ocpp.
-  evcore::OcppWord word();
+  // For evcore::Controller::on_ocpp. True where it is time to say it: it has changed, or was
+  // last said half a second ago.
+  bool word_due(evcore::Millis now, evcore::OcppWord& word);
 
   // Begin by Authorize with this tag; false where a transaction is there already.
   bool start(const std::string& id_tag);
@@ -63,16 +64,19 @@ class ChargePoint {
   bool stop(const std::string& reason);
 
  private:
+  evcore::OcppWord word() const;
   void install_inputs();
   void install_meters();
   void install_handlers();
 
-  WireFilter filter_;
+  mutable WireFilter filter_;  // asking a Connection whether it is open is not const
   Hooks hooks_;
   evcore::Snapshot inputs_;
   float limit_a_ = -1.0F;  // the library's word for no limit
   bool heard_ = false;     // the plug is known, or has had its time
   evcore::Millis started_ = -1;
+  evcore::OcppWord said_;
+  evcore::Millis say_at_ = 0;
 };
 
 }  // namespace evocpp
