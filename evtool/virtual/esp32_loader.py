@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 from evtool.protocol.esp_loader import (
     BLOCK_HEADER,
+    Failure,
     Op,
     Request,
     block_checksum,
@@ -17,8 +18,10 @@ from evtool.protocol.esp_loader import (
 )
 from evtool.virtual.esp32_registers import Registers
 from evtool.virtual.flash_chip import FlashChip
+from evtool.virtual.flash_write import FlashWrite
 
 STUB_GREETING = b"OHAI"
+SYNC_REPLIES = 8
 
 
 class Next(Enum):
@@ -37,18 +40,6 @@ class Reply:
 
     frames: tuple[bytes, ...] = ()
     then: Next = Next.STAY
-
-
-class Loader(Protocol):
-    """A program that answers the host while the chip is being flashed."""
-
-    def handle(self, request: Request) -> Reply:
-        """Answer one request."""
-        ...
-
-    def handle_raw(self, frame: bytes) -> Reply | None:
-        """Take a frame that belongs to a transfer under way; None: it is a request."""
-        ...
 
 
 class Memory:
@@ -84,29 +75,77 @@ class Memory:
         return loaded and STUB_GREETING in text
 
 
-def memory_request(memory: Memory, request: Request) -> bool | Next | None:
-    """Handle MEM_BEGIN, MEM_DATA and MEM_END: done or failed, or what to run; None: other op."""
-    if request.op == Op.MEM_BEGIN:
-        begin = request.words(4)
-        if begin is not None:
-            memory.begin(begin[2], begin[3])
-        return begin is not None
-    if request.op == Op.MEM_DATA:
-        block = checked_block(request)
-        return block is not None and memory.put(*block)
-    if request.op == Op.MEM_END:
-        return _memory_end(memory, request)
-    return None
+class Loader(ABC):
+    """A program that answers the host while the chip is being flashed.
 
+    What a subclass says of itself: `ok`, the status bytes of success; `sync_value`, by which
+    a host tells the ROM from the stub; `bad_block`, how it refuses a block for RAM.
+    """
 
-def _memory_end(memory: Memory, request: Request) -> bool | Next:
-    words = request.words(2)
-    if words is None:
-        return False
-    stay, entry = words
-    if stay:
-        return True
-    return Next.STUB if memory.holds_stub(entry) else Next.UNKNOWN_CODE
+    ok: bytes
+    sync_value: int
+    bad_block: Failure
+
+    def __init__(self, flash: FlashChip, registers: Registers) -> None:
+        self._flash = flash
+        self._registers = registers
+        self._memory = Memory()
+        self._write: FlashWrite | None = None
+
+    def handle_raw(self, frame: bytes) -> Reply | None:
+        """Take a frame that belongs to a transfer under way; None: it is a request."""
+        return None
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request."""
+        match request.op:
+            case Op.SYNC:
+                frame = encode_response(Op.SYNC, value=self.sync_value, status=self.ok)
+                reply = Reply((frame,) * SYNC_REPLIES)
+            case Op.READ_REG | Op.WRITE_REG:
+                reply = self._register_request(request)
+            case Op.MEM_BEGIN | Op.MEM_DATA | Op.MEM_END:
+                reply = self._memory_request(request)
+            case _:
+                reply = self._flash_request(request)
+        return reply
+
+    @abstractmethod
+    def _flash_request(self, request: Request) -> Reply:
+        """Every other command, known or not."""
+
+    def _done(self, request: Request, failure: Failure | None, then: Next = Next.STAY) -> Reply:
+        status = self.ok if failure is None else bytes([1, failure]).ljust(len(self.ok), b"\0")
+        return Reply((encode_response(request.op, status=status),), then)
+
+    def _register_request(self, request: Request) -> Reply:
+        value = 0
+        if request.op == Op.READ_REG:
+            if (words := request.words(1)) is None:
+                return self._done(request, Failure.INVALID_MESSAGE)
+            value = self._registers.read(words[0])
+        else:
+            usable = len(request.data) - len(request.data) % BLOCK_HEADER.size
+            for address, new, mask, _ in struct.iter_unpack("<IIII", request.data[:usable]):
+                self._registers.write(address, new, mask)
+        return Reply((encode_response(request.op, value=value, status=self.ok),))
+
+    def _memory_request(self, request: Request) -> Reply:
+        then = Next.STAY
+        is_done = False
+        if request.op == Op.MEM_DATA:
+            block = checked_block(request)
+            is_done = block is not None and self._memory.put(*block)
+        elif request.op == Op.MEM_BEGIN:
+            if (begin := request.words(4)) is not None:
+                self._memory.begin(begin[2], begin[3])
+                is_done = True
+        elif (end := request.words(2)) is not None:
+            is_done = True
+            stay, entry = end
+            if not stay:
+                then = Next.STUB if self._memory.holds_stub(entry) else Next.UNKNOWN_CODE
+        return self._done(request, None if is_done else self.bad_block, then)
 
 
 def checked_block(request: Request) -> tuple[int, bytes] | None:
@@ -118,19 +157,6 @@ def checked_block(request: Request) -> tuple[int, bytes] | None:
     if length != len(payload) or block_checksum(payload) != request.checksum & 0xFF:
         return None
     return seq, payload
-
-
-def register_request(registers: Registers, request: Request, status: bytes) -> Reply | None:
-    """READ_REG and WRITE_REG (a list of 16-byte writes); None: another op, or too short."""
-    if request.op == Op.READ_REG and (address := request.words(1)) is not None:
-        value = registers.read(address[0])
-        return Reply((encode_response(request.op, value=value, status=status),))
-    if request.op == Op.WRITE_REG and len(request.data) >= BLOCK_HEADER.size:
-        usable = len(request.data) - len(request.data) % BLOCK_HEADER.size
-        for address_, value, mask, _ in struct.iter_unpack("<IIII", request.data[:usable]):
-            registers.write(address_, value, mask)
-        return Reply((encode_response(request.op, status=status),))
-    return None
 
 
 def region_fits(flash: FlashChip, offset: int, length: int, limit: int | None = None) -> bool:

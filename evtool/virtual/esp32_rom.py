@@ -9,63 +9,27 @@ large the chip is, it believes in 2 MB.
 from __future__ import annotations
 
 from evtool.protocol.esp_loader import SYNC_WORD, Failure, Op, Request, encode_response
-from evtool.virtual.esp32_loader import (
-    Memory,
-    Next,
-    Reply,
-    checked_block,
-    memory_request,
-    region_fits,
-    register_request,
-)
+from evtool.virtual.esp32_loader import Loader, Next, Reply, checked_block, region_fits
 from evtool.virtual.esp32_registers import Registers
 from evtool.virtual.flash_chip import FlashChip
 from evtool.virtual.flash_write import FlashWrite
 
-OK = b"\x00\x00\x00\x00"
 DEFAULT_FLASH_SIZE = 2 << 20
 SLOW_READ_LENGTH = 64
-_SYNC_REPLIES = 8
 _UNKNOWN_REPLIES = 8
 
 
-def _failed(failure: Failure) -> bytes:
-    return bytes([1, failure, 0, 0])
-
-
-class RomLoader:
+class RomLoader(Loader):
     """State from one reset into download mode to the next."""
 
+    ok = b"\0\0\0\0"
+    sync_value = SYNC_WORD
+    bad_block = Failure.FAILED
+
     def __init__(self, flash: FlashChip, registers: Registers) -> None:
-        self._flash = flash
-        self._registers = registers
-        self._memory = Memory()
-        self._write: FlashWrite | None = None
+        super().__init__(flash, registers)
         self._limit = DEFAULT_FLASH_SIZE
         registers.attached = False
-
-    def handle_raw(self, frame: bytes) -> Reply | None:
-        """The ROM has no transfer in which frames are not requests."""
-        return None
-
-    def handle(self, request: Request) -> Reply:
-        """Answer one request."""
-        if request.op == Op.SYNC:
-            frame = encode_response(Op.SYNC, value=SYNC_WORD, status=OK)
-            return Reply((frame,) * _SYNC_REPLIES)
-        reply = register_request(self._registers, request, OK)
-        if reply is not None:
-            return reply
-        memory = memory_request(self._memory, request)
-        if isinstance(memory, Next):
-            return self._done(request, None, memory)
-        if memory is not None:
-            return self._done(request, None if memory else Failure.FAILED)
-        return self._flash_request(request)
-
-    def _done(self, request: Request, failure: Failure | None, then: Next = Next.STAY) -> Reply:
-        status = OK if failure is None else _failed(failure)
-        return Reply((encode_response(request.op, status=status),), then)
 
     def _flash_request(self, request: Request) -> Reply:
         match request.op:
@@ -89,7 +53,8 @@ class RomLoader:
                 reply = self._md5(request)
             case _:
                 # A real ROM repeats an answer whose op is not the one that was asked.
-                frame = encode_response(0, status=_failed(Failure.INVALID_MESSAGE))
+                status = bytes([1, Failure.INVALID_MESSAGE, 0, 0])
+                frame = encode_response(0, status=status)
                 reply = Reply((frame,) * _UNKNOWN_REPLIES)
         return reply
 
@@ -143,7 +108,7 @@ class RomLoader:
         data = b"\xff" * SLOW_READ_LENGTH
         if self._registers.attached:
             data = self._flash.read(offset, length).ljust(SLOW_READ_LENGTH, b"\xff")
-        return Reply((encode_response(request.op, data=data, status=OK),))
+        return Reply((encode_response(request.op, data=data, status=self.ok),))
 
     def _md5(self, request: Request) -> Reply:
         words = request.words(2)
@@ -155,4 +120,4 @@ class RomLoader:
         ):
             return self._done(request, Failure.FLASH_READ)
         digest = self._flash.md5(offset, length).hex().encode()
-        return Reply((encode_response(request.op, data=digest, status=OK),))
+        return Reply((encode_response(request.op, data=digest, status=self.ok),))

@@ -14,20 +14,16 @@ import hashlib
 from evtool.protocol.esp_loader import Failure, Op, Request, encode_response
 from evtool.virtual.esp32_loader import (
     STUB_GREETING,
-    Memory,
+    Loader,
     Next,
     Reply,
     checked_block,
-    memory_request,
     region_fits,
-    register_request,
 )
 from evtool.virtual.esp32_registers import Registers
 from evtool.virtual.flash_chip import FlashChip
 from evtool.virtual.flash_write import FlashWrite
 
-OK = b"\x00\x00"
-_SYNC_REPLIES = 8
 _MAX_PACKET = 0x4000
 _ACK_LENGTH = 4
 
@@ -68,14 +64,15 @@ class FlashRead:
         return packets
 
 
-class StubLoader:
+class StubLoader(Loader):
     """State from the stub's start to the next reset."""
 
+    ok = b"\0\0"
+    sync_value = 0
+    bad_block = Failure.STUB_BAD_CHECKSUM
+
     def __init__(self, flash: FlashChip, registers: Registers) -> None:
-        self._flash = flash
-        self._registers = registers
-        self._memory = Memory()
-        self._write: FlashWrite | None = None
+        super().__init__(flash, registers)
         self._read: FlashRead | None = None
         self._late_failure: Failure | None = None
         registers.attached = True
@@ -97,25 +94,6 @@ class StubLoader:
         if self._read.finished:
             self._read = None
         return Reply(tuple(packets))
-
-    def handle(self, request: Request) -> Reply:
-        """Answer one request."""
-        if request.op == Op.SYNC:
-            # A value of zero is how a host tells the stub from the ROM.
-            return Reply((encode_response(Op.SYNC, status=OK),) * _SYNC_REPLIES)
-        reply = register_request(self._registers, request, OK)
-        if reply is not None:
-            return reply
-        memory = memory_request(self._memory, request)
-        if isinstance(memory, Next):
-            return self._done(request, None, memory)
-        if memory is not None:
-            return self._done(request, None if memory else Failure.STUB_BAD_CHECKSUM)
-        return self._flash_request(request)
-
-    def _done(self, request: Request, failure: Failure | None, then: Next = Next.STAY) -> Reply:
-        status = OK if failure is None else bytes([1, failure])
-        return Reply((encode_response(request.op, status=status),), then)
 
     def _flash_request(self, request: Request) -> Reply:
         match request.op:
@@ -145,7 +123,7 @@ class StubLoader:
         if words is None or not region_fits(self._flash, *words):
             return self._done(request, Failure.STUB_BAD_LENGTH)
         digest = self._flash.md5(*words)
-        return Reply((encode_response(request.op, data=digest, status=OK),))
+        return Reply((encode_response(request.op, data=digest, status=self.ok),))
 
     def _begin(self, request: Request) -> Failure | None:
         if (words := request.words(4)) is None:
@@ -206,5 +184,5 @@ class StubLoader:
         if not (region_fits(self._flash, offset, length) and 0 < packet <= _MAX_PACKET and window):
             return self._done(request, Failure.STUB_BAD_LENGTH)
         self._read = FlashRead(self._flash, offset, length, packet, min(window, 64))
-        ack = encode_response(request.op, status=OK)
+        ack = encode_response(request.op, status=self.ok)
         return Reply((ack, *self._read.packets()))
