@@ -39,7 +39,7 @@ def test_over_temperature_does_not_clear_by_silence(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     ("volts", "after_ms", "fault"),
-    [(74.0, 10000, "-"), (74.01, 199, "-"), (74.01, 200, "over_voltage")],
+    [(74.0, 10000, "-"), (74.001, 199, "-"), (74.001, 200, "over_voltage")],
 )
 def test_over_voltage_is_two_volts_for_200_ms(
     rig: Rig, volts: float, after_ms: int, fault: str
@@ -58,7 +58,7 @@ def test_over_voltage_is_two_volts_for_200_ms(
 
 @pytest.mark.parametrize(
     ("amperes", "after_ms", "fault"),
-    [(34.0, 10000, "-"), (34.01, 499, "-"), (34.01, 500, "over_current")],
+    [(34.0, 10000, "-"), (34.001, 499, "-"), (34.001, 500, "over_current")],
 )
 def test_over_current_is_a_tenth_and_one_ampere_for_500_ms(
     rig: Rig, amperes: float, after_ms: int, fault: str
@@ -285,8 +285,10 @@ def test_state_of_charge_of_newer_packs(rig: Rig) -> None:
     assert rig.state["soc_permille"] == "500"
     rig.run(10000, rig.request, lambda: rig.frame(0x160B8001, f"{5_000_000:08x}"))
     assert rig.state["soc_permille"] == "500"
-    rig.run(20, rig.request, lambda: rig.frame(0x160B8001, f"{5_000_000:08x}"))
+    rig.do("tick", 1)
     assert rig.state["soc_permille"] == "-"
+    rig.frame(0x160D8001, f"{4_970_000:08x}")
+    assert rig.state["soc_permille"] == "500"
 
 
 def test_state_of_charge_leaves_with_the_vehicle(rig: Rig) -> None:

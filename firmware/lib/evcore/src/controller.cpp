@@ -18,7 +18,7 @@ using can_tables::ControlRequest;
 using can_tables::DischargeQuery;
 using can_tables::TelemetryRequest;
 
-constexpr Millis kLatest = Millis{1} << 62U;
+constexpr Millis kLatest = 0x4000'0000'0000'0000;  // 2^62
 constexpr Millis kRepeat = 500;
 constexpr Millis kSetpointSpacing = 100;
 constexpr Millis kStore = 60000;

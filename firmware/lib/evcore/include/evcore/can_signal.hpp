@@ -26,24 +26,24 @@ enum class SignalKind : std::uint8_t {
 // A run of bits in 8 data bytes. The tables hold only runs that stay inside them; a decoder
 // compares the frame's length with the message's kMinLength before it extracts anything.
 struct Signal {
-  std::uint8_t start_bit;  // byte x 8 + bit, bit 0 being a byte's least significant
-  std::uint8_t length;     // 1 to 64 bits
+  std::uint8_t start_bit = 0;  // byte x 8 + bit, bit 0 being a byte's least significant
+  std::uint8_t length = 1;     // 1 to 64 bits
   ByteOrder byte_order = ByteOrder::big_endian;
   SignalKind kind = SignalKind::unsigned_integer;
 
   // The bits as they stand, zero-extended.
-  constexpr std::uint64_t extract(const CanData& data) const {
+  [[nodiscard]] constexpr std::uint64_t extract(const CanData& data) const {
     std::uint64_t raw = 0;
     for (std::uint8_t index = 0; index < length; ++index) {
       const std::uint8_t bit = bit_at(index);
-      raw = (raw << 1U) | ((data[bit >> 3U] >> (bit & 7U)) & 1U);
+      raw = (raw << 1U) | ((std::uint32_t{data[bit >> 3U]} >> (bit & 7U)) & 1U);
     }
     return raw;
   }
 
   // The value, sign-extended where the kind is signed_integer. A value of 64 bits that is not
   // signed may not fit: use extract.
-  constexpr std::int64_t extract_signed(const CanData& data) const {
+  [[nodiscard]] constexpr std::int64_t extract_signed(const CanData& data) const {
     const std::uint64_t raw = extract(data);
     if (kind != SignalKind::signed_integer || ((raw >> (length - 1U)) & 1U) == 0) {
       return static_cast<std::int64_t>(raw);
@@ -61,15 +61,15 @@ struct Signal {
       const std::uint8_t bit = bit_at(static_cast<std::uint8_t>(index - 1U));
       const auto mask = static_cast<std::uint8_t>(1U << (bit & 7U));
       std::uint8_t& byte = data[bit >> 3U];
-      byte = static_cast<std::uint8_t>((value & 1U) != 0 ? (byte | mask)
-                                                         : (byte & static_cast<std::uint8_t>(~mask)));
+      byte = static_cast<std::uint8_t>(
+          (value & 1U) != 0 ? (byte | mask) : (byte & static_cast<std::uint8_t>(~mask)));
       value >>= 1U;
     }
   }
 
  private:
   // The DBC number of the bit that stands `index` places after the most significant one.
-  constexpr std::uint8_t bit_at(std::uint8_t index) const {
+  [[nodiscard]] constexpr std::uint8_t bit_at(std::uint8_t index) const {
     if (byte_order == ByteOrder::little_endian) {
       return static_cast<std::uint8_t>(start_bit + length - 1U - index);
     }

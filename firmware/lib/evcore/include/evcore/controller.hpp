@@ -30,8 +30,12 @@ namespace evcore {
 class Controller {
  public:
   Controller(const Config& config, const BootInfo& boot_info);
-  Controller(const Controller&) = delete;  // its parts refer to its configuration
+  // Neither copied nor moved: its parts refer to its configuration.
+  Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
+  Controller(Controller&&) = delete;
+  Controller& operator=(Controller&&) = delete;
+  ~Controller() = default;
 
   void boot(Millis now);
   void on_frame(std::uint8_t bus, const CanFrame& frame, Millis now);

@@ -79,7 +79,9 @@ class Faults {
   [[nodiscard]] constexpr bool has(Fault fault) const { return (bits_ & mask(fault)) != 0; }
   [[nodiscard]] constexpr bool any() const { return bits_ != 0; }
   constexpr void set(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ | mask(fault)); }
-  constexpr void clear(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ & ~mask(fault)); }
+  constexpr void clear(Fault fault) {
+    bits_ = static_cast<std::uint8_t>(bits_ & (0xFFU ^ mask(fault)));
+  }
 
  private:
   // Not `bit`, which Arduino.h defines as a macro.
