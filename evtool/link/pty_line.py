@@ -27,9 +27,12 @@ from evtool.link.open_watch import Opened, OpenWatch
 RECENT_BYTES = 16_384
 RECENT_MS = 10_000
 BACKLOG_BYTES = 65_536
+# Programs empty their input right after they opened a port; what is kept comes after that.
+GREET_MS = 50
 # After a close is seen the kernel still needs a moment to flag the hang-up.
 SETTLE_MS = 100
 _READ_SIZE = 65_536
+_PIECE = 1_024
 _TCGETS2 = 0x802C542A
 _TERMIOS2_SIZE = 44
 _OSPEED = struct.Struct("=I")
@@ -86,6 +89,7 @@ class PtyLine:
         self._watch = OpenWatch(Path(self.serial_port))
         self._openers = 0
         self._settle_ms: int | None = None
+        self._greet_ms: int | None = None
         self._queue: deque[_Chunk] = deque()
         self._queued = 0
         self._recent: deque[_Chunk] = deque()
@@ -113,7 +117,8 @@ class PtyLine:
     @property
     def deadline_ms(self) -> int | None:
         """When `receive` is wanted although nothing happened, or None."""
-        return self._settle_ms
+        deadlines = [each for each in (self._settle_ms, self._greet_ms) if each is not None]
+        return min(deadlines, default=None)
 
     def baudrate(self) -> int:
         """The rate that the host set."""
@@ -134,20 +139,21 @@ class PtyLine:
             if not self.is_open:
                 data += self._read()
                 self._empty_other_end()
-        if self.is_open and self._recent:
-            self._deliver_recent()
+        self._greet()
         return LineNews(data, closed, reopened=closed and self.is_open)
 
     def send(self, data: bytes, *, discardable: bool) -> None:
         """Queue `data`; console text is discardable, and the oldest of it goes first."""
-        chunk = _Chunk(data, discardable, self._now_ms())
-        if not self.is_open:
-            if discardable:
-                self._recent.append(chunk)
-                while sum(len(kept.data) for kept in self._recent) > RECENT_BYTES:
-                    self._recent.popleft()
+        now_ms = self._now_ms()
+        if discardable and (not self.is_open or self._greet_ms is not None):
+            self._keep(data, now_ms)
             return
-        self._queue.append(chunk)
+        if not self.is_open:
+            return
+        # In pieces, or the oldest text to drop could be all the text there is.
+        step = _PIECE if discardable else max(len(data), 1)
+        for start in range(0, len(data), step):
+            self._queue.append(_Chunk(data[start : start + step], discardable, now_ms))
         self._queued += len(data)
         if self._queued > BACKLOG_BYTES:
             self._drop_oldest_text()
@@ -173,6 +179,7 @@ class PtyLine:
         """Drop what was not delivered."""
         self._forget()
         self._recent.clear()
+        self._greet_ms = None
 
     def close(self) -> None:
         """Hang up and remove the port."""
@@ -230,17 +237,36 @@ class PtyLine:
             self._openers = max(self._openers, 1)
         return closed
 
-    def _deliver_recent(self) -> None:
-        oldest = self._now_ms() - RECENT_MS
-        kept = b"".join(chunk.data for chunk in self._recent if chunk.time_ms >= oldest)
-        self._recent.clear()
-        if kept:
-            self.send(kept, discardable=True)
+    def _keep(self, data: bytes, now_ms: int) -> None:
+        if len(data) > RECENT_BYTES:
+            self._recent.clear()
+            data = data[-RECENT_BYTES:].partition(b"\n")[2]
+        self._recent.append(_Chunk(data, discardable=True, time_ms=now_ms))
+        while sum(len(kept.data) for kept in self._recent) > RECENT_BYTES:
+            self._recent.popleft()
+
+    def _greet(self) -> None:
+        """Give whoever opened the port what was printed just before."""
+        now_ms = self._now_ms()
+        if not self.is_open:
+            self._greet_ms = None
+        elif self._greet_ms is None:
+            if self._recent:
+                self._greet_ms = now_ms + GREET_MS
+        elif now_ms >= self._greet_ms:
+            self._greet_ms = None
+            oldest = now_ms - RECENT_MS
+            kept = b"".join(chunk.data for chunk in self._recent if chunk.time_ms >= oldest)
+            self._recent.clear()
+            if kept:
+                self.send(kept, discardable=True)
 
     def _drop_oldest_text(self) -> None:
+        """Drop the oldest quarter: by single lines, each line would cost a walk of the queue."""
+        limit = BACKLOG_BYTES * 3 // 4
         kept: deque[_Chunk] = deque()
         for chunk in self._queue:
-            if chunk.discardable and self._queued > BACKLOG_BYTES:
+            if chunk.discardable and self._queued > limit:
                 self._queued -= len(chunk.data)
             else:
                 kept.append(chunk)
