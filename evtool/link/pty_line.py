@@ -198,6 +198,8 @@ class PtyLine:
         pyserial takes that for a lost device.
         """
         with contextlib.suppress(termios.error):
+            # First what is still on its way between the two ends.
+            termios.tcflush(self._master, termios.TCOFLUSH)
             termios.tcsetattr(self._master, termios.TCSAFLUSH, termios.tcgetattr(self._master))
 
     def _read(self) -> bytes:
