@@ -94,12 +94,15 @@ def test_a_stale_measurement_sets_no_fault(rig: Rig) -> None:
 def test_a_lowered_setpoint_does_not_condemn_older_samples(rig: Rig) -> None:
     rig.energise()
     rig.run(1000, rig.all_well, lambda: rig.terminal(72, 30))
-    rig.word(limit=6000)
-    rig.request(volts=60)
-    rig.run(180, lambda: rig.request(volts=60), lambda: rig.word(limit=6000))
-    rig.terminal(60, 6)
-    rig.run(1000, lambda: rig.request(volts=60), lambda: rig.word(limit=6000))
+    lowered = (lambda: rig.request(volts=60), lambda: rig.word(limit=6000), rig.temperature)
+    rig.run(1000, *lowered)
+    assert (rig.state["setpoint_mv"], rig.state["measured_mv"]) == ("60000", "72000")
     assert rig.state["faults"] == "-"
+    rig.terminal(72, 6)
+    rig.run(180, *lowered)
+    assert rig.state["faults"] == "-"
+    rig.run(20, *lowered)
+    assert rig.state["faults"] == "over_voltage"
 
 
 def unplug(rig: Rig, *keep: object) -> None:
@@ -185,7 +188,7 @@ def test_disobedience_ends_unplugged_and_off(rig: Rig) -> None:
     assert rig.state["gate"] == "fault"
     unplug(rig)
     assert rig.state["faults"] == "module_disobeys"
-    rig.terminal(72, 0)
+    rig.terminal(72, -1)
     assert rig.state["faults"] == "module_disobeys"
     rig.reply(0x32, state=1)
     assert rig.state["faults"] == "-"
