@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from evtool.cli.output import leave_without_reader
 from evtool.errors import EvtoolError
 
 # name: (module, one line for the list of commands)
@@ -68,10 +69,7 @@ def run() -> None:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has gone (`evtool ... | head`). What it did not read it
-        # did not see, so this is no success: the code is the shell's for SIGPIPE.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        leave_without_reader()  # what it did not read it did not see: this is no success
     sys.exit(code)
 
 

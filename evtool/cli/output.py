@@ -8,9 +8,10 @@ stdout carries the result (one JSON document, or JSON lines while long work runs
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -35,6 +36,10 @@ def json_option(function: F) -> F:
     return decorated
 
 
+BROKEN_PIPE = 141
+"""What a shell says of a program that SIGPIPE ended."""
+
+
 class Output:
     """Where a command writes: results to stdout, narration to stderr."""
 
@@ -56,9 +61,24 @@ class Output:
         if self.as_json:
             self._write_json(document)
         else:
-            click.echo(text)
+            self._write(text)
+
+    def _write_json(self, document: dict[str, object]) -> None:
+        self._write(json.dumps(document, ensure_ascii=False))
 
     @staticmethod
-    def _write_json(document: dict[str, object]) -> None:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+    def _write(text: str) -> None:
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            leave_without_reader()
+
+
+def leave_without_reader() -> NoReturn:
+    """End as a program does whose output nobody reads any more (`evtool ... | head`).
+
+    SystemExit, unlike BrokenPipeError, also ends a simulator from within an event loop.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(BROKEN_PIPE)

@@ -83,7 +83,8 @@ class Esptool:
         on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
         self._runner = runner
-        self._port = port
+        # esptool runs in a folder of its own, where a relative path would mean another file.
+        self._port = str(Path(port).absolute()) if Path(port).exists() else port
         self._chip = chip
         self._baudrate = baudrate
         self._on_retry = on_retry

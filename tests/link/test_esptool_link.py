@@ -184,3 +184,13 @@ def test_a_missing_port_is_named_before_anything_starts() -> None:
     with pytest.raises(DeviceError, match="no serial port '/dev/ttyNONE'"):
         Esptool(runner, "/dev/ttyNONE").write([SECRET])
     assert runner.argvs == []
+
+
+def test_a_relative_port_means_the_file_that_the_user_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("board").touch()
+    runner = FakeRunner((0, CONNECTED))
+    Esptool(runner, "board").write([SECRET])
+    assert str(tmp_path / "board") in runner.argvs[0]
