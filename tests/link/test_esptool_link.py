@@ -190,7 +190,12 @@ def test_a_relative_port_means_the_file_that_the_user_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("board").touch()
-    runner = FakeRunner((0, CONNECTED))
-    Esptool(runner, "board").write([SECRET])
+    master, slave = os.openpty()
+    try:
+        (tmp_path / "board").symlink_to(os.ttyname(slave))
+        runner = FakeRunner((0, CONNECTED))
+        Esptool(runner, "board").write([SECRET])
+    finally:
+        os.close(master)
+        os.close(slave)
     assert str(tmp_path / "board") in runner.argvs[0]
