@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _PASSED_ON = ("EVTOOL_OCPP_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS")
 _COMMANDS = "reset, power_cycle, flip OFFSET BIT, status, quit"
-# Kept apart from FLASH sizes of evtool.virtual.flash_chip so that --help imports nothing.
 _FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
 
 
@@ -36,7 +35,7 @@ _FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
 @click.option("--mac", metavar="MAC", help="Give the board this MAC address from now on.")
 @click.option(
     "--flash-size",
-    type=click.Choice(_FLASH_SIZES, case_sensitive=False),
+    type=click.Choice(_FLASH_SIZES),
     default="4MB",
     show_default=True,
     help="The flash chip's size.",
@@ -133,6 +132,7 @@ async def _serve(
     for controller in _can_controllers(*can, output):
         host.attach(controller)
     host.attach(BoardOcpp(flash_file.files_folder, _reporter(output), restart=host.restart_app))
+
     def announce() -> None:
         output.event(
             "ready",

@@ -14,7 +14,6 @@ SECTOR_SIZE = 0x1000
 PAGE_SIZE = 0x100
 WINBOND = 0xEF
 SPI_NOR = 0x40
-SIZES = {f"{mib}MB": mib << 20 for mib in (1, 2, 4, 8, 16)}
 
 _WRITE_ENABLED = 0x02
 _ERASED_SECTOR = b"\xff" * SECTOR_SIZE

@@ -351,6 +351,19 @@ def test_esptool_killed_while_it_writes(board: Board, tmp_path: Path) -> None:
     assert board.flash()[0x10000 : 0x10000 + 9_000] == noise(9_000, 5)
 
 
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(each) for each in text.split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether it has not ended; an orphan may wait for init as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_a_board_that_is_killed_keeps_its_flash_and_takes_its_program_along(
     tmp_path: Path,
 ) -> None:
@@ -362,9 +375,15 @@ def test_a_board_that_is_killed_keeps_its_flash_and_takes_its_program_along(
     with Console(board.serial_port) as console:
         console.wait_for("[event] boot")
     before = hashlib.sha256(board.flash()).digest()
+    programs = children_of(board.process.pid)
+    assert len(programs) == 1
     board.process.kill()
     board.process.wait()
     board.end()
+    deadline = time.monotonic() + DEADLINE_S
+    while any(is_running(each) for each in programs):
+        assert time.monotonic() < deadline, "the program outlives its board"
+        time.sleep(0.01)
     again = Board(folder)
     try:
         again.wait_for("app")
