@@ -35,17 +35,27 @@ class TomlTables:
         self.path = path
         self.problems: list[tuple[int, str]] = []
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # some editors begin with a BOM
         except FileNotFoundError as error:
             raise ConfigError(
                 f"{path}: no such file", fix="make a project with `evtool init DIR`, or name one"
             ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be read: {error.strerror or error}", fix="check its permissions"
+            ) from error
+        except UnicodeDecodeError:
+            # `from None`: the error carries the file's bytes
+            raise ConfigError(
+                f"{path}: not UTF-8 text", fix="save the file as UTF-8 in your editor"
+            ) from None
         try:
             self._data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+            raise ConfigError(
+                f"{path}: not valid TOML: {error}",
+                fix='mend that line; a text stands in quotes: key = "text"',
+            ) from error
         self._lines = _locate(text)
         self._read: dict[str, set[str]] = {}
 
@@ -108,7 +118,10 @@ class TomlTables:
             ConfigError: unknown tables or keys, or anything noted before.
         """
         for table, values in self._data.items():
-            if not isinstance(values, Mapping) or table not in self._read:
+            if table in self._read and not isinstance(values, Mapping):
+                self.problem(table, None, f"must be a table, not {_kind(values)}")
+                continue
+            if table not in self._read:
                 self.problem(table, None, "unknown" + _hint(table, self._read))
                 continue
             for key in values:
@@ -125,8 +138,15 @@ class TomlTables:
 
 
 def _kind(value: object) -> str:
-    names = {bool: "true/false", int: "an integer", float: "a float", list: "an array"}
-    return names.get(type(value), "a table" if isinstance(value, dict) else type(value).__name__)
+    names = {
+        bool: "true/false",
+        int: "an integer",
+        float: "a float",
+        list: "an array",
+        dict: "a table",
+        str: "a string",
+    }
+    return names.get(type(value), "a date or time")
 
 
 def _hint(word: str, known: Mapping[str, object] | set[str]) -> str:

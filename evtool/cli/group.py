@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import json
+import io
 import os
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.output import leave_without_reader
+from evtool.cli.output import Output, discard_stdout, leave_without_reader
 from evtool.errors import EvtoolError
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 # name: (module, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -63,6 +69,7 @@ def group() -> None:
 def run() -> None:
     """Run the command line; the one place where an error becomes an exit code."""
     _open_missing_streams()
+    _end_on_signals()
     if "_EVTOOL_COMPLETE" in os.environ:  # a shell asks for completions
         group.main(prog_name="evtool")
     try:
@@ -70,6 +77,12 @@ def run() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         leave_without_reader()  # what it did not read it did not see: this is no success
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        discard_stdout()
+        click.echo(f"evtool: cannot write the output: {error.strerror}", err=True)
+        code = EvtoolError.exit_code
     sys.exit(code)
 
 
@@ -81,17 +94,58 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except EvtoolError as error:
-        if "--json" in arguments:
-            sys.stdout.write(json.dumps(error.as_dict(), ensure_ascii=False) + "\n")
-        click.echo(f"evtool: {error}", err=True)
-        return error.exit_code
+        return _report(error, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("evtool: stopped", err=True)
         return 130
     except click.ClickException as error:
+        if "--json" in arguments:
+            _print_usage_error(error)
         error.show()
         return error.exit_code
+    except OSError as error:
+        # A file that no command expected to fail; without a file's name it is our bug.
+        if error.filename is None:
+            raise
+        return _report(_file_error(error), arguments)
     return result if isinstance(result, int) else 0
+
+
+def _report(error: EvtoolError, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        Output(as_json=True).result("", error.as_dict())
+    click.echo(f"evtool: {error}", err=True)
+    return error.exit_code
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "evtool"
+    document: dict[str, object] = {
+        "error": type(error).__name__,
+        "message": error.format_message(),
+        "fix": f"see `{path} --help`",
+        "exit_code": error.exit_code,
+    }
+    Output(as_json=True).result("", document)
+
+
+def _file_error(error: OSError) -> EvtoolError:
+    return EvtoolError(
+        f"cannot use {os.fsdecode(error.filename)}: {error.strerror or error}",
+        fix="check that it is there, its permissions and the free space",
+    )
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind: Python's default dies with temporary files in place."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup stays in force
+            signal.signal(number, end)
 
 
 def _open_missing_streams() -> None:
@@ -99,3 +153,6 @@ def _open_missing_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")

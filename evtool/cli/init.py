@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.errors import ConfigError, EvtoolError
 
 # What a build leaves in a firmware folder, and what must never travel from one to another.
 _NOT_COPIED = (".pio", "build", "secrets.h", "__pycache__", ".vscode", "compile_commands.json")
+# .secrets.h.*: what a `codegen` that was killed while it wrote secrets.h leaves behind.
+_GIT_IGNORED = "secrets.h\n.secrets.h.*\n.evtool/\n.pio/\n/build/\n__pycache__/\n"
 
 
 @click.command("init", epilog=EXIT_CODES)
@@ -44,6 +47,7 @@ def command(
     DIRECTORY is made if it does not exist; nothing that stands in it is overwritten. Next:
     edit evtool.toml, then `evtool codegen` and `evtool build`.
     """
+    _refuse_what_is_no_text(values)
     made = _lay_out(directory, values)
     output = Output(as_json)
     lines = [f"made {path}" for path in made]
@@ -53,11 +57,22 @@ def command(
     )
 
 
+def _refuse_what_is_no_text(values: dict[str, str]) -> None:
+    for name, value in values.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(
+                f"{option}: not UTF-8 text, and evtool.toml is UTF-8",
+                fix="write it in UTF-8, or edit evtool.toml afterwards",
+            ) from error
+
+
 def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
     import shutil
     import tempfile
 
-    from evtool.errors import ConfigError, EvtoolError
     from evtool.link.files import write_atomically
     from evtool.resources import firmware_dir
 
@@ -71,21 +86,51 @@ def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
     settings = _render_settings(values)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # Copied under another name and renamed: a project has a whole firmware or none. The
-        # settings come last, so that a run cut short can simply be repeated.
-        with tempfile.TemporaryDirectory(prefix=".evtool-init-", dir=directory) as scratch:
-            copy = Path(scratch) / "firmware"
-            shutil.copytree(firmware_dir(), copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-            copy.rename(targets[0])
+        # Made under another name and renamed when all of it stands: a run cut short, by a full
+        # disk say, leaves nothing in the way of the next one.
+        with tempfile.TemporaryDirectory(prefix=".evtool-init-", dir=directory) as folder:
+            scratch = Path(folder)
+            shutil.copytree(
+                firmware_dir(),
+                scratch / "firmware",
+                ignore=shutil.ignore_patterns(*_NOT_COPIED),
+                copy_function=_copy,
+            )
+            write_atomically(scratch / ".gitignore", _GIT_IGNORED)
+            write_atomically(scratch / "evtool.toml", settings)
+            _put_in_place(scratch, [each for each in targets if not each.exists()])
     except OSError as error:
         raise EvtoolError(
             f"cannot lay out {directory}: {error.strerror or error}",
             fix="check free space and permissions, then run the command again",
         ) from error
-    if not targets[1].exists():
-        write_atomically(targets[1], "secrets.h\n.evtool/\n.pio/\n/build/\n__pycache__/\n")
-    write_atomically(targets[2], settings)
     return targets
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy one file; the first that fails ends the whole copy, where copytree goes on."""
+    import shutil
+
+    try:
+        shutil.copy2(source, target)
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot write {target}: {error.strerror or error}",
+            fix="check free space and permissions, then run the command again",
+        ) from error
+
+
+def _put_in_place(scratch: Path, targets: list[Path]) -> None:
+    """Rename each target out of `scratch`: all of them or, where one fails, none."""
+    done: list[Path] = []
+    try:
+        for target in targets:
+            (scratch / target.name).rename(target)
+            done.append(target)
+    except BaseException:
+        for target in done:
+            target.rename(scratch / target.name)
+        raise
 
 
 def _render_settings(values: dict[str, str]) -> str:

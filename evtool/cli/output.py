@@ -64,7 +64,8 @@ class Output:
             self._write(text)
 
     def _write_json(self, document: dict[str, object]) -> None:
-        self._write(json.dumps(document, ensure_ascii=False))
+        # Escaped to ASCII: the same bytes in every locale, and names that are no UTF-8 survive.
+        self._write(json.dumps(document))
 
     @staticmethod
     def _write(text: str) -> None:
@@ -80,5 +81,10 @@ def leave_without_reader() -> NoReturn:
 
     SystemExit, unlike BrokenPipeError, also ends a simulator from within an event loop.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard_stdout()
     raise SystemExit(BROKEN_PIPE)
+
+
+def discard_stdout() -> None:
+    """Nobody takes our output: the interpreter's last flush must not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,10 +91,15 @@ class SecretSource:
             raise ConfigError(
                 f"{label}: no such file: {path}", fix="write the secret there, mode 0600"
             ) from error
-        except (OSError, UnicodeDecodeError):
-            # `from None`: a decoding error carries the file's bytes
+        except OSError as error:
             raise ConfigError(
-                f"{label}: {path} cannot be read as UTF-8 text", fix="check the file"
+                f"{label}: cannot read {path}: {error.strerror or error}",
+                fix="name a file that you can read",
+            ) from error
+        except UnicodeDecodeError:
+            # `from None`: the error carries the file's bytes
+            raise ConfigError(
+                f"{label}: {path} is not UTF-8 text", fix="write the secret there as text"
             ) from None
         if path.stat().st_mode & 0o077:
             raise ConfigError(
@@ -103,7 +108,9 @@ class SecretSource:
             )
         value = text.split("\n", 1)[0].rstrip("\r")
         if not value:
-            raise ConfigError(f"{label}: the first line of {path} is empty")
+            raise ConfigError(
+                f"{label}: the first line of {path} is empty", fix="write the secret there"
+            )
         return Secret(value)
 
     def _generated(self, label: str) -> Secret:

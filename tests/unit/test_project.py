@@ -108,3 +108,25 @@ def test_a_secret_hides_itself() -> None:
     assert secret.reveal() == "hunter22"
     with pytest.raises(TypeError):
         pickle.dumps(secret)
+
+
+def test_a_bom_and_crlf_are_no_error(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load_project(path).charge_point.identity == "CP-1"
+
+
+def test_a_value_in_place_of_a_table(tmp_path: Path) -> None:
+    path = write(tmp_path, 'can = "fast"\n' + GOOD)
+    with pytest.raises(ConfigError, match=r":1: \[can\]: must be a table, not a string"):
+        load_project(path)
+
+
+@pytest.mark.parametrize("content", [b"[wifi\n", b"x = bare word\n", b"\xff\xfe"])
+def test_what_is_no_toml_comes_with_a_fix(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_project(path)
+    assert str(path) in caught.value.message
+    assert caught.value.fix
