@@ -37,6 +37,16 @@ def test_register_is_the_sum_of_power_times_time(
     assert meter.register_mwh == int(exact)
 
 
+def test_not_a_nanojoule_is_lost_or_invented() -> None:
+    meter = Meter(0)
+    meter.sample(3_599_999_999, 1, 0)  # in 1 ms, one nanojoule short of a milliwatt-hour
+    meter.sample(0, 0, 1)
+    meter.sample(1, 1, 2001)
+    assert meter.register_mwh == 0
+    meter.sample(0, 0, 2002)
+    assert meter.register_mwh == 1
+
+
 def test_session_is_a_difference_of_two_registers() -> None:
     meter = Meter(1000)
     assert meter.session_mwh() is None
