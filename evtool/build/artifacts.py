@@ -52,7 +52,7 @@ def first_boot_ota_data(size: int) -> bytes:
 def _host(plan: BuildPlan) -> tuple[Artifact, ...]:
     program = _read(plan.work_folder / "program")
     file = plan.firmware / "partitions.csv"
-    partitions = partition_table.parse(_read(file).decode("utf-8", "replace"), file=file)
+    partitions = partition_table.parse(_read_partitions(file), file=file)
     image = host_image(
         program, version=f"{plan.version}+{plan.build_id}", project_name=_PROJECT_NAME
     )
@@ -167,6 +167,16 @@ def _app_slot(plan: BuildPlan, partitions: tuple[Partition, ...]) -> Partition:
 
 def _word(code: int, words: Mapping[str, int]) -> str:
     return next((word for word, value in words.items() if value == code), "keep")
+
+
+def _read_partitions(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}",
+            fix="put it back: `evtool init DIR` writes one into DIR/firmware",
+        ) from error
 
 
 def _read(path: Path) -> bytes:

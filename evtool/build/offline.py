@@ -6,6 +6,7 @@ PlatformIO itself looks for a missing package for a minute and then prints an em
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import json
 import os
@@ -98,12 +99,15 @@ def _host_requirements() -> tuple[Requirement, ...]:
 
 def _esp32_requirements(firmware: Path, environment: str) -> Iterator[Requirement]:
     # PlatformIO's own reading of its files, so that nothing is judged otherwise than by it.
+    from platformio import telemetry  # noqa: PLC0415
     from platformio.dependencies import get_core_dependencies  # noqa: PLC0415
     from platformio.package.manager.library import LibraryPackageManager  # noqa: PLC0415
     from platformio.package.manager.platform import PlatformPackageManager  # noqa: PLC0415
     from platformio.package.manager.tool import ToolPackageManager  # noqa: PLC0415
     from platformio.package.meta import PackageSpec  # noqa: PLC0415
 
+    # Its farewell would write into the user's PlatformIO folder, and fails on a broken file.
+    atexit.unregister(telemetry._finalize)  # noqa: SLF001 - there is no public way
     config = _read_config(firmware, environment)
     section = f"env:{environment}"
     platforms = PlatformPackageManager(config.get("platformio", "platforms_dir"))
@@ -147,13 +151,20 @@ def _read_config(firmware: Path, environment: str) -> Any:
 
     file = firmware / "platformio.ini"
     try:
+        file.read_bytes()  # PlatformIO itself takes a file that it cannot read for an empty one
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {file}: {error.strerror or error}",
+            fix="correct [build] firmware, or lay a project out with `evtool init DIR`",
+        ) from error
+    try:
         # The package managers ask PlatformIO's session for the project that they work for.
         app.set_session_var("custom_project_conf", str(file))
         config = ProjectConfig.get_instance(str(file))
         if environment not in config.envs():
             raise ConfigError(
                 f"{file}: there is no environment {environment!r}",
-                fix=f"choose one of {', '.join(config.envs())}",
+                fix=f"choose one of: {', '.join(config.envs()) or 'none is in the file'}",
             )
         config.get(f"env:{environment}", "platform")
     except PlatformioException as error:

@@ -19,6 +19,7 @@ _LINKER_ERROR = re.compile(
     r"(.*(?:undefined reference to|multiple definition of|cannot find -l).*)"
 )
 _MISSING_HEADER = re.compile(r"fatal error: (\S+): No such file or directory")
+_DISK_FULL = "No space left on device"
 _SHOWN_LINES = 12
 
 
@@ -108,6 +109,15 @@ def _step(line: str) -> Step:
 
 def _failure(plan: BuildPlan, result: _Result) -> ToolError:
     lines = result.output.splitlines()
+    full = [line for line in lines if _DISK_FULL in line]
+    if full:
+        return ToolError(
+            f"no room to build {plan.environment}: {_DISK_FULL}",
+            argv=plan.argv,
+            return_code=result.return_code,
+            output=full[0],
+            fix=f"make room where {plan.work_folder} is, and in the folder of temporary files",
+        )
     found = [number for number, line in enumerate(lines) if _COMPILER_ERROR.match(line)]
     if found:
         # The last error with the source line and the caret below it, and those before it.

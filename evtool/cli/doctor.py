@@ -38,7 +38,8 @@ def command(project_path: Path | None, as_json: bool) -> None:
     """Check this machine and project, and say what to do about each thing that is missing.
 
     Needs no network and changes nothing. Exits with 1 if something that every project needs
-    is missing; a missing ESP32 toolchain or serial port is only noted.
+    is missing, or what this project's [build] environment needs; a serial port, or the ESP32
+    toolchain where the project is built for the host, is only noted.
     """
     from evtool.errors import CheckFailed
 
@@ -124,8 +125,7 @@ def _project(project: Project) -> Iterator[Check]:
             "everything is here"
             if not lacking
             else "missing: " + ", ".join(str(requirement) for requirement in lacking),
-            "`evtool build` fetches these once, with a network; without one, copy the "
-            "PlatformIO folder of a computer that has them",
+            offline.missing_error(environment, lacking).fix,
             needed=project.build.environment == environment,
         )
 

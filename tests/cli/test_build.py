@@ -137,6 +137,14 @@ def test_a_too_small_slot_names_both_sizes(tmp_path: Path) -> None:
     assert "partition app holds 4096" in done.stderr
 
 
+def test_a_missing_partition_table_is_named(tmp_path: Path) -> None:
+    root, variables = make_project(tmp_path / "p"), environment(tmp_path)
+    (root / "firmware/partitions.csv").unlink()
+    done = evtool_build(root, variables)
+    assert done.returncode == 2
+    assert "partitions.csv: No such file" in done.stderr
+
+
 def test_esp32dev_without_registry_names_everything_at_once(
     tmp_path: Path, closed_port: str
 ) -> None:

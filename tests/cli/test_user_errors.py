@@ -112,6 +112,31 @@ def test_a_file_where_a_folder_must_be(tmp_path: Path) -> None:
     assert "fix: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("platformio_ini", "message"),
+    [
+        ("garbage [", "no section headers"),
+        ("", "no environment 'esp32dev'"),
+        (None, "platformio.ini: No such file"),
+    ],
+)
+def test_doctor_with_a_broken_firmware(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platformio_ini: str | None, message: str
+) -> None:
+    (tmp_path / "evtool.toml").write_text(SETTINGS)
+    (tmp_path / "firmware").mkdir()
+    if platformio_ini is not None:
+        (tmp_path / "firmware/platformio.ini").write_text(platformio_ini)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    done = evtool("doctor", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert message in checks["build --env esp32dev"]["detail"]
+    assert not list(home.iterdir()), "doctor changes nothing"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_output_onto_a_full_disk(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -209,6 +209,11 @@ def test_clean_makes_every_object_again(project: Project) -> None:
             "evtool codegen",
         ),
         ("b.cpp:(.text+0x1): undefined reference to `f()'", "does not link", "define"),
+        (
+            "src/a.cpp:9: fatal error: a.o: No space left on device\nTraceback (most recent",
+            "no room to build host",
+            "make room",
+        ),
         ("Error: something else", "could not build host", "--verbose"),
     ],
 )
