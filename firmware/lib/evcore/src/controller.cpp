@@ -7,7 +7,6 @@
 #include "evcore/charge_gate.hpp"
 #include "evcore/console.hpp"
 #include "evcore/module_commands.hpp"
-#include "evcore/numbers.hpp"
 
 namespace evcore {
 namespace {
@@ -75,40 +74,6 @@ void Controller::on_frame(std::uint8_t bus, const CanFrame& frame, Millis now) {
   }
   if (bus == kModuleBus) {
     heard(module_.receive(frame, now), now);
-  }
-  settle(now);
-}
-
-void Controller::on_key(std::uint8_t key, Millis now) {
-  if (!booted_) {
-    return;
-  }
-  now = let_time_pass(now);
-  switch (key) {
-    case 's':
-    case 'S':
-      start_by_key(now);
-      break;
-    case 't':
-    case 'T':
-      stop_by_key();
-      break;
-    case 'm':
-    case 'M':
-    case '?':
-      print(kMenu);
-      break;
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-      view_ = static_cast<View>(key - '0');
-      records_.start(now);
-      break;
-    default:
-      break;
   }
   settle(now);
 }
@@ -409,67 +374,7 @@ void Controller::send(std::uint8_t bus, const CanFrame& frame, bool urgent) {
   outputs_.push_back(output);
 }
 
-// Console, store
-
-void Controller::start_by_key(Millis now) {
-  const std::string_view refusal = start_refusal(now);
-  if (!refusal.empty()) {
-    event("start state=refused reason=", refusal);
-    return;
-  }
-  event("start state=requested");
-  Output output;
-  output.kind = OutputKind::ocpp_start;
-  output.text.append(config_.id_tag.view());
-  outputs_.push_back(output);
-}
-
-std::string_view Controller::start_refusal(Millis now) const {
-  if (!bms_.alive(now)) {
-    return "no_vehicle";
-  }
-  if (!bms_.allowed(now)) {
-    return "vehicle_switch_off";
-  }
-  if (!permission_.connected(now)) {
-    return "not_connected";
-  }
-  if (faults_.active().any()) {
-    return "fault";
-  }
-  if (permission_.in_transaction()) {
-    return "already_charging";
-  }
-  return config_.id_tag.empty() ? "no_id_tag" : "";
-}
-
-void Controller::stop_by_key() {
-  if (!permission_.in_transaction()) {
-    event("stop state=refused reason=no_transaction");
-    return;
-  }
-  event("stop state=requested reason=Local");
-  Output output;
-  output.kind = OutputKind::ocpp_stop;
-  output.text.append("Local");
-  outputs_.push_back(output);
-}
-
-void Controller::print_view(Millis now) {
-  const bool all = view_ == View::all;
-  if (all || view_ == View::bms) {
-    print(bms_record(bms_, now));
-  }
-  if (all || view_ == View::power_module) {
-    print(power_module_record(module_, now));
-  }
-  if (all || view_ == View::output) {
-    print(output_record(module_, now));
-  }
-  if (all || view_ == View::terminal) {
-    print(terminal_record(module_, meter_, now));
-  }
-}
+// Store
 
 void Controller::store(Millis now) {
   stored_mwh_ = meter_.register_mwh();
@@ -479,66 +384,6 @@ void Controller::store(Millis now) {
   output.text.append("energy_mwh");
   output.value = stored_mwh_;
   outputs_.push_back(output);
-}
-
-void Controller::print(const ConsoleLine& line) {
-  Output output;
-  output.kind = OutputKind::console;
-  output.text = line;
-  outputs_.push_back(output);
-}
-
-void Controller::event(std::string_view first, std::string_view second, std::string_view third,
-                       std::string_view fourth) {
-  ConsoleLine line("[event] ");
-  line.append(first);
-  line.append(second);
-  line.append(third);
-  line.append(fourth);
-  print(line);
-}
-
-Snapshot Controller::snapshot(Millis now) const {
-  now = not_before_last(now);
-  Snapshot snapshot;
-  snapshot.plugged = bms_.alive(now);
-  snapshot.bms_alive = snapshot.plugged;
-  snapshot.in_range = bms_.in_range(now);
-  snapshot.ev_ready = snapshot.plugged && snapshot.in_range && bms_.allowed(now);
-  snapshot.module_alive = module_.alive(now);
-  snapshot.faults = faults_.active();
-  snapshot.evse_ready = snapshot.module_alive && buses_.all_running() && !snapshot.faults.any();
-  snapshot.connected = permission_.connected(now);
-  snapshot.transaction = permission_.in_transaction();
-  snapshot.permitted = permission_.granted(now);
-  snapshot.energised = energised_;
-  snapshot.gate = judge_gate(now);
-  snapshot.error = error(now);
-  snapshot.limit_ma = permission_.limit_ma(now);
-  if (const auto request = bms_.request(now)) {
-    snapshot.requested_mv = request->voltage_mv;
-    snapshot.requested_ma = request->current_ma;
-  }
-  snapshot.setpoint_mv = setpoint_.millivolts;
-  snapshot.setpoint_ma = setpoint_.milliamperes;
-  snapshot.offered_ma = snapshot.evse_ready && snapshot.permitted ? current_cap_ma(now) : 0;
-  snapshot.measured_mv = module_.measured_mv(now);
-  snapshot.measured_ma = module_.measured_ma(now);
-  if (snapshot.measured_mv && snapshot.measured_ma) {
-    snapshot.power_mw = power_mw(*snapshot.measured_mv, *snapshot.measured_ma);
-  }
-  snapshot.temperature_mdegc = module_.temperature_mdegc(now);
-  snapshot.soc_permille = bms_.soc_permille(now);
-  snapshot.energy_mwh = meter_.register_mwh();
-  snapshot.session_mwh = meter_.session_mwh();
-  if (const auto on = module_.on(now)) {
-    snapshot.module_state = *on ? ModuleState::on : ModuleState::off;
-  }
-  snapshot.feedback_flags = flags(now);
-  snapshot.malformed = malformed_;
-  snapshot.bus = buses_.states();
-  snapshot.view = view_;
-  return snapshot;
 }
 
 }  // namespace evcore
