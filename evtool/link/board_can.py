@@ -14,10 +14,10 @@ from collections.abc import Callable
 from evtool.errors import EvtoolError
 from evtool.link.can_bus import CanBus
 from evtool.protocol.can_frame import CanFrame, Malformed
+from evtool.protocol.can_line import parse_can_words, render_can_line
 
 RETRY_S = 1.0
 _POLL_S = 0.01
-_FIELDS = 6
 
 
 class BoardCan:
@@ -78,10 +78,10 @@ class BoardCan:
         if verb == "recover":
             self._tell()
             return
-        frame = parse_can(rest)
-        if isinstance(frame, CanFrame) and self._bus is not None:
+        parsed = parse_can_words(rest)
+        if not isinstance(parsed, Malformed) and self._bus is not None:
             try:
-                self._bus.send(frame)
+                self._bus.send(parsed[1])
             except EvtoolError as error:
                 self._fail(error)
 
@@ -108,7 +108,7 @@ class BoardCan:
         with contextlib.suppress(_Lost):
             while (frame := self._next(self._bus)) is not None:
                 if self._send_line is not None:
-                    self._send_line(render_can(self._number, frame))
+                    self._send_line(render_can_line(self._number, frame))
 
     def _next(self, bus: CanBus) -> CanFrame | None:
         try:
@@ -135,29 +135,3 @@ class BoardCan:
 
 class _Lost(Exception):
     """The bus has gone; said already."""
-
-
-def render_can(number: int, frame: CanFrame) -> str:
-    """`can <bus> <id> <x|s> <d|r> <dlc> <data>`, docs/host-program.md."""
-    kind = "x" if frame.extended else "s"
-    remote = "r" if frame.remote else "d"
-    data = frame.data.hex().upper() or "-"
-    return f"can {number} {frame.can_id:08X} {kind} {remote} {frame.dlc} {data}"
-
-
-def parse_can(rest: str) -> CanFrame | Malformed:
-    """The frame in the words behind `can`."""
-    words = rest.split(" ")
-    if len(words) != _FIELDS:
-        return Malformed(f"{len(words)} words, not {_FIELDS}")
-    _, can_id, kind, remote, dlc, data = words
-    try:
-        return CanFrame(
-            int(can_id, 16),
-            b"" if data == "-" else bytes.fromhex(data),
-            extended=kind == "x",
-            remote=remote == "r",
-            dlc=int(dlc),
-        )
-    except ValueError as error:
-        return Malformed(str(error))

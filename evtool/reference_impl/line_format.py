@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from evtool.protocol.can_frame import MAX_EXTENDED_ID, MAX_STANDARD_ID, CanFrame, Malformed
+from evtool.protocol.can_frame import CanFrame, Malformed
+from evtool.protocol.can_line import parse_can_words, render_can_line
 from evtool.reference_impl.controller_types import (
     BootInfo,
     BusState,
@@ -39,7 +40,6 @@ MAX_UINT64 = 2**64 - 1
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
-_CAN = re.compile(r"([01]) ([0-9A-Fa-f]{8}) ([xs]) ([dr]) ([0-8]) (-|[0-9A-Fa-f]+)", re.ASCII)
 _OCPP = re.compile(
     r"connected=([01]) transaction=([01]) permitted=([01]) limit_ma=(-|[0-9]+)", re.ASCII
 )
@@ -109,16 +109,8 @@ def parse_command(line: str, config: Config) -> Command | Malformed:
 
 
 def _parse_can(text: str) -> CanCommand | None:
-    match = _CAN.fullmatch(text)
-    if match is None:
-        return None
-    bus, can_id, extended, remote = match[1], int(match[2], 16), match[3] == "x", match[4] == "r"
-    dlc, data = int(match[5]), "" if match[6] == "-" else match[6]
-    if can_id > (MAX_EXTENDED_ID if extended else MAX_STANDARD_ID):
-        return None
-    if len(data) != (0 if remote else 2 * dlc) or (match[6] == "-") != (data == ""):
-        return None
-    return CanCommand(int(bus), CanFrame(can_id, bytes.fromhex(data), extended, remote, dlc))
+    parsed = parse_can_words(text)
+    return None if isinstance(parsed, Malformed) else CanCommand(*parsed)
 
 
 def _parse_bus(text: str) -> BusCommand | None:
@@ -217,8 +209,7 @@ def output_line(output: Output) -> str:
     """One output of the controller."""
     match output:
         case SendFrame(bus=bus, frame=frame):
-            data = frame.data.hex().upper()
-            return f"can {bus} {frame.can_id:08X} x d {frame.dlc} {data}"
+            return render_can_line(bus, frame)
         case ConsoleText(text=text):
             return f"console {text}"
         case OcppStart(id_tag=id_tag):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from evtool.protocol.can_frame import CanFrame
+from evtool.protocol.can_frame import CanFrame, Malformed
+from evtool.protocol.can_line import parse_can_words, render_can_line
 from evtool.verify.compare import Answer, state_of
 from evtool.virtual.bench import Bench
 from evtool.virtual.power_module import PowerModule, PowerModuleSettings
@@ -103,13 +104,12 @@ class World:
     def observe(self, answer: Answer, now_ms: int) -> None:
         """Take in what the controller did: frames, OCPP requests, its state."""
         for line in answer:
-            words = line.split(" ")
-            if words[0] == "can" and self._bus_runs[int(words[1])]:
-                frame = CanFrame(int(words[2], 16), bytes.fromhex(words[6]))
-                self._answers += self._bench.on_frame(int(words[1]), frame, now_ms)
-            elif words[:2] == ["ocpp", "start"]:
+            name, _, rest = line.partition(" ")
+            if name == "can":
+                self._on_frame(rest, now_ms)
+            elif line.startswith("ocpp start "):
                 self._awaits_vehicle = True
-            elif words[:2] == ["ocpp", "stop"]:
+            elif line.startswith("ocpp stop "):
                 self._transaction = False
                 self._next_word_ms = now_ms
         plugged = state_of(answer).get("plugged")
@@ -121,10 +121,18 @@ class World:
             self._transaction = True
             self._next_word_ms = now_ms
 
+    def _on_frame(self, words: str, now_ms: int) -> None:
+        parsed = parse_can_words(words)
+        if isinstance(parsed, Malformed):
+            return
+        bus, frame = parsed
+        if self._bus_runs[bus]:
+            self._answers += self._bench.on_frame(bus, frame, now_ms)
+
     def commands(self, now_ms: int) -> list[str]:
         """The frames that have come due by `now_ms`, and OCPP's word."""
         due, self._answers = self._answers + self._bench.tick(now_ms), []
-        lines = [can_command(bus, frame) for bus, frame in due if self._bus_runs[bus]]
+        lines = [render_can_line(bus, frame) for bus, frame in due if self._bus_runs[bus]]
         return lines + self._word(now_ms)
 
     def _word(self, now_ms: int) -> list[str]:
@@ -147,12 +155,4 @@ def _frame_command(parameters: Mapping[str, Any]) -> str:
         extended=parameters.get("extended", True),
         remote=remote,
     )
-    return can_command(parameters.get("bus", 0), frame)
-
-
-def can_command(bus: int, frame: CanFrame) -> str:
-    """The `can` line that gives the controller a frame."""
-    form = "x" if frame.extended else "s"
-    kind = "r" if frame.remote else "d"
-    data = frame.data.hex().upper() or "-"
-    return f"can {bus} {frame.can_id:08X} {form} {kind} {frame.dlc} {data}"
+    return render_can_line(parameters.get("bus", 0), frame)

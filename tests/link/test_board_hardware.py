@@ -12,12 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evtool.cli.board_ocpp import BoardOcpp, inputs_of
 from evtool.errors import DeviceError
-from evtool.link.board_can import BoardCan, parse_can, render_can
+from evtool.link.board_can import BoardCan
 from evtool.link.board_websocket import BoardWebSocket
 from evtool.link.can_bus import open_can_bus
 from evtool.link.can_hub import CanHub
@@ -34,31 +32,6 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, f"not in time: {what}"
         await asyncio.sleep(0.01)
-
-
-FRAMES = st.builds(
-    CanFrame,
-    st.integers(0, 0x7FF),
-    st.binary(max_size=8),
-    extended=st.booleans(),
-) | st.builds(
-    CanFrame,
-    st.integers(0, 0x1FFFFFFF),
-    remote=st.just(True),
-    dlc=st.integers(0, 8),
-)
-
-
-@given(FRAMES, st.integers(0, 1))
-def test_a_frame_survives_its_line(frame: CanFrame, number: int) -> None:
-    line = render_can(number, frame)
-    assert line.startswith(f"can {number} ")
-    assert parse_can(line.removeprefix("can ")) == frame
-
-
-@given(st.text(max_size=60))
-def test_no_line_of_the_firmware_raises(rest: str) -> None:
-    parse_can(rest)
 
 
 def test_frames_pass_both_ways_and_a_bus_that_goes_is_told_and_found_again() -> None:
