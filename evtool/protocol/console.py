@@ -4,7 +4,8 @@
 A record is one line, `[name] key=value key=value ...`, and an event's first word is what
 happened: `[event] gate state=closed reason=not_plugged`. Values come out as integers in the
 project's units with the unit in the name (`v=72.00V` becomes `voltage_mv` 72000), words as
-text, and `-` (the board does not know) as None. Whatever else the board prints is text; a
+text, and `-` (the board does not know) as None. An event has words only: they are names, and
+a charge point may well be called 72V. Whatever else the board prints is text; a
 line that begins as a record and breaks off, or was mangled on its way, is `Malformed`.
 
 Nothing here raises on what a wire may carry. Fields: docs/serial-console.md.
@@ -205,7 +206,7 @@ def _parse_words(name: str, words: list[str]) -> dict[str, Value] | Malformed:
         key, equals, text = word.partition("=")
         if not equals or not text or not _KEY.match(key):
             return Malformed(f"{word!r} is not key=value")
-        field, value = _parse_field(key, text, known.get(key))
+        field, value = _parse_field(key, text, (key, None) if name == "event" else known.get(key))
         if isinstance(value, Malformed):
             return value
         if field in fields:

@@ -76,6 +76,19 @@ def test_an_event_has_a_kind_and_words() -> None:
     assert record.fields["version"] == "0.1.0"
 
 
+def test_the_names_in_an_event_stay_text_whatever_they_look_like() -> None:
+    line = "[event] boot version=1.5s build=12A charge_point=72V reset=100% id_tag=7kWh reason=-5C"
+    assert parse(line).fields == {
+        "version": "1.5s",
+        "build": "12A",
+        "charge_point": "72V",
+        "reset": "100%",
+        "id_tag": "7kWh",
+        "reason": "-5C",
+    }
+    assert render_record(parse(line)) == line
+
+
 def test_unknown_is_none_in_every_field() -> None:
     for name, known in FIELDS.items():
         line = " ".join([f"[{name}]", *(["x"] if name == "event" else [])])
