@@ -37,6 +37,7 @@ ACTIONS: dict[str, dict[str, type]] = {
     "remote_stop": {},
     "ocpp": {"mode": str},
     "limit": {"current_ma": int},
+    "word": {"transaction": bool, "permitted": bool},
     "key": {"text": str},
     "bus": {"bus": int, "state": str},
     "frame": {"can_id": int, "data": str, "bus": int, "extended": bool, "remote": bool},

@@ -62,6 +62,9 @@ class World:
         match action:
             case "frame":
                 return [_frame_command(parameters)]
+            case "word":
+                self._next_word_ms = now_ms + OCPP_PERIOD_MS
+                return [self._word_line(parameters["transaction"], parameters["permitted"])]
             case "key":
                 return [f"key {byte:02X}" for byte in parameters["text"].encode()]
             case "bus":
@@ -139,12 +142,14 @@ class World:
         if self._ocpp_mode == "silent" or now_ms < self._next_word_ms:
             return []
         self._next_word_ms = now_ms + OCPP_PERIOD_MS
-        connected = int(self._ocpp_mode == "online")
-        running = int(self._transaction)
-        return [
-            f"ocpp connected={connected} transaction={running} permitted={running} "
-            f"limit_ma={self._limit}"
-        ]
+        return [self._word_line(self._transaction, self._transaction)]
+
+    def _word_line(self, transaction: bool, permitted: bool) -> str:
+        connected = self._ocpp_mode != "offline"
+        return (
+            f"ocpp connected={connected:d} transaction={transaction:d} "
+            f"permitted={permitted:d} limit_ma={self._limit}"
+        )
 
 
 def _frame_command(parameters: Mapping[str, Any]) -> str:

@@ -52,6 +52,19 @@ MUTANTS = [
         *("no_charge_without_transaction", "permitted", "0", "1"),
     ),
     Mutant(
+        *("gate that asks for a transaction only", "src/charge_gate.cpp"),
+        *("!word->transaction || !word->permitted", "!word->transaction"),
+        *("permission_withdrawn", "permitted", "0", "1"),
+    ),
+    Mutant(
+        *("BMS believed for 1 ms longer", "src/bms.cpp"),
+        *("kAlive = 3000", "kAlive = 3001", "time_limits", "plugged", "0", "1"),
+    ),
+    Mutant(
+        *("over-current without its tenth", "src/faults.cpp"),
+        *("setpoint_ma * 11", "setpoint_ma * 10", "over_current", "faults", "-", "over_current"),
+    ),
+    Mutant(
         *("gate without the vehicle's switch", "src/charge_gate.cpp"),
         *("!facts.switch_allowed", "false", "vehicle_switch_off", "energised", "0", "1"),
     ),
