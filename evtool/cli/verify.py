@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evtool.verify.device_under_test import DeviceUnderTest
-    from evtool.verify.run import Verdict
     from evtool.verify.scenario import Scenario
+    from evtool.verify.verdict import Verdict
 
 
 @click.command("verify", epilog=EXIT_CODES)
@@ -108,14 +108,14 @@ def _choose(names: tuple[str, ...]) -> list[Scenario]:
 
 
 def _device(program: Path | None, project_path: Path | None, output: Output) -> DeviceUnderTest:
-    from evtool.link.filter_process import run_filter
+    from evtool.link.line_program import LineProgram
     from evtool.verify.device_under_test import HostProgram
 
     if program is None:
         from evtool.cli.build import build_host_program
 
         program = build_host_program(project_path, output)
-    return HostProgram(program.absolute(), run_filter)
+    return HostProgram(program.absolute(), LineProgram)
 
 
 def _verdicts(

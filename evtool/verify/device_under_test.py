@@ -3,28 +3,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from evtool.reference_impl.lockstep import Lockstep
 from evtool.verify.compare import Answer
 
-_SECONDS_PER_1000_LINES = 2.0
-_SECONDS_AT_LEAST = 30.0
+PATIENCE_S = 30.0
+_SECONDS_PER_LINE = 0.002
+# What the sanitizers begin their report with; what stands above it is the program's own.
+_SANITIZER = re.compile(r"runtime error:|ERROR: \w*Sanitizer")
+_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What came back: one answer an input line, fewer if the device gave up.
+class Session(Protocol):
+    """One run of a device, from a fresh start.
 
-    Attributes:
-        answers: complete answers, in order.
-        ended: why there are fewer answers than lines; None if there are not.
+    `give` does not wait, so that the device works while the reference does. Every answer ends
+    in a line `ok`.
     """
 
-    answers: list[Answer]
-    ended: str | None
+    def give(self, lines: Sequence[str]) -> None:
+        """Hand over the next lines."""
+
+    def answers(self, count: int) -> str:
+        """The text of the next `count` answers; less if the device gave up."""
+
+    def ended(self) -> str:
+        """Why it gave up; asked only after it did."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class DeviceUnderTest(Protocol):
@@ -34,55 +45,121 @@ class DeviceUnderTest(Protocol):
     def name(self) -> str:
         """What the report calls it."""
 
-    def run(self, lines: Sequence[str]) -> Answers:
-        """A fresh start, then every line in turn; each ends in `ok`."""
+    def start(self) -> Session:
+        """A fresh start.
+
+        Raises:
+            ConfigError: there is no such device.
+        """
 
 
-class FilterResult(Protocol):
-    """What a program did with its input."""
+class LineProgram(Protocol):
+    """A running program (`evtool.link.line_program`)."""
 
-    @property
-    def return_code(self) -> int: ...
-    @property
-    def stdout(self) -> str: ...
-    @property
-    def stderr(self) -> str: ...
-
-
-class Filter(Protocol):
-    """Runs a program on a text (`evtool.link.filter_process`)."""
-
-    def __call__(self, argv: Sequence[str], text: str, timeout_s: float) -> FilterResult: ...
+    def send(self, text: str) -> None: ...
+    def receive(self, count: int, timeout_s: float) -> str: ...
+    def finish(self) -> tuple[int | None, str]: ...
+    def close(self) -> None: ...
 
 
 class HostProgram:
-    """The firmware built for the computer: `program --lockstep`."""
+    """The firmware built for the computer: `program --lockstep`.
 
-    def __init__(self, program: Path, run_filter: Filter, name: str = "host") -> None:
+    Args:
+        open_program: starts an argument list, `evtool.link.line_program.LineProgram`.
+        patience_s: how long it may take for a batch of lines, before each line's own share.
+    """
+
+    def __init__(
+        self,
+        program: Path,
+        open_program: Callable[[Sequence[str]], LineProgram],
+        name: str = "host",
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._program = program
-        self._run_filter = run_filter
+        self._open_program = open_program
         self._name = name
+        self._patience_s = patience_s
 
     @property
     def name(self) -> str:
         return self._name
 
-    def run(self, lines: Sequence[str]) -> Answers:
-        """Start the program anew and give it every line.
+    def start(self) -> Session:
+        program = self._open_program([str(self._program), "--lockstep"])
+        return _HostSession(program, self._patience_s)
 
-        Raises:
-            LinkTimeout: it did not finish in time.
-        """
-        timeout_s = _SECONDS_AT_LEAST + _SECONDS_PER_1000_LINES * len(lines) / 1000
-        result = self._run_filter(
-            [str(self._program), "--lockstep"], "\n".join(lines) + "\n", timeout_s
-        )
-        answers = split_answers(result.stdout)
-        if len(answers) == len(lines) and result.return_code == 0:
-            return Answers(answers, None)
-        last = result.stderr.strip().splitlines()[-6:] or result.stdout.splitlines()[-1:]
-        reason = f"the program ended with code {result.return_code} after {len(answers)} answers"
-        return Answers(answers, "\n    ".join([reason, *last]))
+    def hurried(self, patience_s: float) -> HostProgram:
+        """The same, waited for no longer than this: for the many runs of a search."""
+        return HostProgram(self._program, self._open_program, self._name, patience_s)
+
+
+class _HostSession:
+    def __init__(self, program: LineProgram, patience_s: float) -> None:
+        self._program = program
+        self._patience_s = patience_s
+        self._tail = ""
+
+    def give(self, lines: Sequence[str]) -> None:
+        self._program.send("\n".join((*lines, "")))
+
+    def answers(self, count: int) -> str:
+        text = self._program.receive(count, self._patience_s + _SECONDS_PER_LINE * count)
+        self._tail = text[-400:]
+        return text
+
+    def ended(self) -> str:
+        return_code, errors = self._program.finish()
+        if return_code is None:
+            return f"the program gave no answer within {self._patience_s:.0f} s"
+        reason = f"the program ended with code {return_code}"
+        if return_code < 0:
+            reason = f"the program was ended by signal {-return_code}"
+        lines = errors.strip().splitlines()
+        first = next((n for n, line in enumerate(lines) if _SANITIZER.search(line)), None)
+        shown = lines[-6:] if first is None else lines[first : first + _SHOWN]
+        refusal = self._tail.splitlines()[-1:]
+        if not shown and refusal and refusal[0].startswith("malformed "):
+            shown = refusal
+        return "\n    ".join([reason, *shown])
+
+    def close(self) -> None:
+        self._program.close()
+
+
+class Reference:
+    """The oracle itself, a second time: for what a scenario expects, without any firmware."""
+
+    name = "reference"
+
+    def start(self) -> Session:
+        return _ReferenceSession()
+
+
+class _ReferenceSession:
+    def __init__(self) -> None:
+        self._lockstep = Lockstep()
+        self._answers: list[str] = []
+
+    def give(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._answers.append("\n".join((*self._lockstep.answer(line), "")))
+
+    def answers(self, count: int) -> str:
+        given, self._answers = self._answers[:count], self._answers[count:]
+        return "".join(given)
+
+    def ended(self) -> str:
+        return "it does not understand the line"
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def answer_text(answer: Answer) -> str:
+    """An answer as a device writes it, its `ok` included."""
+    return "\n".join((*answer, "ok", ""))
 
 
 def split_answers(text: str) -> list[Answer]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from evtool.verify.run import Difference, Verdict
+from evtool.verify.verdict import Difference, GaveUp, Verdict
 
 
 def headline(verdict: Verdict) -> str:
@@ -23,16 +23,16 @@ def explanation(verdict: Verdict) -> str:
     lines.append(f"  rule: {verdict.scenario.rule}")
     for missed in verdict.failed:
         where = f"{verdict.scenario.path}:{missed.line}"
-        lines.append(f"  at {_seconds(missed.at_ms)} ({where}): {missed}")
+        lines.append(f"  at {seconds(missed.at_ms)} ({where}): {missed}")
     if verdict.difference is not None:
         lines += _explain(verdict.difference)
     if verdict.ended is not None:
-        lines.append(f"  {verdict.device}: {verdict.ended}")
+        lines += _explain_end(verdict.device, verdict.ended)
     return "\n".join(lines)
 
 
 def _explain(difference: Difference) -> list[str]:
-    lines = [f"  first difference at {_seconds(difference.now_ms)}, step {difference.step}:"]
+    lines = [f"  first difference at {seconds(difference.now_ms)}, step {difference.step}:"]
     lines += [f"    {each}" for each in difference.fields[:8]]
     if len(difference.fields) > 8:
         lines.append(f"    and {len(difference.fields) - 8} more")
@@ -46,16 +46,26 @@ def _explain(difference: Difference) -> list[str]:
     return lines
 
 
+def _explain_end(device: str, ended: GaveUp) -> list[str]:
+    return [
+        f"  {device} gave up at {seconds(ended.now_ms)}, step {ended.step}:",
+        f"    {ended.reason}",
+        "  the last inputs:",
+        *(f"    {line}" for line in ended.history),
+    ]
+
+
 def _first(verdict: Verdict) -> str:
     if verdict.difference is not None:
         difference = verdict.difference
-        return f"at {_seconds(difference.now_ms)} {difference.fields[0]}"
-    if verdict.failed:
-        return f"at {_seconds(verdict.failed[0].at_ms)} {verdict.failed[0]}"
-    return str(verdict.ended).splitlines()[0]
+        return f"at {seconds(difference.now_ms)} {difference.fields[0]}"
+    if verdict.ended is not None:
+        return f"at {seconds(verdict.ended.now_ms)} {verdict.ended.reason.splitlines()[0]}"
+    return f"at {seconds(verdict.failed[0].at_ms)} {verdict.failed[0]}"
 
 
-def _seconds(time_ms: int) -> str:
+def seconds(time_ms: int) -> str:
+    """`12.345 s` for milliseconds."""
     return f"{time_ms // 1000}.{time_ms % 1000:03} s"
 
 
@@ -69,7 +79,16 @@ def as_document(verdict: Verdict) -> dict[str, object]:
         "device": verdict.device,
         "passed": verdict.passed,
         "steps": verdict.steps,
-        "ended": verdict.ended,
+        "seconds": round(verdict.seconds, 3),
+        "ended": None
+        if verdict.ended is None
+        else {
+            "reason": verdict.ended.reason,
+            "time_ms": verdict.ended.now_ms,
+            "step": verdict.ended.step,
+            "input": verdict.ended.line,
+            "history": list(verdict.ended.history),
+        },
         "failed_expectations": [
             {
                 "at_ms": missed.at_ms,

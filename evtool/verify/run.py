@@ -1,156 +1,131 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a scenario on the reference and then, line for line, on the device under test.
+"""Runs a scenario on the reference and, line for line, on the device under test.
 
 The world (vehicle, power module, OCPP's word) reacts to the reference alone, so that both
 controllers see the same inputs to the last byte; the device's answers only are compared.
+
+The two work at the same time: while the device has one batch of lines, the reference computes
+the next. A batch whose answers are the same text needs no closer look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from evtool.errors import ConfigError
 from evtool.reference_impl.lockstep import Lockstep
 from evtool.reference_impl.random_inputs import random_lines
-from evtool.verify.compare import Answer, FieldDifference, differences, state_of
-from evtool.verify.device_under_test import DeviceUnderTest
+from evtool.verify.compare import Answer, differences, state_of
+from evtool.verify.device_under_test import (
+    DeviceUnderTest,
+    Session,
+    answer_text,
+    split_answers,
+)
 from evtool.verify.scenario import Event, Scenario
+from evtool.verify.step import Step
+from evtool.verify.timeline import TimelineRecorder
+from evtool.verify.verdict import Difference, FailedExpectation, GaveUp, Verdict
 from evtool.verify.world import World
 
 HISTORY = 20
+# The answers to so many lines fill the pipe that they wait in.
+_BATCH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One input line with the reference's answer to it."""
-
-    now_ms: int
-    line: str
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class FailedExpectation:
-    """A scenario's own expectation that the reference did not meet."""
-
-    at_ms: int
-    line: int
-    field: str
-    expected: str
-    actual: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: expected {self.expected}, reference {self.actual}"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first step at which the two differ."""
-
-    now_ms: int
-    step: int
-    line: str
-    fields: tuple[FieldDifference, ...]
-    history: tuple[str, ...]
-    reference_state: dict[str, str]
-    device_state: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of one scenario.
-
-    Attributes:
-        ended: why the device gave up before the end; None if it did not.
-    """
-
-    scenario: Scenario
-    device: str
-    steps: int
-    difference: Difference | None
-    failed: tuple[FailedExpectation, ...]
-    ended: str | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether there is nothing to complain of."""
-        return self.difference is None and not self.failed and self.ended is None
-
-
-@dataclass(frozen=True, slots=True)
 class Recording:
-    """Every step of the reference, and what the scenario expected in vain."""
+    """A scenario as the reference plays it, a step at a time; `failed` fills as it goes."""
 
-    steps: list[Step]
-    failed: tuple[FailedExpectation, ...]
+    def __init__(self, scenario: Scenario) -> None:
+        self.failed: list[FailedExpectation] = []
+        self._scenario = scenario
+        self._reference = Lockstep()
+        self._last: Answer = ()
+
+    def steps(self) -> Iterator[Step]:
+        """Every step, once.
+
+        Raises:
+            ConfigError: the reference refuses a line, because the scenario is wrong.
+        """
+        return self._lines() if self._scenario.lines else self._world()
+
+    def _give(self, line: str, now_ms: int) -> Step:
+        self._last = _answer(self._reference, line)
+        return Step(now_ms, line, self._last)
+
+    def _lines(self) -> Iterator[Step]:
+        pending = deque(self._scenario.events)
+        for now_ms, line in timed(self._scenario.lines):
+            while pending and pending[0].at_ms < now_ms:
+                self._check(pending.popleft())
+            yield self._give(line, now_ms)
+        for event in pending:
+            self._check(event)
+
+    def _world(self) -> Iterator[Step]:
+        scenario = self._scenario
+        world = World(scenario.config)
+        pending = deque(scenario.events)
+        now_ms = 0
+        skipped_ms = 0  # what `jump` events have added to the clock
+
+        def give(command: str) -> Step:
+            step = self._give(f"@{now_ms} {command}", now_ms)
+            world.observe(step.answer, now_ms)
+            return step
+
+        for command in world.start():
+            yield give(command)
+        while now_ms - skipped_ms <= scenario.duration_ms:
+            while pending and pending[0].at_ms <= now_ms - skipped_ms:
+                event = pending.popleft()
+                if event.action == "jump":
+                    skipped_ms += event.parameters["by_ms"]
+                    now_ms += event.parameters["by_ms"]
+                elif event.action is not None:
+                    for command in world.act(event.action, event.parameters, now_ms):
+                        yield give(command)
+                self._check(event)
+            for command in world.commands(now_ms):
+                yield give(command)
+            yield give("tick")
+            now_ms += scenario.tick_ms
+
+    def _check(self, event: Event) -> None:
+        if not event.expect:
+            return
+        state = state_of(self._last)
+        self.failed += [
+            FailedExpectation(
+                event.at_ms, event.line, name, expected, state.get(name, "(no such field)")
+            )
+            for name, expected in event.expect.items()
+            if state.get(name) != expected
+        ]
 
 
-def record(scenario: Scenario) -> Recording:
-    """Play `scenario` on the reference, the world reacting to it."""
-    reference = Lockstep()
-    world = World(scenario.config)
-    steps: list[Step] = []
-    failed: list[FailedExpectation] = []
-
-    def give(now_ms: int, command: str) -> None:
-        line = f"@{now_ms} {command}"
-        answer = _answer(reference, line)
-        steps.append(Step(now_ms, line, answer))
-        world.observe(answer, now_ms)
-
-    for command in world.start():
-        give(0, command)
-    pending = list(scenario.events)
-    now_ms = 0
-    skipped_ms = 0  # what `jump` events have added to the clock
-    while now_ms - skipped_ms <= scenario.duration_ms:
-        while pending and pending[0].at_ms <= now_ms - skipped_ms:
-            event = pending.pop(0)
-            if event.action == "jump":
-                skipped_ms += event.parameters["by_ms"]
-                now_ms += event.parameters["by_ms"]
-            elif event.action is not None:
-                for command in world.act(event.action, event.parameters, now_ms):
-                    give(now_ms, command)
-            failed += _check(event, steps)
-        for command in world.commands(now_ms):
-            give(now_ms, command)
-        give(now_ms, "tick")
-        now_ms += scenario.tick_ms
-    return Recording(steps, tuple(failed))
-
-
-def _check(event: Event, steps: Sequence[Step]) -> Iterable[FailedExpectation]:
-    if not event.expect:
-        return []
-    state = state_of(steps[-1].answer)
-    return [
-        FailedExpectation(
-            event.at_ms, event.line, name, expected, state.get(name, "(no such field)")
-        )
-        for name, expected in event.expect.items()
-        if state.get(name) != expected
-    ]
-
-
-def run_scenario(scenario: Scenario, device: DeviceUnderTest) -> Verdict:
+def run_scenario(
+    scenario: Scenario, device: DeviceUnderTest, *, with_timeline: bool = False
+) -> Verdict:
     """Play `scenario` on both and compare.
 
     Raises:
-        LinkTimeout: the device did not finish in time.
+        ConfigError: the reference refuses what the scenario says.
     """
-    recording = record(scenario)
-    return judge(scenario, device, recording.steps, recording.failed)
+    # All of it, even where the device goes wrong early: every expectation is to be checked.
+    recording = Recording(scenario)
+    steps = list(recording.steps())
+    return judge(
+        scenario, device, steps, failed=tuple(recording.failed), with_timeline=with_timeline
+    )
 
 
-def run_random(seed: int, count: int, device: DeviceUnderTest) -> Verdict:
-    """Give both the same `count` random lines and compare; the same seed, the same lines.
-
-    Raises:
-        LinkTimeout: the device did not finish in time.
-    """
-    scenario = Scenario(
+def random_scenario(seed: int, count: int) -> Scenario:
+    """The name under which `count` random lines of a seed are reported."""
+    return Scenario(
         name=f"random, seed {seed}",
         title=f"{count} random inputs",
         rule="docs/controller.md, all of it",
@@ -159,47 +134,127 @@ def run_random(seed: int, count: int, device: DeviceUnderTest) -> Verdict:
         config={},
         events=(),
     )
+
+
+def run_random(seed: int, count: int, device: DeviceUnderTest) -> Verdict:
+    """Give both the same `count` random lines and compare; the same seed, the same lines."""
+    return judge(random_scenario(seed, count), device, reference_steps(random_lines(seed, count)))
+
+
+def reference_steps(lines: Iterable[str]) -> Iterator[Step]:
+    """The reference's answers to `lines`, from a fresh start.
+
+    Raises:
+        ConfigError: it refuses a line.
+    """
     reference = Lockstep()
-    steps = [
-        Step(int(line[1:].split(" ", 1)[0]), line, _answer(reference, line))
-        for line in random_lines(seed, count)
-    ]
-    return judge(scenario, device, steps)
+    for now_ms, line in timed(lines):
+        yield Step(now_ms, line, _answer(reference, line))
+
+
+def timed(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Each line with its time in milliseconds; time does not go back."""
+    latest = 0
+    for line in lines:
+        latest = max(latest, int(line[1 : line.index(" ")]))
+        yield latest, line
 
 
 def judge(
     scenario: Scenario,
     device: DeviceUnderTest,
-    steps: Sequence[Step],
+    steps: Iterable[Step],
+    *,
     failed: tuple[FailedExpectation, ...] = (),
+    with_timeline: bool = False,
 ) -> Verdict:
-    """Give the recorded lines to `device` and compare its answers with the reference's."""
-    result = device.run([step.line for step in steps])
-    difference = None
-    for index, (step, answer) in enumerate(zip(steps, result.answers, strict=False)):
-        if step.answer != answer:
-            difference = _explain(steps, index, answer)
-            break
-    return Verdict(scenario, device.name, len(steps), difference, failed, result.ended)
+    """Give the steps' lines to `device` and compare its answers with the reference's.
 
-
-def _explain(steps: Sequence[Step], index: int, answer: Answer) -> Difference:
-    step = steps[index]
-    # Ticks in which nothing happened say nothing to the reader.
-    told = [
-        earlier.line
-        for position, earlier in enumerate(steps[: index + 1])
-        if position == index or not earlier.line.endswith(" tick") or len(earlier.answer) > 1
-    ]
-    return Difference(
-        now_ms=step.now_ms,
-        step=index,
-        line=step.line,
-        fields=tuple(differences(step.answer, answer)),
-        history=tuple(told[-HISTORY:]),
-        reference_state=state_of(step.answer),
-        device_state=state_of(answer),
+    It stops at the first difference, unless a timeline is wanted: that shows what follows.
+    """
+    timeline = TimelineRecorder() if with_timeline else None
+    session = device.start()
+    try:
+        comparison = _Comparison(session, timeline)
+        comparison.run(steps)
+    finally:
+        session.close()
+    return Verdict(
+        scenario,
+        device.name,
+        comparison.count,
+        comparison.difference,
+        failed,
+        comparison.ended,
+        timeline=None if timeline is None else timeline.finish(),
     )
+
+
+class _Comparison:
+    """The steps so far, and the first of them that was not answered alike."""
+
+    def __init__(self, session: Session, timeline: TimelineRecorder | None) -> None:
+        self.count = 0
+        self.difference: Difference | None = None
+        self.ended: GaveUp | None = None
+        self._session = session
+        self._timeline = timeline
+        self._told: deque[str] = deque(maxlen=HISTORY)
+
+    def run(self, steps: Iterable[Step]) -> None:
+        source = iter(steps)
+        waiting: list[Step] = []
+        while self._goes_on():
+            batch = list(islice(source, _BATCH))
+            if batch:
+                self._session.give([step.line for step in batch])
+            if waiting:
+                self._take(waiting)
+            if not batch:
+                break
+            waiting = batch
+
+    def _goes_on(self) -> bool:
+        wanted = self.difference is None or self._timeline is not None
+        return wanted and self.ended is None
+
+    def _take(self, batch: Sequence[Step]) -> None:
+        text = self._session.answers(len(batch))
+        if self._timeline is None and text == "".join(answer_text(step.answer) for step in batch):
+            self.count += len(batch)
+            # Ticks in which nothing happened say nothing to the reader.
+            self._told += [step.line for step in batch[-10 * HISTORY :] if step.tells]
+            return
+        for step, answer in zip(batch, answers := split_answers(text), strict=False):
+            if step.answer != answer and self.difference is None:
+                self._explain(step, answer)
+                if self._timeline is None:
+                    return
+            if self._timeline is not None:
+                self._timeline.add(step, answer)
+            if step.tells:
+                self._told.append(step.line)
+            self.count += 1
+        if len(answers) < len(batch):
+            last = batch[len(answers)]
+            self.ended = GaveUp(
+                self._session.ended(),
+                last.now_ms,
+                self.count,
+                last.line,
+                (*self._told, last.line)[-HISTORY:],
+            )
+
+    def _explain(self, step: Step, answer: Answer) -> None:
+        self.difference = Difference(
+            now_ms=step.now_ms,
+            step=self.count,
+            line=step.line,
+            fields=tuple(differences(step.answer, answer)),
+            history=(*self._told, step.line)[-HISTORY:],
+            reference_state=state_of(step.answer),
+            device_state=state_of(answer),
+        )
 
 
 def _answer(reference: Lockstep, line: str) -> Answer:

@@ -4,6 +4,7 @@
 A scenario is a TOML file: a title, the rule it shows, the controller's configuration where
 it differs from the default, and events in time. An event does something to the world or
 expects something of the controller. Expectations are optional: the reference is the oracle.
+Instead of a world's events a scenario may hold the controller's input lines (raw_lines.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evtool.errors import ConfigError
+from evtool.verify import raw_lines
 
 DEFAULT_TICK_MS = 20
 """The longest the gate may wait between two looks (docs/controller.md)."""
@@ -24,6 +26,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|min|h|d)\Z")
 _UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EVENT_LINE = re.compile(r"^\s*\[\[\s*event\s*\]\]")
 _KEY_LINE = re.compile(r"^\s*([A-Za-z0-9_]+)\s*=")
+
+_KEYS = {"title", "rule", "duration", "tick_ms", "config", "event", "lines"}
 
 # What an event can do: its parameters and their types. `docs/verify.md` explains each.
 ACTIONS: dict[str, dict[str, type]] = {
@@ -65,7 +69,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A whole scenario; `events` in order of time."""
+    """A whole scenario; `events` in order of time.
+
+    Where there are `lines`, they are all that happens, and events only expect.
+    """
 
     name: str
     title: str
@@ -75,13 +82,19 @@ class Scenario:
     config: Mapping[str, str]
     events: tuple[Event, ...]
     path: Path | None = None
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Reader:
     path: Path
     text: str
+    keys: Mapping[str, int]
     problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def top(self, key: str) -> int:
+        """The line of a key outside of any event; 1 where it is missing."""
+        return self.keys.get(key, 1)
 
     def problem(self, line: int, rule: str) -> None:
         self.problems.append((line, rule))
@@ -117,32 +130,30 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    reader = _Reader(path, text)
-    lines = [n for n, line in enumerate(text.splitlines(), 1) if _EVENT_LINE.match(line)]
-    top = {
-        m.group(1): n for n, line in enumerate(text.splitlines(), 1) if (m := _KEY_LINE.match(line))
-    }
-    for key in sorted(set(data) - {"title", "rule", "duration", "tick_ms", "config", "event"}):
-        reader.problem(top.get(key, 1), f"{key}: unknown key")
+    reader = _Reader(path, text, _top_lines(text))
+    for key in sorted(set(data) - _KEYS):
+        reader.problem(reader.top(key), f"{key}: unknown key")
     for key in ("title", "rule"):
         if not isinstance(data.get(key), str):
-            reader.problem(top.get(key, 1), f"{key}: a string is required")
+            reader.problem(reader.top(key), f"{key}: a string is required")
     tick_ms = data.get("tick_ms", DEFAULT_TICK_MS)
     if isinstance(tick_ms, bool) or not isinstance(tick_ms, int) or not 1 <= tick_ms <= 20:
-        reader.problem(top.get("tick_ms", 1), "tick_ms: must be 1 to 20 (docs/controller.md)")
+        reader.problem(reader.top("tick_ms"), "tick_ms: must be 1 to 20 (docs/controller.md)")
         tick_ms = DEFAULT_TICK_MS
     config = data.get("config", {})
-    duration_ms = reader.duration(data.get("duration"), top.get("duration", 1), "duration")
-    raw_events = data.get("event", [])
-    events = []
-    if not isinstance(raw_events, list) or not isinstance(config, dict):
-        reader.problem(1, "events are written as [[event]], the configuration as [config]")
+    if not isinstance(config, dict):
+        reader.problem(1, "config: write the configuration as [config]")
+        config = {}
+    lines = _read_lines(reader, data) if "lines" in data else []
+    if "lines" in data:
+        duration_ms = max((int(line[1:].split(" ", 1)[0]) for line in lines), default=0)
     else:
-        lines += [1] * (len(raw_events) - len(lines))  # events in some other TOML spelling
-        events = [_event(reader, e, n) for e, n in zip(raw_events, lines, strict=False)]
+        duration_ms = reader.duration(data.get("duration"), reader.top("duration"), "duration")
+    events = _read_events(reader, data.get("event", []), duration_ms)
+    if lines:
         for event in events:
-            if event.at_ms > duration_ms:
-                reader.problem(event.line, "at: lies beyond the scenario's duration")
+            if event.action is not None:
+                reader.problem(event.line, "do: beside `lines` an event can only expect")
     if reader.problems:
         raise ConfigError(
             "\n".join(f"{path}:{line}: {rule}" for line, rule in sorted(reader.problems)),
@@ -157,7 +168,42 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         config={key: _plain(value) for key, value in config.items()},
         events=tuple(sorted(events, key=lambda event: event.at_ms)),
         path=path,
+        lines=tuple(lines),
     )
+
+
+def _top_lines(text: str) -> dict[str, int]:
+    """Where each key stands; of several equal ones the first, which is the outermost."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _KEY_LINE.match(line):
+            found.setdefault(match.group(1), number)
+    return found
+
+
+def _read_lines(reader: _Reader, data: Mapping[str, Any]) -> list[str]:
+    for key in sorted({"duration", "tick_ms", "config"} & set(data)):
+        reader.problem(reader.top(key), f"{key}: not beside `lines`, which say it themselves")
+    text = data["lines"]
+    if not isinstance(text, str):
+        reader.problem(reader.top("lines"), 'lines: must be a text: lines = """ ... """')
+        return []
+    lines, problems = raw_lines.check_lines(text, raw_lines.first_line(reader.text))
+    reader.problems += problems
+    return [] if problems else lines
+
+
+def _read_events(reader: _Reader, raw: object, duration_ms: int) -> list[Event]:
+    if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+        reader.problem(reader.top("event"), "events are written as [[event]]")
+        return []
+    lines = [n for n, line in enumerate(reader.text.splitlines(), 1) if _EVENT_LINE.match(line)]
+    lines += [1] * (len(raw) - len(lines))  # events in some other TOML spelling
+    events = [_event(reader, each, line) for each, line in zip(raw, lines, strict=False)]
+    for event in events:
+        if event.at_ms > duration_ms:
+            reader.problem(event.line, "at: lies beyond the scenario's duration")
+    return events
 
 
 def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:

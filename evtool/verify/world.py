@@ -13,7 +13,7 @@ from typing import Any
 
 from evtool.protocol.can_frame import CanFrame, Malformed
 from evtool.protocol.can_line import parse_can_words, render_can_line
-from evtool.verify.compare import Answer, state_of
+from evtool.verify.compare import Answer
 from evtool.virtual.bench import Bench
 from evtool.virtual.power_module import PowerModule, PowerModuleSettings
 from evtool.virtual.vehicle import Pack, Vehicle, VehicleSettings
@@ -106,7 +106,9 @@ class World:
 
     def observe(self, answer: Answer, now_ms: int) -> None:
         """Take in what the controller did: frames, OCPP requests, its state."""
-        for line in answer:
+        if not answer:
+            return
+        for line in answer[:-1]:
             name, _, rest = line.partition(" ")
             if name == "can":
                 self._on_frame(rest, now_ms)
@@ -115,11 +117,12 @@ class World:
             elif line.startswith("ocpp stop "):
                 self._transaction = False
                 self._next_word_ms = now_ms
-        plugged = state_of(answer).get("plugged")
-        if plugged == "0" and self._transaction:  # the CSMS ends it: EVDisconnected
+        # The state stands last and begins with this field: no need to take it apart every time.
+        unplugged = answer[-1].startswith("state plugged=0 ")
+        if unplugged and self._transaction:  # the CSMS ends it: EVDisconnected
             self._transaction = False
             self._next_word_ms = now_ms
-        elif plugged == "1" and self._awaits_vehicle and self._ocpp_mode == "online":
+        elif not unplugged and self._awaits_vehicle and self._ocpp_mode == "online":
             self._awaits_vehicle = False
             self._transaction = True
             self._next_word_ms = now_ms

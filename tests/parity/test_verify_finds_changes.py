@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from evtool.link.filter_process import run_filter
+from evtool.link.line_program import LineProgram
 from evtool.resources import firmware_dir
 from evtool.verify import library_dir
 from evtool.verify.device_under_test import HostProgram
-from evtool.verify.run import Verdict, run_scenario
+from evtool.verify.run import run_scenario
 from evtool.verify.scenario import load_scenario
+from evtool.verify.verdict import Verdict
 
 MAIN = """
 #include <iostream>
@@ -108,7 +109,7 @@ def compile_core(gxx: str, folder: Path, mutant: Mutant | None) -> Path:
 
 def verify(program: Path, scenario: str) -> Verdict:
     path = library_dir() / f"{scenario}.toml"
-    return run_scenario(load_scenario(path), HostProgram(program, run_filter))
+    return run_scenario(load_scenario(path), HostProgram(program, LineProgram))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -10,10 +10,11 @@ import pytest
 
 from evtool.errors import ConfigError
 from evtool.reference_impl.lockstep import Lockstep
+from evtool.reference_impl.random_inputs import random_lines
 from evtool.verify.compare import Answer, differences
-from evtool.verify.device_under_test import Answers, split_answers
+from evtool.verify.device_under_test import Reference, answer_text, split_answers
 from evtool.verify.report import as_document, explanation, headline
-from evtool.verify.run import run_scenario
+from evtool.verify.run import HISTORY, run_random, run_scenario
 from evtool.verify.scenario import Scenario, parse_scenario
 
 SCENARIO = """\
@@ -37,22 +38,45 @@ def scenario(text: str = SCENARIO) -> Scenario:
 
 
 class Twisted:
-    """The reference itself, with its answers changed on the way."""
+    """The reference itself, with its answers changed on the way; None is where it dies."""
 
     name = "twisted"
 
     def __init__(self, twist: Callable[[int, Answer], Answer | None]) -> None:
         self.twist = twist
 
-    def run(self, lines: Sequence[str]) -> Answers:
-        reference = Lockstep()
-        answers: list[Answer] = []
-        for index, line in enumerate(lines):
-            answer = self.twist(index, tuple(reference.answer(line)[:-1]))
-            if answer is None:
-                return Answers(answers, "the program ended with code -11")
-            answers.append(answer)
-        return Answers(answers, None)
+    def start(self) -> TwistedSession:
+        return TwistedSession(self.twist)
+
+
+class TwistedSession:
+    def __init__(self, twist: Callable[[int, Answer], Answer | None]) -> None:
+        self._twist = twist
+        self._reference = Lockstep()
+        self._given = 0
+        self._text = ""
+        self._dead = False
+
+    def give(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            answer = self._twist(self._given, tuple(self._reference.answer(line)[:-1]))
+            self._given += 1
+            self._dead = self._dead or answer is None
+            if answer is not None and not self._dead:
+                self._text += answer_text(answer)
+
+    def answers(self, count: int) -> str:
+        text = ""
+        for _ in range(count):
+            answer, ok, self._text = self._text.partition("ok\n")
+            text += answer + ok
+        return text
+
+    def ended(self) -> str:
+        return "the program ended with code -11"
+
+    def close(self) -> None:
+        pass
 
 
 def test_equal_controllers_agree() -> None:
@@ -96,6 +120,33 @@ def test_a_device_that_dies_is_told_from_one_that_differs() -> None:
     assert not verdict.passed
     assert verdict.difference is None
     assert "code -11" in headline(verdict)
+    assert verdict.ended is not None
+    assert verdict.at_step == verdict.ended.step == 100
+    assert verdict.ended.history[-1] == verdict.ended.line
+    assert verdict.ended.line in explanation(verdict)
+
+
+@pytest.mark.parametrize("step", [0, 999, 1000, 1001, 2500])
+def test_a_difference_is_found_at_its_step_whatever_the_batch(step: int) -> None:
+    def twist(index: int, answer: Answer) -> Answer:
+        return answer if index < step else (*answer, "recover 0")
+
+    verdict = run_random(5, 3000, Twisted(twist))
+    assert verdict.at_step == step
+    assert verdict.difference is not None
+    lines = list(random_lines(5, 3000))
+    assert verdict.difference.line == lines[step]
+    told = [line for line in lines[: step + 1] if not line.endswith(" tick")]
+    expected = [line for line in verdict.difference.history if not line.endswith(" tick")]
+    assert told[len(told) - len(expected) :] == expected
+    assert len(verdict.difference.history) == min(HISTORY, step + 1)
+
+
+def test_the_reference_agrees_with_itself_and_checks_expectations() -> None:
+    assert run_scenario(scenario(), Reference()).passed
+    assert run_random(1, 2500, Reference()).steps == 2500
+    wrong = run_scenario(scenario(SCENARIO.replace("energised = 1", "energised = 0")), Reference())
+    assert [missed.field for missed in wrong.failed] == ["energised"]
 
 
 def test_an_expectation_that_the_reference_misses_fails() -> None:

@@ -6,9 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evtool.errors import ConfigError
 from evtool.verify import library_dir
+from evtool.verify.device_under_test import Reference
+from evtool.verify.raw_lines import render_lines_scenario
+from evtool.verify.run import run_scenario
 from evtool.verify.scenario import load_scenario, parse_scenario
 
 GOOD = """\
@@ -63,7 +68,7 @@ def test_events_come_in_order_of_time() -> None:
         ('do = "plug_in"', "", "name.toml:6: an event needs `do` or `expect`"),
         ('do = "plug_in"', 'do = "plug_in"\non = true', "plug_in: unknown parameter on"),
         ('do = "plug_in"', 'do = "bms"\nmode = "dead"', "bms: mode must be one of: normal, silent"),
-        ("[config]", "[[config]]", "the configuration as [config]"),
+        ("[config]", "[[config]]", "name.toml:1: config: write the configuration as [config]"),
         ("[config]", "[config", "not valid TOML"),
         ('duration = "2min"', 'duration = "2min"\ntick_ms = 50', "tick_ms: must be 1 to 20"),
     ],
@@ -88,3 +93,78 @@ def test_the_library_loads_and_says_which_rule_it_shows() -> None:
         scenario = load_scenario(path)
         assert scenario.rule.startswith("docs/controller.md")
         assert any(event.expect for event in scenario.events)
+
+
+LINES = """\
+title = "t"
+rule = "r"
+lines = '''
+# said aside
+@0 config buses=1
+
+@0 boot reset=power_on
+@15 bus 0 running
+@4000 tick
+'''
+[[event]]
+at = "20ms"
+expect = { bus0 = "running" }
+"""
+
+
+def test_lines_are_all_that_happens() -> None:
+    scenario = parse_scenario(LINES, Path("x/name.toml"))
+    assert scenario.lines == (
+        "@0 config buses=1",
+        "@0 boot reset=power_on",
+        "@15 bus 0 running",
+        "@4000 tick",
+    )
+    assert scenario.duration_ms == 4000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("@15 bus", "15 bus", "name.toml:8: lines: each begins with its time"),
+        ("@15 bus", "@015 bus", "name.toml:8: lines: each begins with its time"),
+        ("@15 bus 0", "@15 bus 7", "name.toml:8: lines: `bus 7 running`: bad bus"),
+        ("@15 bus", "@15  bus", "name.toml:8: lines: ` bus 0 running`: no such command"),
+        ("buses=1", "buses=3", "name.toml:5: lines: `config buses=3`: bad config"),
+        ("boot reset=power_on", "tick", "name.toml:4: lines: without a `boot`"),
+        ('rule = "r"', 'rule = "r"\nduration = "1s"', "name.toml:3: duration: not beside `lines`"),
+        ("[[event]]", "[config]\n[[event]]", "config: not beside `lines`"),
+        ('at = "20ms"', 'at = "20ms"\ndo = "plug_in"', "name.toml:11: do: beside `lines`"),
+        ('at = "20ms"', 'at = "5s"', "name.toml:11: at: lies beyond the scenario's duration"),
+        ("[[event]]", "[event]", "events are written as [[event]]"),
+    ],
+)
+def test_a_problem_in_the_lines_is_named_with_its_line(old: str, new: str, complaint: str) -> None:
+    assert old in LINES
+    with pytest.raises(ConfigError) as caught:
+        parse_scenario(LINES.replace(old, new), Path("name.toml"))
+    assert complaint in str(caught.value)
+
+
+def test_lines_that_are_no_text() -> None:
+    with pytest.raises(ConfigError, match=r"name.toml:3: lines: must be a text"):
+        parse_scenario('title = "t"\nrule = "r"\nlines = ["@0 tick"]\n', Path("name.toml"))
+
+
+@given(
+    st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)),
+    st.text(),
+)
+def test_rendered_lines_are_read_back_as_they_were(tags: list[str], title: str) -> None:
+    lines = ["@0 boot reset=power_on", *(f"@{n} config id_tag={tag}" for n, tag in enumerate(tags))]
+    text = render_lines_scenario(title, "rule", lines, comment=[title])
+    scenario = parse_scenario(text, Path("found.toml"))
+    assert list(scenario.lines) == lines
+
+
+def test_expectations_beside_lines_hold_at_their_time() -> None:
+    verdict = run_scenario(parse_scenario(LINES, Path("name.toml")), Reference())
+    assert verdict.passed, verdict.failed
+    stopped = LINES.replace("@15 bus 0 running", "@21 bus 0 running")
+    verdict = run_scenario(parse_scenario(stopped, Path("name.toml")), Reference())
+    assert [missed.actual for missed in verdict.failed] == ["stopped"]

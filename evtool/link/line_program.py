@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program that answers lines: fed without waiting, its answers read when they are wanted.
+
+It works on while the caller does something else, as far as the pipes hold what is under way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from evtool.errors import ConfigError
+
+# What Linux lets anybody have; without it a pipe holds 64 KiB, a tenth of one batch.
+_PIPE_BYTES = 1 << 20
+_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
+_END_OF_ANSWER = b"\nok\n"
+_GRACE_S = 5.0
+
+
+class LineProgram:
+    """`argv`, started anew; close it, or use it as a context manager.
+
+    Raises:
+        ConfigError: there is no such program, or it cannot be executed.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()
+        try:
+            # A session of its own: Ctrl-C is for evtool, which then ends the program.
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise ConfigError(
+                f"cannot run {argv[0]}: {error.strerror or error}",
+                fix="build it with `evtool build --env host`, or name it with --program",
+            ) from error
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        self._sink = self._process.stdin.fileno()
+        self._source = self._process.stdout.fileno()
+        for descriptor in (self._sink, self._source):
+            os.set_blocking(descriptor, False)
+            if _SET_PIPE_SIZE is not None:
+                with contextlib.suppress(OSError):  # the administrator allows less: slower only
+                    fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_BYTES)
+        self._unsent = memoryview(b"")
+        self._read = bytearray(b"\n")  # so that an answer of `ok` alone begins like any other
+        self._searched = 0
+        self._position = 0
+        self._ended = False
+
+    def send(self, text: str) -> None:
+        """Hand over lines of ASCII; what does not fit into the pipe goes with the next call."""
+        self._unsent = memoryview(bytes(self._unsent) + text.encode("ascii"))
+        self._write()
+
+    def receive(self, count: int, timeout_s: float) -> str:
+        """The text of the next `count` answers, each ended by a line `ok`.
+
+        Shorter if the program ended before, or did not answer within `timeout_s`; then all
+        that it wrote is returned.
+        """
+        deadline = time.monotonic() + timeout_s
+        end = self._find(count)
+        while end is None and not self._ended:
+            left_s = deadline - time.monotonic()
+            waiting = [self._sink] if self._unsent else []
+            ready = select.select([self._source], waiting, [], max(left_s, 0.0))
+            if ready[1]:
+                self._write()
+            if ready[0]:
+                self._fill()
+                end = self._find(count)
+            elif left_s <= 0:
+                break
+        if end is None:
+            end = len(self._read)
+        text = bytes(self._read[1:end]).decode("ascii", "backslashreplace")
+        del self._read[1:end]
+        self._searched = self._position = 0
+        return text
+
+    def finish(self, timeout_s: float = _GRACE_S) -> tuple[int | None, str]:
+        """Close its input, wait, and give its exit code and what it wrote to stderr.
+
+        The code is negative for the signal that killed it, None if it had to be killed here.
+        """
+        self._close_pipe(self._process.stdin)
+        return_code: int | None = None
+        deadline = time.monotonic() + timeout_s
+        while not self._ended and time.monotonic() < deadline:
+            if select.select([self._source], [], [], 0.1)[0]:
+                self._fill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return_code = self._process.wait(max(0.0, deadline - time.monotonic()))
+        self._errors.seek(0)
+        return return_code, self._errors.read().decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the program, however it is."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._close_pipe(self._process.stdin)
+        self._close_pipe(self._process.stdout)
+        self._errors.close()
+
+    def _find(self, count: int) -> int | None:
+        """Where the `count`-th answer ends; None while it is not there.
+
+        The search goes on where it stopped: `_searched` holds how many ends were found, and
+        `_position` behind the last of them.
+        """
+        while self._searched < count:
+            found = self._read.find(_END_OF_ANSWER, self._position)
+            if found < 0:
+                return None
+            self._position = found + len(_END_OF_ANSWER) - 1  # its \n begins the next one
+            self._searched += 1
+        return self._position + 1
+
+    def _fill(self) -> None:
+        try:
+            data = os.read(self._source, _PIPE_BYTES)
+        except BlockingIOError:
+            return
+        self._read += data
+        self._ended = not data
+
+    def _write(self) -> None:
+        while self._unsent:
+            try:
+                written = os.write(self._sink, self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.EPIPE:
+                    raise
+                self._unsent = memoryview(b"")  # it has ended; its output tells where
+                return
+            self._unsent = self._unsent[written:]
+
+    @staticmethod
+    def _close_pipe(stream: IO[bytes] | None) -> None:
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
