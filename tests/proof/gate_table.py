@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate's answer to every combination of its facts; the twin of gate_table.cpp."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from evtool.protocol.can_frame import CanFrame
+from evtool.protocol.can_tables import ChargeRequest
+from evtool.reference_impl import charge_gate, permission
+from evtool.reference_impl.controller import Controller
+from evtool.reference_impl.controller_types import BootInfo, BusState, Config, OcppWord
+
+BITS = (False, True)
+LIMITS = (None, -5, 0, 1, 32000, 2**31 - 1)
+TEMPERATURES = (None, -1, 60000, 70000, 70001, 2**31 - 1)
+AGES_MS = (0, 1, 4998, 4999, 5000, 5001, 1000000)
+WORDS = tuple(OcppWord(*word) for word in itertools.product(BITS, BITS, BITS, LIMITS))
+
+
+def table_lines() -> Iterator[str]:
+    """Every line that gate_table.cpp prints."""
+    for a, b, c, d, e, f in itertools.product(BITS, repeat=6):
+        for temperature, word in itertools.product(TEMPERATURES, (None, *WORDS)):
+            facts = charge_gate.GateFacts(a, b, c, d, e, f, temperature, word)
+            yield charge_gate.judge(facts).value
+    yield charge_gate.judge(charge_gate.GateFacts()).value
+    yield _permission_line(permission.Permission(), 0)
+    for word in WORDS:
+        told = permission.Permission()
+        told.set(word, 1000)
+        for age_ms in AGES_MS:
+            yield _permission_line(told, 1000 + age_ms)
+    yield from _before_the_start()
+
+
+def _permission_line(told: permission.Permission, now_ms: int) -> str:
+    bits = (told.connected(now_ms), told.granted(now_ms), told.in_transaction())
+    limit = told.limit_ma(now_ms)
+    return "".join(str(int(bit)) for bit in bits) + f" {-2 if limit is None else limit}"
+
+
+def _before_the_start() -> Iterator[str]:
+    controller = Controller(Config(), BootInfo())
+    controller.on_bus(0, BusState.RUNNING, 0)
+    controller.on_frame(0, CanFrame(ChargeRequest.ID, bytes(8)), 0)
+    controller.on_ocpp(OcppWord(True, True, True), 0)
+    controller.on_key(ord("5"), 0)
+    controller.tick(9000)
+    outputs, snapshot = controller.drain(), controller.snapshot(9000)
+    bits = (bool(outputs), snapshot.plugged, snapshot.transaction)
+    view = snapshot.view.name.lower()
+    yield "".join(str(int(bit)) for bit in bits) + snapshot.bus[0].value + view
+    controller.boot(0)
+    controller.drain()
+    controller.boot(0)
+    yield str(int(bool(controller.drain())))

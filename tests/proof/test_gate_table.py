@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate and the permission in both languages, over every combination of their facts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from proof.cpp_core import PROOF, compile_objects, core_sources, link
+from proof.gate_table import table_lines
+
+
+def test_the_gates_of_both_languages_are_one(gxx: str, tmp_path: Path) -> None:
+    objects = compile_objects(gxx, tmp_path, [*core_sources(), PROOF / "gate_table.cpp"], "-O0")
+    program = link(gxx, tmp_path, "gate_table", list(objects.values()))
+    done = subprocess.run([program], capture_output=True, text=True, check=True)
+    expected = list(table_lines())
+    assert done.stdout.splitlines() == expected
+    assert expected.count("open") == 2 * 3 * 4  # connected or not, cool enough, no limit of 0
