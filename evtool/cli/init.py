@@ -78,11 +78,8 @@ def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
 
     targets = [directory / name for name in ("firmware", ".gitignore", "evtool.toml")]
     for target in targets:
-        if target.exists() and target.name != ".gitignore":
-            raise ConfigError(
-                f"{target} exists already; init overwrites nothing",
-                fix="name another directory, or move that one away",
-            )
+        if target.name != ".gitignore":
+            _refuse_to_overwrite(target)
     settings = _render_settings(values)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -98,13 +95,23 @@ def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
             )
             write_atomically(scratch / ".gitignore", _GIT_IGNORED)
             write_atomically(scratch / "evtool.toml", settings)
-            _put_in_place(scratch, [each for each in targets if not each.exists()])
+            if targets[1].exists():
+                (scratch / ".gitignore").unlink()
+            _put_in_place(scratch, [each for each in targets if (scratch / each.name).exists()])
     except OSError as error:
         raise EvtoolError(
             f"cannot lay out {directory}: {error.strerror or error}",
             fix="check free space and permissions, then run the command again",
         ) from error
     return targets
+
+
+def _refuse_to_overwrite(target: Path) -> None:
+    if target.exists():
+        raise ConfigError(
+            f"{target} exists already; init overwrites nothing",
+            fix="name another directory, or move that one away",
+        )
 
 
 def _copy(source: str, target: str) -> None:
@@ -125,6 +132,7 @@ def _put_in_place(scratch: Path, targets: list[Path]) -> None:
     done: list[Path] = []
     try:
         for target in targets:
+            _refuse_to_overwrite(target)  # another run may have been faster
             (scratch / target.name).rename(target)
             done.append(target)
     except BaseException:

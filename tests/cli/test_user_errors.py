@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from evtool.cli import main
 
 ROOM_S = 60
 SETTINGS = """\
@@ -88,6 +91,27 @@ def test_init_that_cannot_write_the_settings_leaves_no_firmware(tmp_path: Path) 
     assert done.returncode == 1
     assert "File too large" in done.stderr
     assert not list((tmp_path / "p").iterdir())
+
+
+def test_of_several_inits_at_once_one_lays_out_the_project(tmp_path: Path) -> None:
+    runs = [
+        subprocess.Popen(
+            [*EVTOOL, "init", "p", "--identity", f"CP-{number}"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for number in range(3)
+    ]
+    codes = [run.wait(timeout=ROOM_S) for run in runs]
+    assert sorted(codes) == [0, 2, 2]
+    settings = (tmp_path / "p/evtool.toml").read_text()
+    assert f'"CP-{codes.index(0)}"' in settings
+    assert {path.name for path in (tmp_path / "p").iterdir()} == {
+        "firmware",
+        "evtool.toml",
+        ".gitignore",
+    }
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
@@ -167,13 +191,28 @@ def test_a_signal_unwinds(tmp_path: Path, number: signal.Signals, code: int) -> 
     try:
         writer = _writer_once_it_is_read(fifo)
         process.send_signal(number)
+        os.close(writer)  # one that came just before the read would only be seen after it
         _, errors = process.communicate(timeout=ROOM_S)
     finally:
         process.kill()
         process.communicate()
-    os.close(writer)
     assert process.returncode == code
     assert b"Traceback" not in errors
+
+
+def test_ctrl_c_while_the_command_is_still_being_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Loading(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "evtool.cli.group", Loading("evtool.cli.group"))
+    monkeypatch.setattr(sys, "argv", ["evtool", "doctor"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "evtool: stopped\n"
 
 
 def _writer_once_it_is_read(fifo: Path) -> int:
