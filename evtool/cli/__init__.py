@@ -12,6 +12,14 @@ import sys
 
 def main() -> None:
     """The `evtool` command."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # while Python still loads what runs the command
+        sys.stderr.write("evtool: stopped\n")
+        sys.exit(130)
+
+
+def _main() -> None:
     arguments = sys.argv[1:]
     if arguments in ([], ["--help"], ["-h"]):
         from evtool.cli.help_text import HELP

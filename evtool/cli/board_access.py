@@ -54,15 +54,18 @@ class Aftermath:
 def telling(output: Output, aftermath: Aftermath) -> Iterator[None]:
     """Where the work ends early, say in what state the board is left.
 
-    The exit code of Ctrl-C stays 130, that of an error its own.
+    The exit code of Ctrl-C or a signal stays what it is, that of an error its own.
     """
+    from contextlib import suppress
+
     from evtool.errors import EvtoolError
 
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         output.event("interrupted", message=aftermath.stopped)
-        click.echo(f"\nevtool: {aftermath.stopped}", err=True)
+        with suppress(OSError):  # after SIGHUP there may be no terminal to say it on
+            click.echo(f"\nevtool: {aftermath.stopped}", err=True)
         raise
     except EvtoolError:
         if aftermath.failed:

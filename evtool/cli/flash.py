@@ -157,7 +157,7 @@ def _with_identity(
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
 
 

@@ -77,6 +77,8 @@ def command(
         entries=tuple(evcfg_entries(checked, project.can, project.limits)),
         boot_timeout_ms=None if no_boot_proof else round(boot_timeout * 1000),
     )
+    if not no_boot_proof:
+        _check_console(serial_port)
     if dry_run:
         _show_plan(output, plan, checked, serial_port)
         return
@@ -119,6 +121,18 @@ _STEP_TEXTS = {
     "compare": "reading it back",
     "boot": "waiting for the board to say who it is",
 }
+
+
+def _check_console(serial_port: str) -> None:
+    """Before anything is written: the boot proof must be possible at this port."""
+    from evtool.errors import ConfigError
+    from evtool.link.serial_line import is_url
+
+    if is_url(serial_port):
+        raise ConfigError(
+            f"--serial-port {serial_port}: the console is read at a device, not at a URL",
+            fix="use the board's own port, or leave out the proof with --no-boot-proof",
+        )
 
 
 def _open_console(serial_port: str) -> BootConsole:

@@ -74,7 +74,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     """
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON: {error}", fix=_REBUILD) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise ConfigError(f"{path}: not a manifest of schema {SCHEMA}", fix=_REBUILD)

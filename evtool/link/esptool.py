@@ -20,7 +20,7 @@ from typing import Protocol
 from evtool.errors import DeviceError
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool_faults import SerialFault, deadline_passed, translate
-from evtool.link.serial_line import open_serial_line
+from evtool.link.serial_line import check_url, is_url, open_serial_line
 from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
 
 BAUDRATE = 460_800
@@ -84,18 +84,21 @@ class Esptool:
     ) -> None:
         self._runner = runner
         # esptool runs in a folder of its own, where a relative path would mean another file.
-        self._port = str(Path(port).absolute()) if Path(port).exists() else port
+        self._port = str(Path(port).absolute()) if port and Path(port).exists() else port
         self._chip = chip
         self._baudrate = baudrate
         self._on_retry = on_retry
 
     def check_port(self) -> None:
-        """See that the port can be opened; resets nothing.
+        """See that the port can be opened; resets nothing. A URL is not connected to.
 
         Raises:
+            ConfigError: a URL that no program knows.
             DeviceError: missing (naming the ports that exist), busy, or not allowed.
         """
-        if "://" not in self._port:
+        if is_url(self._port):
+            check_url(self._port)
+        else:
             open_serial_line(self._port).close()
 
     def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:

@@ -128,5 +128,5 @@ def _sentence(output: str) -> str:
 
 
 def _reason(output: str) -> str:
-    found = re.search(r"\[Errno \d+\] ([^:\]]+)(?:: '[^']*')?\)?\s*$", output, re.MULTILINE)
+    found = re.search(r"\[Errno -?\d+\] ([^:\])]+)(?:: '[^']*')?\)?\s*$", output, re.MULTILINE)
     return found[1].strip() if found else "the port is busy or does not exist"

@@ -165,6 +165,26 @@ def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
     return SerialLine(port, line)
 
 
+def is_url(port: str) -> bool:
+    """Whether `port` is a URL of pyserial (rfc2217://, socket://), not a device."""
+    return "://" in port
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL of a kind that pyserial does not know; connects to nothing.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    try:
+        serial.serial_for_url(url, do_not_open=True)
+    except (ValueError, serial.SerialException) as error:
+        raise ConfigError(
+            f"serial port {url!r}: {error}",
+            fix="name a device such as /dev/ttyUSB0, or rfc2217://HOST:PORT",
+        ) from error
+
+
 def list_serial_ports() -> list[str]:
     """The serial ports of this machine, one line of text each: device and description."""
     return [

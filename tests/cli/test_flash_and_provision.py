@@ -107,8 +107,14 @@ def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
     assert "verified" not in done.stdout
 
 
-def test_ctrl_c_in_the_middle_ends_esptool_and_the_next_run_mends_it(
-    tmp_path: Path, project: Path, board: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_in_the_middle_ends_esptool_and_the_next_run_mends_it(
+    tmp_path: Path,
+    project: Path,
+    board: str,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     # as much as fits the slot, and nothing that compresses
     program = flash_project.PROGRAM + b"\nexit\n" + os.urandom(1_700_000)
@@ -124,9 +130,9 @@ def test_ctrl_c_in_the_middle_ends_esptool_and_the_next_run_mends_it(
             if event.get("image") == "app" and event["percent"] >= 3:
                 break
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
     assert children
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert documents(rest)[-1]["event"] == "interrupted"
@@ -182,6 +188,18 @@ def test_a_dry_run_shows_the_plan_and_opens_no_port(project: Path, command: str)
     assert plan["event"] == "plan"
 
 
+def test_a_port_without_a_console_is_refused_before_anything_is_written(project: Path) -> None:
+    arguments = ("provision", "--serial-port", "rfc2217://127.0.0.1:1")
+    done = evtool(*arguments, "--json", cwd=project)
+    assert done.returncode == 2
+    (document,) = documents(done.stdout)
+    assert "not at a URL" in document["message"]
+    assert "--no-boot-proof" in document["fix"]
+    done = evtool(*arguments, "--no-boot-proof", cwd=project)
+    assert done.returncode == 3
+    assert "Connection refused" in done.stderr
+
+
 def test_a_bad_identity_is_refused_before_the_port_is_looked_at(tmp_path: Path) -> None:
     make_project(tmp_path / "p", identity="two words", vendor="", url="http://host")
     done = evtool("provision", "--serial-port", NO_PORT, cwd=tmp_path / "p")
@@ -204,6 +222,16 @@ def test_flash_without_a_build_says_how_to_make_one(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "build/host/manifest.json: no such file" in done.stderr
     assert "`evtool build --env host`" in done.stderr
+
+
+def test_an_image_that_cannot_be_read_is_not_called_missing(project: Path) -> None:
+    firmware = project / "build" / "host" / "firmware.bin"
+    firmware.unlink()
+    firmware.mkdir()
+    done = evtool("flash", "--serial-port", NO_PORT, "--json", cwd=project)
+    (document,) = documents(done.stdout)
+    assert done.returncode == document["exit_code"] == 1
+    assert document["message"] == f"cannot use {firmware}: Is a directory"
 
 
 def test_flash_with_an_incomplete_identity_leaves_it_alone_or_refuses(tmp_path: Path) -> None:

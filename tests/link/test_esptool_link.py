@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError
+from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout, ToolError
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool import Esptool, Retry, chip_info, write_progress
 from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
@@ -123,6 +123,9 @@ _FATAL = "A fatal error occurred: "
         (_FATAL + "Verification failed.", DeviceError, "does not hold what was written"),
         (_FATAL + "The 'read-flash' command is not available in Secure Download Mode.",
          DeviceError, "secure download mode"),
+        (_FATAL + "Could not open rfc2217://h:1, the port is busy or doesn't exist.\n"
+         "(Could not open port rfc2217://h:1: [Errno -2] Name or service not known)",
+         DeviceError, "cannot open rfc2217://h:1: Name or service not known\n"),
         ("Traceback (most recent call last):\nValueError: surprise", ToolError, "surprise"),
     ],
 )  # fmt: skip
@@ -183,6 +186,22 @@ def test_a_missing_port_is_named_before_anything_starts() -> None:
     runner = FakeRunner()
     with pytest.raises(DeviceError, match="no serial port '/dev/ttyNONE'"):
         Esptool(runner, "/dev/ttyNONE").write([SECRET])
+    assert runner.argvs == []
+
+
+@pytest.mark.parametrize(
+    ("port", "kind", "words"),
+    [
+        ("nonsense://board", ConfigError, "'nonsense://board': invalid URL"),
+        ("", DeviceError, "no serial port ''"),  # not the current folder
+    ],
+)
+def test_what_can_be_no_port_is_named_before_anything_starts(
+    port: str, kind: type[EvtoolError], words: str
+) -> None:
+    runner = FakeRunner()
+    with pytest.raises(kind, match=words):
+        Esptool(runner, port).write([SECRET])
     assert runner.argvs == []
 
 

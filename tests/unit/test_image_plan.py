@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flash_project import make_build
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evtool.errors import ConfigError
@@ -148,6 +148,7 @@ def test_all_problems_come_at_once(build: Path) -> None:
 
 
 @given(st.text())
+@example("[" * 100_000)
 def test_no_text_does_more_than_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_manifest(text, Path("manifest.json"))
