@@ -35,6 +35,7 @@ while read -r line <&3; do
 done
 echo "runs -" >&3
 echo "store energy_mwh 4711" >&3
+echo "state plugged=0" >&3
 printf '[event] %s charge_point=%s\\r\\n' "$line" "$name"
 while key=$(dd bs=1 count=1 2>/dev/null) && [ -n "$key" ]; do
   case "$key" in

@@ -234,7 +234,6 @@ class BoardHost:
                 self._report(event, fields)
 
     def _start_app(self, start: StartApp) -> None:
-        self.state = {}
         try:
             app = AppProcess(start.payload, self._environment(start.storage))
         except DeviceError as error:
@@ -261,6 +260,7 @@ class BoardHost:
         if self._app is None:
             return 0
         app, self._app = self._app, None
+        self.state = {}
         for peripheral in self._peripherals:
             peripheral.app_stopped()
         for descriptor in (app.console_descriptor, app.hardware_descriptor, app.exit_descriptor):

@@ -77,6 +77,14 @@ class Board:
             if seen["event"] == event and fields.items() <= seen.items():
                 return seen
 
+    def wait_for_state(self, state: dict[str, str]) -> None:
+        """Ask until the firmware's own state is this."""
+        deadline = time.monotonic() + DEADLINE_S
+        self.tell("status")
+        while self.wait_for("status")["state"] != state:
+            assert time.monotonic() < deadline, f"no {state} in time"
+            self.tell("status")
+
     def tell(self, line: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(line.encode() + b"\n")
@@ -282,10 +290,13 @@ def test_flash_boot_and_talk(board: Board, tmp_path: Path) -> None:
 def test_a_corrupt_application_does_not_start(flashed_board: Board) -> None:
     board = flashed_board
     board.wait_for("app")
+    board.wait_for_state({"plugged": "0"})
     board.tell("flip 0x10190 0")
     board.tell("power_cycle")
     reason = board.wait_for("boot_failed")["reason"]
     assert str(reason).startswith("partition app0: Checksum failed.")
+    board.tell("status")
+    assert board.wait_for("status")["state"] == {}, "the state of a firmware that is gone"
     with Console(board.serial_port) as console:
         console.wait_for("esp_image: Checksum failed.")
         console.wait_for("No bootable app partitions in the partition table")
