@@ -7,8 +7,9 @@ scales belong to whoever reads them, so that both languages compute with integer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
 MAX_BITS = 64
 
@@ -46,12 +47,25 @@ class Signal:
     length: int
     byte_order: ByteOrder = ByteOrder.BIG_ENDIAN
     kind: Kind = Kind.UNSIGNED
+    byte_count: int = field(init=False, repr=False, compare=False)
+    """How many data bytes a frame must have to hold the signal."""
+    _order: Literal["big", "little"] = field(init=False, repr=False, compare=False)
+    _shift: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.length <= MAX_BITS:
             raise ValueError(f"a signal has 1 to {MAX_BITS} bits, not {self.length}")
         if not (0 <= self.start_bit < MAX_BITS and self.bits[-1] < MAX_BITS):
             raise ValueError(f"{self.length} bits from bit {self.start_bit} leave the 8 bytes")
+        # Read in its own byte order, the frame's first bytes are one number in which the
+        # signal is one run of bits.
+        is_big = self.byte_order is ByteOrder.BIG_ENDIAN
+        count = max(self.bits) // 8 + 1
+        first = _mirrored(self.start_bit)
+        object.__setattr__(self, "byte_count", count)
+        object.__setattr__(self, "_order", "big" if is_big else "little")
+        shift = 8 * count - first - self.length if is_big else self.start_bit
+        object.__setattr__(self, "_shift", shift)
 
     @property
     def bits(self) -> tuple[int, ...]:
@@ -72,21 +86,13 @@ class Signal:
         """The greatest raw value."""
         return self.lowest + (1 << self.length) - 1
 
-    @property
-    def byte_count(self) -> int:
-        """How many data bytes a frame must have to hold the signal."""
-        return max(self.bits) // 8 + 1
-
     def extract(self, data: bytes | bytearray) -> int:
         """The signal's raw value; negative only where `kind` is signed.
 
         Raises:
             ValueError: `data` is too short (a decoder checks the length first).
         """
-        self._check_length(data)
-        raw = 0
-        for bit in self._most_significant_first():
-            raw = raw << 1 | data[bit >> 3] >> (bit & 7) & 1
+        raw = self._number(data) >> self._shift & (1 << self.length) - 1
         if self.kind is Kind.SIGNED and raw >> (self.length - 1):
             raw -= 1 << self.length
         return raw
@@ -97,20 +103,17 @@ class Signal:
         Raises:
             ValueError: the value needs more bits, or `data` is too short.
         """
-        self._check_length(data)
+        number = self._number(data)
         if not self.lowest <= value <= self.highest:
             raise ValueError(f"{value} is not in {self.lowest} to {self.highest}")
-        for bit in reversed(self._most_significant_first()):
-            byte, mask = bit >> 3, 1 << (bit & 7)
-            data[byte] = data[byte] & ~mask | (mask if value & 1 else 0)
-            value >>= 1
+        mask = (1 << self.length) - 1
+        number = number & ~(mask << self._shift) | (value & mask) << self._shift
+        data[: self.byte_count] = number.to_bytes(self.byte_count, self._order)
 
-    def _most_significant_first(self) -> tuple[int, ...]:
-        return self.bits if self.byte_order is ByteOrder.BIG_ENDIAN else self.bits[::-1]
-
-    def _check_length(self, data: bytes | bytearray) -> None:
+    def _number(self, data: bytes | bytearray) -> int:
         if len(data) < self.byte_count:
             raise ValueError(f"the signal needs {self.byte_count} bytes, not {len(data)}")
+        return int.from_bytes(data[: self.byte_count], self._order)
 
 
 def _mirrored(bit: int) -> int:
