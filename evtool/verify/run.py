@@ -24,6 +24,7 @@ from evtool.verify.device_under_test import (
     answer_text,
     split_answers,
 )
+from evtool.verify.expectations import Expectations
 from evtool.verify.scenario import Event, Scenario
 from evtool.verify.step import Step
 from evtool.verify.timeline import TimelineRecorder
@@ -42,7 +43,8 @@ class Recording:
         self.failed: list[FailedExpectation] = []
         self._scenario = scenario
         self._reference = Lockstep()
-        self._last: Answer = ()
+        looks_back_ms = max((event.within_ms for event in scenario.events), default=0)
+        self._expectations = Expectations(looks_back_ms)
 
     def steps(self) -> Iterator[Step]:
         """Every step, once.
@@ -53,58 +55,59 @@ class Recording:
         return self._lines() if self._scenario.lines else self._world()
 
     def _give(self, line: str, now_ms: int) -> Step:
-        self._last = _answer(self._reference, line)
-        return Step(now_ms, line, self._last)
+        step = Step(now_ms, line, _answer(self._reference, line))
+        self._expectations.see(step)
+        return step
 
     def _lines(self) -> Iterator[Step]:
         pending = deque(self._scenario.events)
         for now_ms, line in timed(self._scenario.lines):
             while pending and pending[0].at_ms < now_ms:
-                self._check(pending.popleft())
+                event = pending.popleft()
+                self._check(event, event.at_ms)
             yield self._give(line, now_ms)
         for event in pending:
-            self._check(event)
+            self._check(event, event.at_ms)
 
     def _world(self) -> Iterator[Step]:
         scenario = self._scenario
         world = World(scenario.config)
         pending = deque(scenario.events)
-        now_ms = 0
+        now_ms = told_ms = 0
+        at_ms = tick_ms = 0  # the scenario's time, and when it ticks next
         skipped_ms = 0  # what `jump` events have added to the clock
 
         def give(command: str) -> Step:
+            nonlocal told_ms
+            told_ms = now_ms
             step = self._give(f"@{now_ms} {command}", now_ms)
             world.observe(step.answer, now_ms)
             return step
 
         for command in world.start():
             yield give(command)
-        while now_ms - skipped_ms <= scenario.duration_ms:
-            while pending and pending[0].at_ms <= now_ms - skipped_ms:
+        while at_ms <= scenario.duration_ms:
+            now_ms = at_ms + skipped_ms
+            while pending and pending[0].at_ms <= at_ms:
                 event = pending.popleft()
                 if event.action == "jump":
                     skipped_ms += event.parameters["by_ms"]
-                    now_ms += event.parameters["by_ms"]
+                    now_ms = at_ms + skipped_ms
                 elif event.action is not None:
                     for command in world.act(event.action, event.parameters, now_ms):
                         yield give(command)
-                self._check(event)
+                if event.expects and told_ms < now_ms:
+                    yield give("tick")  # the controller must know how late it is
+                self._check(event, now_ms)
             for command in world.commands(now_ms):
                 yield give(command)
             yield give("tick")
-            now_ms += scenario.tick_ms
+            tick_ms += scenario.tick_ms if at_ms == tick_ms else 0
+            at_ms = min(tick_ms, pending[0].at_ms) if pending else tick_ms
 
-    def _check(self, event: Event) -> None:
-        if not event.expect:
-            return
-        state = state_of(self._last)
-        self.failed += [
-            FailedExpectation(
-                event.at_ms, event.line, name, expected, state.get(name, "(no such field)")
-            )
-            for name, expected in event.expect.items()
-            if state.get(name) != expected
-        ]
+    def _check(self, event: Event, now_ms: int) -> None:
+        if event.expects:
+            self.failed += self._expectations.judge(event, now_ms)
 
 
 def run_scenario(

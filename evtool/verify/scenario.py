@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ _UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EVENT_LINE = re.compile(r"^\s*\[\[\s*event\s*\]\]")
 _KEY_LINE = re.compile(r"^\s*([A-Za-z0-9_]+)\s*=")
 
+# What every event may hold, whatever it does.
+_EVENT_KEYS = (
+    "at", "every", "times", "do", "expect", "output", "absent", "first_frame", "within",
+)  # fmt: skip
+_MAX_TIMES = 10_000
 _KEYS = {"title", "rule", "duration", "tick_ms", "config", "event", "lines"}
 
 # What an event can do: its parameters and their types. `docs/verify.md` explains each.
@@ -34,9 +39,11 @@ ACTIONS: dict[str, dict[str, type]] = {
     "plug_in": {},
     "plug_out": {},
     "switch": {"on": bool},
+    "heating": {"on": bool},
     "bms": {"mode": str},
     "request": {"voltage_mv": int, "current_ma": int},
     "module": {"mode": str},
+    "measure": {"voltage_mv": int, "current_ma": int, "temperature_mdegc": int},
     "remote_start": {},
     "remote_stop": {},
     "ocpp": {"mode": str},
@@ -45,26 +52,58 @@ ACTIONS: dict[str, dict[str, type]] = {
     "key": {"text": str},
     "bus": {"bus": int, "state": str},
     "frame": {"can_id": int, "data": str, "bus": int, "extended": bool, "remote": bool},
+    "lose": {"can_id": int, "frames": int},
+    "power_cut": {"reset": str, "lost_write": bool},
     "jump": {"by": str},
 }
-_OPTIONAL = {"frame": {"bus", "extended", "remote", "data"}, "bus": {"bus"}}
+_OPTIONAL = {
+    "frame": {"bus", "extended", "remote", "data"},
+    "bus": {"bus"},
+    "measure": {"voltage_mv", "current_ma", "temperature_mdegc"},
+    "power_cut": {"reset", "lost_write"},
+}
 _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("bms", "mode"): ("normal", "silent"),
     ("module", "mode"): ("normal", "silent", "hot", "disobey"),
     ("ocpp", "mode"): ("online", "offline", "silent"),
     ("bus", "state"): ("running", "stopped", "bus_off", "error_passive", "recovering"),
+    ("power_cut", "reset"): ("power_on", "brownout", "watchdog", "software", "panic"),
+}
+_RANGES: dict[tuple[str, str], range] = {
+    ("measure", "voltage_mv"): range(1_000_001),
+    ("measure", "current_ma"): range(-1_000_000, 1_000_001),
+    ("measure", "temperature_mdegc"): range(1_000_001),
+    ("lose", "can_id"): range(0x20000000),
+    ("lose", "frames"): range(1, 1_000_001),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens at `at_ms` after the start: `action`, or `expect`, or both."""
+    """Something that happens at `at_ms` after the start, or is expected then, or both.
+
+    Attributes:
+        expect: fields of the state.
+        output: lines that were put out, in this order; `*` stands for any text.
+        absent: lines that were not.
+        first_frame: the frame that went out before all others.
+        within_ms: how far back these three look; 0 is this millisecond alone.
+    """
 
     at_ms: int
     line: int
     action: str | None
     parameters: Mapping[str, Any]
     expect: Mapping[str, str]
+    output: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    first_frame: str | None = None
+    within_ms: int = 0
+
+    @property
+    def expects(self) -> bool:
+        """Whether there is anything to check."""
+        return bool(self.expect or self.output or self.absent or self.first_frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,20 +238,35 @@ def _read_events(reader: _Reader, raw: object, duration_ms: int) -> list[Event]:
         return []
     lines = [n for n, line in enumerate(reader.text.splitlines(), 1) if _EVENT_LINE.match(line)]
     lines += [1] * (len(raw) - len(lines))  # events in some other TOML spelling
-    events = [_event(reader, each, line) for each, line in zip(raw, lines, strict=False)]
+    events = [
+        event
+        for each, line in zip(raw, lines, strict=False)
+        for event in _repeated(reader, each, _event(reader, each, line))
+    ]
     for event in events:
         if event.at_ms > duration_ms:
-            reader.problem(event.line, "at: lies beyond the scenario's duration")
+            problem = (event.line, "at: lies beyond the scenario's duration")
+            if problem not in reader.problems:  # once for all the repetitions of an event
+                reader.problems.append(problem)
     return events
+
+
+def _repeated(reader: _Reader, raw: Mapping[str, Any], event: Event) -> list[Event]:
+    if "every" not in raw and "times" not in raw:
+        return [event]
+    every_ms = reader.duration(raw.get("every"), event.line, "every")
+    times = raw.get("times")
+    if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= _MAX_TIMES:
+        reader.problem(event.line, f"times: must be 1 to {_MAX_TIMES}, beside `every`")
+        times = 1
+    return [replace(event, at_ms=event.at_ms + n * every_ms) for n in range(times)]
 
 
 def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:
     at_ms = reader.duration(raw.get("at"), line, "at")
     action = raw.get("do")
     expect = raw.get("expect", {})
-    parameters = {k: v for k, v in raw.items() if k not in ("at", "do", "expect")}
-    if action is None and not expect:
-        reader.problem(line, "an event needs `do` or `expect`")
+    parameters = {k: v for k, v in raw.items() if k not in _EVENT_KEYS}
     if not isinstance(expect, dict):
         reader.problem(line, 'expect: must be a table such as { energised = 1, faults = "-" }')
         expect = {}
@@ -222,7 +276,32 @@ def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:
         _check_parameters(reader, action, parameters, line)
     elif parameters:
         reader.problem(line, "without `do`: " + ", ".join(parameters))
-    return Event(at_ms, line, action, parameters, {k: _plain(v) for k, v in expect.items()})
+    first_frame = raw.get("first_frame")
+    if first_frame is not None and not isinstance(first_frame, str):
+        reader.problem(line, "first_frame: must be a line")
+        first_frame = None
+    event = Event(
+        at_ms,
+        line,
+        action,
+        parameters,
+        {k: _plain(v) for k, v in expect.items()},
+        output=_patterns(reader, raw, "output", line),
+        absent=_patterns(reader, raw, "absent", line),
+        first_frame=first_frame,
+        within_ms=reader.duration(raw["within"], line, "within") if "within" in raw else 0,
+    )
+    if action is None and not event.expects:
+        reader.problem(line, "an event needs `do` or `expect`")
+    return event
+
+
+def _patterns(reader: _Reader, raw: Mapping[str, Any], key: str, line: int) -> tuple[str, ...]:
+    patterns = raw.get(key, [])
+    if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
+        reader.problem(line, f'{key}: must be a list of lines such as ["console *"]')
+        return ()
+    return tuple(patterns)
 
 
 def _check_parameters(reader: _Reader, action: str, parameters: dict[str, Any], line: int) -> None:
@@ -236,6 +315,8 @@ def _check_parameters(reader: _Reader, action: str, parameters: dict[str, Any], 
             reader.problem(line, f"{action}: {key} must be of type {kind.__name__}")
         elif (choices := _CHOICES.get((action, key))) and value not in choices:
             reader.problem(line, f"{action}: {key} must be one of: " + ", ".join(choices))
+        elif (limits := _RANGES.get((action, key))) and value not in limits:
+            reader.problem(line, f"{action}: {key} must be {limits[0]} to {limits[-1]}")
     for key in sorted(set(known) - _OPTIONAL.get(action, set()) - set(parameters)):
         reader.problem(line, f"{action}: {key} is required")
     if action == "frame":

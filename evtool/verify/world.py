@@ -15,7 +15,7 @@ from evtool.protocol.can_frame import CanFrame, Malformed
 from evtool.protocol.can_line import parse_can_words, render_can_line
 from evtool.verify.compare import Answer
 from evtool.virtual.bench import Bench
-from evtool.virtual.power_module import PowerModule, PowerModuleSettings
+from evtool.virtual.power_module import PowerModule, PowerModuleSettings, Shown
 from evtool.virtual.vehicle import Pack, Vehicle, VehicleSettings
 
 OCPP_PERIOD_MS = 1_000
@@ -41,6 +41,8 @@ class World:
         )
         self._bench = Bench(Vehicle(vehicle), PowerModule(module), self._buses - 1, now_ms=0)
         self._bus_runs = [True] * self._buses
+        self._to_lose: dict[int, int] = {}
+        self._stored = ["0", "0"]  # what NVS holds, and held before the last write
         self._answers: list[tuple[int, CanFrame]] = []
         self._ocpp_mode = "online"
         self._transaction = False
@@ -53,8 +55,25 @@ class World:
         config = " ".join(f"{name}={value}" for name, value in self._config.items())
         return [
             f"config {config}",
-            "boot reset=power_on version=verify build=verify charge_point=CP-VERIFY energy_mwh=0",
+            self._boot("power_on", self._stored[0]),
             *(f"bus {bus} running" for bus in range(self._buses)),
+        ]
+
+    def _boot(self, reset: str, energy_mwh: str) -> str:
+        return (
+            f"boot reset={reset} version=verify build=verify charge_point=CP-VERIFY "
+            f"energy_mwh={energy_mwh}"
+        )
+
+    def _power_cut(self, parameters: Mapping[str, Any]) -> list[str]:
+        """The controller starts anew; vehicle and module never noticed."""
+        if parameters.get("lost_write", False):
+            self._stored[0] = self._stored[1]
+        self._stored[1] = self._stored[0]
+        self._answers.clear()
+        return [
+            self._boot(parameters.get("reset", "power_on"), self._stored[0]),
+            *(f"bus {bus} running" for bus in range(self._buses) if self._bus_runs[bus]),
         ]
 
     def act(self, action: str, parameters: Mapping[str, Any], now_ms: int) -> list[str]:
@@ -62,9 +81,6 @@ class World:
         match action:
             case "frame":
                 return [_frame_command(parameters)]
-            case "word":
-                self._next_word_ms = now_ms + OCPP_PERIOD_MS
-                return [self._word_line(parameters["transaction"], parameters["permitted"])]
             case "key":
                 return [f"key {byte:02X}" for byte in parameters["text"].encode()]
             case "bus":
@@ -72,25 +88,42 @@ class World:
                 if bus < self._buses:
                     self._bus_runs[bus] = parameters["state"] in ("running", "error_passive")
                 return [f"bus {bus} {parameters['state']}"]
+            case "power_cut":
+                self._next_word_ms = now_ms
+                return self._power_cut(parameters)
+            case "word" | "remote_start" | "remote_stop" | "ocpp" | "limit":
+                return self._ocpp_action(action, parameters, now_ms)
+            case "lose":
+                self._to_lose[parameters["can_id"]] = parameters["frames"]
+            case _:
+                self._bench_action(action, parameters)
+        return []
+
+    def _bench_action(self, action: str, parameters: Mapping[str, Any]) -> None:
+        vehicle = self._bench.vehicle
+        match action:
             case "request":
-                vehicle = self._bench.vehicle
                 vehicle.settings = replace(
                     vehicle.settings,
                     request_mv=parameters["voltage_mv"],
                     request_ma=parameters["current_ma"],
                 )
+            case "heating":
+                vehicle.heating = parameters["on"]
+            case "measure":
+                self._bench.module.shows = Shown(**parameters)
             case "switch":
                 self._bench.command("switch on" if parameters["on"] else "switch off")
             case "bms" | "module":
                 self._bench.command(f"{action} {parameters['mode']}")
             case "plug_in" | "plug_out":
                 self._bench.command(action)
-            case _:
-                return self._ocpp_action(action, parameters, now_ms)
-        return []
 
     def _ocpp_action(self, action: str, parameters: Mapping[str, Any], now_ms: int) -> list[str]:
         match action:
+            case "word":
+                self._next_word_ms = now_ms + OCPP_PERIOD_MS
+                return [self._word_line(parameters["transaction"], parameters["permitted"])]
             case "remote_start":
                 self._awaits_vehicle = True
                 return []
@@ -117,6 +150,8 @@ class World:
             elif line.startswith("ocpp stop "):
                 self._transaction = False
                 self._next_word_ms = now_ms
+            elif line.startswith("store energy_mwh "):
+                self._stored = [line.rpartition(" ")[2], self._stored[0]]
         # The state stands last and begins with this field: no need to take it apart every time.
         unplugged = answer[-1].startswith("state plugged=0 ")
         if unplugged and self._transaction:  # the CSMS ends it: EVDisconnected
@@ -132,7 +167,10 @@ class World:
         if isinstance(parsed, Malformed):
             return
         bus, frame = parsed
-        if self._bus_runs[bus]:
+        left = self._to_lose.get(frame.can_id, 0)
+        if left:
+            self._to_lose[frame.can_id] = left - 1
+        elif self._bus_runs[bus]:
             self._answers += self._bench.on_frame(bus, frame, now_ms)
 
     def commands(self, now_ms: int) -> list[str]:

@@ -64,12 +64,22 @@ class Battery:
     resistance_mohm: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the module says that it measures, whatever it does; None says what it measures."""
+
+    voltage_mv: int | None = None
+    current_ma: int | None = None
+    temperature_mdegc: int | None = None
+
+
 class PowerModule:
     """The model; `on_frame` and `tick` return the frames that the module sends."""
 
     def __init__(self, settings: PowerModuleSettings | None = None) -> None:
         self.settings = settings or PowerModuleSettings()
         self.behaviour = Behaviour.NORMAL
+        self.shows = Shown()
         self.on = False
         self.set_mv = 0
         self.set_ma = 0
@@ -80,6 +90,21 @@ class PowerModule:
         self._raw_current = 0
         self._next_terminal_ms: int | None = None
         self._next_heartbeat_ms: int | None = None
+
+    @property
+    def _shown_mv(self) -> int:
+        shown = self.shows.voltage_mv
+        return self.output_mv if shown is None else shown
+
+    @property
+    def _shown_ma(self) -> int:
+        shown = self.shows.current_ma
+        return self.output_ma if shown is None else shown
+
+    @property
+    def _shown_mdegc(self) -> int:
+        shown = self.shows.temperature_mdegc
+        return self.temperature_mdegc if shown is None else shown
 
     def on_frame(self, frame: CanFrame) -> list[CanFrame]:
         """Hear a frame; return the answers. Whatever is not for the module is ignored."""
@@ -173,13 +198,13 @@ class PowerModule:
         TelemetryReply.FUNCTION.insert(data, function)
         match function:
             case TelemetryReply.Function.OUTPUT_VOLTAGE:
-                TelemetryReply.OUTPUT_VOLTAGE.insert(data, (self.output_mv * 1024 + 500) // 1000)
+                TelemetryReply.OUTPUT_VOLTAGE.insert(data, (self._shown_mv * 1024 + 500) // 1000)
             case TelemetryReply.Function.OUTPUT_CURRENT:
                 TelemetryReply.OUTPUT_CURRENT.insert(data, self._raw_output_current())
             case TelemetryReply.Function.TEMPERATURE if self.settings.temperature_scale == "deci":
-                TelemetryReply.TEMPERATURE_DECI.insert(data, (self.temperature_mdegc + 50) // 100)
+                TelemetryReply.TEMPERATURE_DECI.insert(data, (self._shown_mdegc + 50) // 100)
             case TelemetryReply.Function.TEMPERATURE:
-                TelemetryReply.TEMPERATURE.insert(data, self.temperature_mdegc)
+                TelemetryReply.TEMPERATURE.insert(data, self._shown_mdegc)
             case TelemetryReply.Function.METRIC_79:
                 TelemetryReply.METRIC_79.insert(data, 12)  # meaning unknown; a value to look at
             case TelemetryReply.Function.METRIC_83:
@@ -190,15 +215,15 @@ class PowerModule:
 
     def _raw_output_current(self) -> int:
         if self.settings.current_scale == "1/10":
-            raw = (self.output_ma + 50) // 100
+            raw = (self._shown_ma + 50) // 100
         else:
-            raw = (self.output_ma * 1024 + 500) // 1000
-        return min(raw, 0xFFFF)  # 16 bits of 1/1024 A end at 64 A: more than that saturates
+            raw = (self._shown_ma * 1024 + 500) // 1000
+        return min(max(raw, 0), 0xFFFF)  # 16 bits of 1/1024 A end at 64 A: more than that saturates
 
     def _terminal_power(self) -> CanFrame:
         data = bytearray(TerminalPower.LENGTH)
-        TerminalPower.VOLTAGE.insert(data, _float_bits(self.output_mv))
-        TerminalPower.CURRENT.insert(data, _float_bits(self.output_ma))
+        TerminalPower.VOLTAGE.insert(data, _float_bits(self._shown_mv))
+        TerminalPower.CURRENT.insert(data, _float_bits(self._shown_ma))
         return CanFrame(TerminalPower.ID, bytes(data))
 
     def _terminal_status(self) -> CanFrame:

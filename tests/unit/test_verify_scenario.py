@@ -68,6 +68,20 @@ def test_events_come_in_order_of_time() -> None:
         ('do = "plug_in"', "", "name.toml:6: an event needs `do` or `expect`"),
         ('do = "plug_in"', 'do = "plug_in"\non = true', "plug_in: unknown parameter on"),
         ('do = "plug_in"', 'do = "bms"\nmode = "dead"', "bms: mode must be one of: normal, silent"),
+        ('do = "plug_in"', 'do = "lose"\ncan_id = 1\nframes = 0', "lose: frames must be 1 to"),
+        ('do = "plug_in"', 'do = "measure"\nvoltage_mv = -1', "voltage_mv must be 0 to 1000000"),
+        ('do = "plug_in"', 'do = "power_cut"\nreset = "x"', "power_cut: reset must be one of: po"),
+        ('do = "plug_in"', "output = 1", "name.toml:6: output: must be a list of lines"),
+        ('do = "plug_in"', "absent = [1]", "name.toml:6: absent: must be a list of lines"),
+        ('do = "plug_in"', "first_frame = 1", "name.toml:6: first_frame: must be a line"),
+        ('do = "plug_in"', 'do = "plug_in"\nwithin = 1', "name.toml:6: within: must be a time"),
+        ('do = "plug_in"', 'do = "plug_in"\nevery = "1s"', "name.toml:6: times: must be 1 to"),
+        ('do = "plug_in"', 'do = "plug_in"\ntimes = 2', "name.toml:6: every: must be a time"),
+        (
+            'do = "plug_in"',
+            'do = "plug_in"\nevery = "1min"\ntimes = 4',
+            "name.toml:6: at: lies bey",
+        ),
         ("[config]", "[[config]]", "name.toml:1: config: write the configuration as [config]"),
         ("[config]", "[config", "not valid TOML"),
         ('duration = "2min"', 'duration = "2min"\ntick_ms = 50', "tick_ms: must be 1 to 20"),
@@ -78,6 +92,19 @@ def test_a_problem_is_named_with_its_line(old: str, new: str, complaint: str) ->
     with pytest.raises(ConfigError) as caught:
         parse_scenario(GOOD.replace(old, new), Path("name.toml"))
     assert complaint in str(caught.value)
+
+
+def test_an_event_is_repeated() -> None:
+    text = GOOD.replace('do = "plug_in"', 'do = "plug_in"\nevery = "10ms"\ntimes = 3')
+    events = parse_scenario(text, Path("name.toml")).events
+    assert [event.at_ms for event in events if event.action == "plug_in"] == [1500, 1510, 1520]
+
+
+def test_a_repetition_beyond_the_end_is_one_problem() -> None:
+    text = GOOD.replace('do = "plug_in"', 'do = "plug_in"\nevery = "1min"\ntimes = 9')
+    with pytest.raises(ConfigError) as caught:
+        parse_scenario(text, Path("name.toml"))
+    assert len(str(caught.value.message).splitlines()) == 1
 
 
 def test_all_problems_at_once() -> None:

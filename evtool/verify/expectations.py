@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a scenario expects of the reference: fields of its state, and lines that it puts out.
+
+A pattern is a line of docs/host-program.md in which `*` stands for any text. Lines are looked
+for in a stretch of time that ends with the expectation: by default in that very millisecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from evtool.verify.compare import state_of
+from evtool.verify.scenario import Event
+from evtool.verify.step import Step
+from evtool.verify.verdict import FailedExpectation
+
+_NOTHING = "(nothing)"
+
+
+class Expectations:
+    """Takes the reference's steps in their order and judges events among them.
+
+    Args:
+        within_ms: the longest stretch of time that any event looks back.
+    """
+
+    def __init__(self, within_ms: int) -> None:
+        self._within_ms = within_ms
+        self._last: Step | None = None
+        self._lines: deque[tuple[int, str]] = deque()
+
+    def see(self, step: Step) -> None:
+        """Take a step; what is older than any event looks back is forgotten."""
+        self._last = step
+        self._lines += [(step.now_ms, line) for line in step.answer[:-1]]  # the state stands last
+        while self._lines and self._lines[0][0] < step.now_ms - self._within_ms:
+            self._lines.popleft()
+
+    def judge(self, event: Event, now_ms: int) -> Iterator[FailedExpectation]:
+        """What `event` expects at `now_ms`, in vain."""
+        for field, expected, actual in self._missed(event, now_ms):
+            yield FailedExpectation(event.at_ms, event.line, field, expected, actual)
+
+    def _missed(self, event: Event, now_ms: int) -> Iterator[tuple[str, str, str]]:
+        state = state_of(() if self._last is None else self._last.answer)
+        for name, expected in event.expect.items():
+            actual = state.get(name, "(no such field)")
+            if actual != expected:
+                yield name, expected, actual
+        since_ms = now_ms - event.within_ms
+        # The first millisecond belongs to the stretch before, unless it is the only one.
+        lines = [line for at_ms, line in self._lines if since_ms < at_ms or at_ms == now_ms]
+        missing = _first_missing(event.output, lines)
+        if missing is not None:
+            yield "output", missing, _NOTHING
+        for pattern in event.absent:
+            found = next((line for line in lines if _pattern(pattern).match(line)), None)
+            if found is not None:
+                yield "absent", f"no {pattern}", found
+        if event.first_frame is not None:
+            first = next((line for line in lines if line.startswith("can ")), _NOTHING)
+            if not _pattern(event.first_frame).match(first):
+                yield "first_frame", event.first_frame, first
+
+
+def _first_missing(patterns: Sequence[str], lines: Sequence[str]) -> str | None:
+    """The first of `patterns` that has no line behind those of the patterns before it."""
+    rest = iter(lines)
+    for pattern in patterns:
+        wanted = _pattern(pattern)
+        if not any(wanted.match(line) for line in rest):
+            return pattern
+    return None
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")) + r"\Z")
