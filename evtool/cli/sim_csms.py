@@ -186,6 +186,9 @@ def _line(event: Mapping[str, Any]) -> str:
             return f"{stamp} {event['station']} {arrow} {event.get('action', '')}{what} {text}"
         case "connected" | "disconnected":
             return f"{stamp} {event['station']} {event['event']}"
+        case "rejected":
+            # Whoever knocks chose that name: no control characters of it reach the terminal.
+            return f"{stamp} {event['station']!a} rejected ({event['status']}): {event['reason']}"
         case "stations":
             lines = [f"{s['station']}: {s['statuses']}" for s in event["stations"]]
             return "\n".join(lines) or "no station is connected"

@@ -109,14 +109,25 @@ class Csms:
         """Check a connection request: None to accept it, else the HTTP status to refuse with."""
         identity = ocpp16.parse_identity(path)
         if identity is None or (identity not in self._keys and not self._open_to_all):
-            return NOT_FOUND
+            return self._reject(identity, NOT_FOUND, "no station of that identity is admitted")
         key = self._keys.get(identity)
         if key is None:
             return None
         given = ocpp16.parse_basic_authorization(authorization or "")
-        if given is None or given[0] != identity or not hmac.compare_digest(given[1], key):
-            return UNAUTHORIZED
+        if given is None:
+            return self._reject(identity, UNAUTHORIZED, "it gave no password (HTTP Basic)")
+        if given[0] != identity:
+            return self._reject(identity, UNAUTHORIZED, "its user name is not its identity")
+        if not hmac.compare_digest(given[1], key):
+            return self._reject(identity, UNAUTHORIZED, "its password is not the AuthorizationKey")
         return None
+
+    def _reject(self, identity: str | None, status: int, reason: str) -> int:
+        """Tell the operator what the station itself is only told as a number."""
+        self.report(
+            {"event": "rejected", "station": identity or "?", "status": status, "reason": reason}
+        )
+        return status
 
     async def serve(self, path: str, connection: Connection) -> None:
         """Talk to an admitted station until its connection closes."""

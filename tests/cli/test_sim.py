@@ -173,6 +173,7 @@ def test_csms_admits_its_stations_and_carries_out_commands(tmp_path: Path) -> No
             await socket.close()
 
         asyncio.run(station())
+        assert csms.event("rejected")["status"] == 401
         assert csms.event("connected")["station"] == "CP-1"
         sent = csms.event("message")
         assert (sent["direction"], sent["action"]) == ("sent", "RemoteStartTransaction")

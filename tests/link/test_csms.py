@@ -231,22 +231,29 @@ def url_of(server: WebSocketServer, identity: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("identity", "header", "message"),
+    ("identity", "header", "status", "reason"),
     [
-        ("CP-1", None, "HTTP 401"),
-        ("CP-1", ocpp16.render_basic_authorization("CP-1", b"wrong"), "HTTP 401"),
-        ("CP-1", ocpp16.render_basic_authorization("CP-2", KEY), "HTTP 401"),
-        ("CP-1", "Basic !!", "HTTP 401"),
-        ("CP-3", ocpp16.render_basic_authorization("CP-3", KEY), "HTTP 404"),
+        ("CP-1", None, 401, "no password"),
+        ("CP-1", ocpp16.render_basic_authorization("CP-1", b"wrong"), 401, "AuthorizationKey"),
+        ("CP-1", ocpp16.render_basic_authorization("CP-2", KEY), 401, "user name"),
+        ("CP-1", "Basic !!", 401, "no password"),
+        ("CP-3", ocpp16.render_basic_authorization("CP-3", KEY), 404, "no station"),
     ],
 )
-def test_wrong_stations_are_refused(identity: str, header: str | None, message: str) -> None:
+def test_wrong_stations_are_refused(
+    identity: str, header: str | None, status: int, reason: str
+) -> None:
     async def main() -> None:
-        csms = Csms({"CP-1": KEY}, open_to_all=False, clock=lambda: NOON_MS, report=print)
+        events: list[dict[str, Any]] = []
+        csms = Csms({"CP-1": KEY}, open_to_all=False, clock=lambda: NOON_MS, report=events.append)
         server = await server_for(csms)
-        with pytest.raises(DeviceError, match=message):
+        with pytest.raises(DeviceError, match=f"HTTP {status}"):
             await open_websocket(url_of(server, identity), ocpp16.SUBPROTOCOL, authorization=header)
         await server.close()
+        [event] = events
+        assert (event["event"], event["station"]) == ("rejected", identity)
+        assert event["status"] == status
+        assert reason in event["reason"]
 
     run(main)
 
