@@ -190,10 +190,13 @@ bool WireFilter::receive(const char* message, size_t length) {
     return false;
   }
   DynamicJsonDocument document(document_capacity(length));
-  if (deserializeJson(document, message, length) != DeserializationError::Ok ||
-      !document.is<JsonArray>()) {
-    // Not JSON, or more than fits: the library says so itself, unless it would take it for the
-    // answer that it is waiting for.
+  const DeserializationError parsed = deserializeJson(document, message, length);
+  if (parsed == DeserializationError::NoMemory || parsed == DeserializationError::TooDeep) {
+    return false;  // the library must not see what could not be looked at
+  }
+  if (parsed != DeserializationError::Ok || !document.is<JsonArray>()) {
+    // Not JSON: the library says so itself, unless it would take it for the answer that it is
+    // waiting for.
     const bool answer_like = length > 1 && (message[1] == '3' || message[1] == '4');
     return answer_like ? false : receive_(message, length);
   }
