@@ -20,6 +20,8 @@ ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
 
 SecretKind = Literal["env", "file", "prompt", "generate"]
 _SECRET_KINDS = ("env", "file", "prompt", "generate")
+# What the ESP32's CAN controller has timings for (ESP-IDF, hal/twai_types.h).
+_BITRATES = (25_000, 50_000, 100_000, 125_000, 250_000, 500_000, 800_000, 1_000_000)
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -211,8 +213,12 @@ def load_project(path: Path) -> Project:
 
 
 def _can(tables: TomlTables) -> Can:
+    bitrate = tables.integer("can", "bitrate", 250_000, low=_BITRATES[0], high=_BITRATES[-1])
+    if bitrate not in _BITRATES and _BITRATES[0] <= bitrate <= _BITRATES[-1]:
+        choices = ", ".join(map(str, _BITRATES))
+        tables.problem("can", "bitrate", f"{bitrate} is none of: {choices}")
     return Can(
-        bitrate=tables.integer("can", "bitrate", 250_000, low=10_000, high=1_000_000),
+        bitrate=bitrate,
         buses=tables.integer("can", "buses", 1, low=1, high=2),
         capacity_source=tables.text(
             "can", "capacity_source", "remaining", ("remaining", "charged_minus_discharged")

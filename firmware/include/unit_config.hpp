@@ -3,12 +3,16 @@
 // secrets.h, or the core's defaults where nothing has been rendered.
 #pragma once
 
+#include <cstdint>
+
 #include "evcore/types.hpp"
 
 #if __has_include("controller_config.hpp")
 #include "controller_config.hpp"
 
 inline evcore::Config unit_config() { return controller_config::make_config(); }
+inline constexpr std::uint32_t kUnitCanBitrate = controller_config::kCanBitrate;
 #else
 inline evcore::Config unit_config() { return {}; }
+inline constexpr std::uint32_t kUnitCanBitrate = 250000;
 #endif

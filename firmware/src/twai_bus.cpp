@@ -7,6 +7,7 @@
 #include "driver/twai.h"
 #include "evcore/can_tables.hpp"
 #include "pins.hpp"
+#include "unit_config.hpp"
 
 namespace {
 
@@ -18,6 +19,33 @@ constexpr acceptance::Filter kFilter = acceptance::narrowest(evcore::can_tables:
 static_assert(acceptance::lets_all_through(kFilter, evcore::can_tables::kReceivedIds),
               "the acceptance filter must not lose a frame of ours");
 
+// The driver's own timings; brp is 0 for a bit rate that it has none for.
+constexpr twai_timing_config_t timing_of(std::uint32_t bitrate) {
+  switch (bitrate) {
+    case 25000:
+      return TWAI_TIMING_CONFIG_25KBITS();
+    case 50000:
+      return TWAI_TIMING_CONFIG_50KBITS();
+    case 100000:
+      return TWAI_TIMING_CONFIG_100KBITS();
+    case 125000:
+      return TWAI_TIMING_CONFIG_125KBITS();
+    case 250000:
+      return TWAI_TIMING_CONFIG_250KBITS();
+    case 500000:
+      return TWAI_TIMING_CONFIG_500KBITS();
+    case 800000:
+      return TWAI_TIMING_CONFIG_800KBITS();
+    case 1000000:
+      return TWAI_TIMING_CONFIG_1MBITS();
+    default:
+      return {};
+  }
+}
+
+constexpr twai_timing_config_t kTiming = timing_of(kUnitCanBitrate);
+static_assert(kTiming.brp != 0, "the TWAI driver has no timing for [can] bitrate");
+
 }  // namespace
 
 bool TwaiBus::open() {
@@ -25,12 +53,11 @@ bool TwaiBus::open() {
       TWAI_GENERAL_CONFIG_DEFAULT(pins::kCanTx, pins::kCanRx, TWAI_MODE_NORMAL);
   general.tx_queue_len = kTxQueue;
   general.rx_queue_len = kRxQueue;
-  const twai_timing_config_t timing = TWAI_TIMING_CONFIG_250KBITS();
   twai_filter_config_t filter{};
   filter.acceptance_code = kFilter.code();
   filter.acceptance_mask = kFilter.mask();
   filter.single_filter = false;
-  if (twai_driver_install(&general, &timing, &filter) != ESP_OK) {
+  if (twai_driver_install(&general, &kTiming, &filter) != ESP_OK) {
     return false;
   }
   installed_ = true;

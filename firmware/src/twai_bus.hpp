@@ -3,7 +3,7 @@
 
 #include "evcore/types.hpp"
 
-// The ESP32's own CAN controller at 250 kbit/s. Owned by the control task; nothing here waits.
+// The ESP32's own CAN controller at the project's bit rate. Owned by the control task; nothing here waits.
 class TwaiBus {
  public:
   // False where the driver could not be installed; state() then stays stopped.

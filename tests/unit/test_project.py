@@ -56,7 +56,7 @@ def test_every_problem_is_named_at_once_with_its_line(tmp_path: Path) -> None:
         f"{path}:1: [charge_point] vendor: missing",
         f"{path}:3: [charge_point] vendro: unknown key; did you mean",
         f"{path}:8: [wifi] ssid: must be a string, not an integer",
-        f"{path}:15: [can] bitrate: 1 is not in 10000..1000000",
+        f"{path}:15: [can] bitrate: 1 is not in 25000..1000000",
         f"{path}:16: [can] buses: must be an integer, not true/false",
         f'{path}:17: [can] module_current_scale: "1/11" is none of: 1/1024, 1/10',
         f"{path}:18: [nonsense]: unknown",
@@ -73,6 +73,13 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(tmp_path: Path, value: st
     with pytest.raises(ConfigError, match="must be a reference") as caught:
         load_project(path)
     assert "hunter22" not in str(caught.value)
+
+
+def test_a_bit_rate_that_the_can_controller_does_not_have(tmp_path: Path) -> None:
+    assert load_project(write(tmp_path, GOOD + "[can]\nbitrate = 500000\n")).can.bitrate == 500_000
+    path = write(tmp_path, GOOD + "[can]\nbitrate = 333333\n")
+    with pytest.raises(ConfigError, match=r":15: \[can\] bitrate: 333333 is none of: 25000, 50000"):
+        load_project(path)
 
 
 def test_limits_that_contradict_each_other(tmp_path: Path) -> None:
