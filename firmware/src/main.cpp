@@ -59,6 +59,9 @@ void setup() {
   // Arduino has initialised the partition nvs and the watchdog; a controller that stands still
   // for this long starts anew, and a start begins with the module off.
   esp_task_wdt_init(kWatchdogSeconds, true);
+  // Arduino has the idle task of core 0 watched as well. A TLS handshake may keep it from running
+  // for longer, and to restart the chip for that would end a charge.
+  disableCore0WDT();
   if (!shared.create() || !csms_socket().create()) {
     Serial.println("[event] memory state=exhausted");
     ESP.restart();

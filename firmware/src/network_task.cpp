@@ -65,6 +65,9 @@ class Network {
     if (begun_) {
       take_new_key(now);
       client_.loop();
+      // Not by its events alone: a Wi-Fi that was away for a moment comes back with the TCP
+      // connection still alive, and of that there is no event.
+      csms_socket().set_open(client_.isConnected());
       send_waiting();
     }
   }
