@@ -94,13 +94,18 @@ def command(
     )
 
 
-def build_host_program(project_path: Path | None, output: Output) -> Path:
+def build_host_program(
+    project_path: Path | None, output: Output, environment: str = "host"
+) -> Path:
     """The project's firmware as a program for this computer, built if anything has changed.
+
+    Args:
+        environment: host, or host_asan.
 
     Raises:
         ToolError: the compiler or PlatformIO failed.
     """
-    plan = _plan(open_project(project_path), "host", None, verbose=False)
+    plan = _plan(open_project(project_path), environment, None, verbose=False)
     _build(plan, output, clean=False, verbose=False)
     return plan.output / "program"
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,70 +15,140 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evtool.cli.verify_runs import Runs
     from evtool.verify.device_under_test import DeviceUnderTest
     from evtool.verify.scenario import Scenario
     from evtool.verify.verdict import Verdict
+
+DEVICES = ("host", "host-asan", "reference")
+_STEPS = 5_000
+_FUZZ_STEPS = 200_000
+_MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The options, by their names in `command`."""
+
+    project_path: Path | None
+    device_name: str
+    program: Path | None
+    fuzz: bool
+    steps: int | None
+    seed: int | None
+    save_to: Path
+    jobs: int | None
+    list_only: bool
 
 
 @click.command("verify", epilog=EXIT_CODES)
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
 @project_option
 @click.option(
+    "--device",
+    "device_name",
+    type=click.Choice(DEVICES),
+    default="host",
+    show_default=True,
+    help="What is compared with the reference.",
+)
+@click.option(
     "--program",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A host program to verify (default: build the project's).",
 )
+@click.option("--fuzz", is_flag=True, help="Random inputs alone, and many of them.")
 @click.option(
-    "--random",
-    "random_inputs",
-    type=click.IntRange(0, 10_000_000),
-    default=5_000,
-    show_default=True,
+    "--steps",
+    type=click.IntRange(0, 1_000_000_000),
     metavar="N",
-    help="Random inputs after the scenarios; 0 for none.",
+    help=f"Random inputs (default: {_FUZZ_STEPS} with --fuzz, {_STEPS} after evtool's scenarios, "
+    "none after others).",
 )
-@click.option("--seed", type=click.IntRange(0), help="Repeat the random inputs of an earlier run.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, _MAX_SEED),
+    help="Repeat the random inputs of an earlier run.",
+)
+@click.option(
+    "--save-to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where a difference in random inputs is saved as a scenario (default: here).",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Processes that work beside each other (default: one a core).",
+)
 @click.option("--list", "list_only", is_flag=True, help="List evtool's scenarios and stop.")
 @json_option
-def command(
-    scenarios: tuple[str, ...],
-    project_path: Path | None,
-    program: Path | None,
-    random_inputs: int,
-    seed: int | None,
-    list_only: bool,
-    as_json: bool,
-) -> None:
+def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Compare the firmware with the reference controller, step by step.
 
     Each SCENARIO (a name from --list, or a TOML file of your own; all of evtool's by
-    default) is played on the Python reference and on the firmware built for this computer.
-    CAN frames, console lines, OCPP requests and the whole state must agree at every step;
-    the first difference is named with its scenario, time, field and both values.
-    """
-    from evtool.errors import CheckFailed
-    from evtool.verify.report import as_document, explanation, headline
+    default) is played on the Python reference and on a device:
 
+    \b
+    host       the firmware built for this computer
+    host-asan  the same with checks for memory errors and undefined behaviour
+    reference  the reference itself: what a scenario expects, without any firmware
+
+    CAN frames, console lines, OCPP requests and the whole state must agree at every step;
+    the first difference is named with its scenario, time, field and both values. One that
+    random inputs lead to is shrunk to the lines that matter and saved as a scenario.
+    """
     output = Output(as_json)
-    chosen = _choose(scenarios)
-    if list_only:
+    wanted = _Wanted(**options)
+    if wanted.fuzz and scenarios:
+        raise click.UsageError("--fuzz gives random inputs alone; leave the scenarios out")
+    chosen = [] if wanted.fuzz else _choose(scenarios)
+    if wanted.list_only:
         output.result(
             "\n".join(f"{each.name:32} {each.title}" for each in chosen),
             {"scenarios": [{"name": each.name, "title": each.title} for each in chosen]},
         )
         return
-    device = _device(program, project_path, output)
+    steps = wanted.steps
+    if steps is None:
+        steps = _FUZZ_STEPS if wanted.fuzz else 0 if scenarios else _STEPS
+    device = _device(wanted, output)
+
+    from evtool.cli.verify_runs import Runs
+    from evtool.link.worker_pool import usable_cores
+
+    runs = Runs(device, output, wanted.jobs or usable_cores(), wanted.save_to)
     verdicts = []
-    for verdict in _verdicts(chosen, device, random_inputs, seed):
+    for verdict in _verdicts(runs, chosen, steps, wanted.seed):
         verdicts.append(verdict)
-        output.event("verdict", **as_document(verdict))
-        output.say(headline(verdict))
+        _tell(verdict, output)
+    _conclude(verdicts, device, output)
+
+
+def _tell(verdict: Verdict, output: Output) -> None:
+    from evtool.verify.report import as_document, headline
+
+    output.event("verdict", **as_document(verdict))
+    output.say(headline(verdict))
+
+
+def _conclude(verdicts: list[Verdict], device: DeviceUnderTest, output: Output) -> None:
+    """Explain what differs, and sum up.
+
+    Raises:
+        CheckFailed: something differs.
+    """
+    from evtool.errors import CheckFailed
+    from evtool.verify.report import explanation, headline
+
     bad = [verdict for verdict in verdicts if not verdict.passed]
     for verdict in bad:
         output.say("\n" + explanation(verdict))
     steps = sum(verdict.steps for verdict in verdicts)
     summary = f"{len(verdicts)} runs, {steps} steps compared on {device.name}: {len(bad)} differ"
-    if not as_json:
+    if not output.as_json:
         output.result(summary, {})
     output.event("summary", device=device.name, runs=len(verdicts), steps=steps, failed=len(bad))
     if bad:
@@ -107,25 +178,27 @@ def _choose(names: tuple[str, ...]) -> list[Scenario]:
     return chosen
 
 
-def _device(program: Path | None, project_path: Path | None, output: Output) -> DeviceUnderTest:
+def _device(wanted: _Wanted, output: Output) -> DeviceUnderTest:
     from evtool.link.line_program import LineProgram
-    from evtool.verify.device_under_test import HostProgram
+    from evtool.verify.device_under_test import HostProgram, Reference
 
+    name, program = wanted.device_name, wanted.program
+    if name == "reference":
+        if program is not None:
+            raise click.UsageError("--program is for the host; --device reference needs none")
+        return Reference()
     if program is None:
         from evtool.cli.build import build_host_program
 
-        program = build_host_program(project_path, output)
-    return HostProgram(program.absolute(), LineProgram)
+        program = build_host_program(wanted.project_path, output, name.replace("-", "_"))
+    return HostProgram(program.absolute(), LineProgram, name)
 
 
 def _verdicts(
-    chosen: list[Scenario], device: DeviceUnderTest, random_inputs: int, seed: int | None
+    runs: Runs, chosen: list[Scenario], steps: int, seed: int | None
 ) -> Iterator[Verdict]:
     import secrets
 
-    from evtool.verify.run import run_random, run_scenario
-
-    for scenario in chosen:
-        yield run_scenario(scenario, device)
-    if random_inputs:
-        yield run_random(secrets.randbelow(2**31) if seed is None else seed, random_inputs, device)
+    yield from runs.scenarios(chosen)
+    if steps:
+        yield runs.fuzz(secrets.randbelow(_MAX_SEED + 1) if seed is None else seed, steps)

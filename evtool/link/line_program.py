@@ -23,7 +23,7 @@ from evtool.errors import ConfigError
 _PIPE_BYTES = 1 << 20
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 _END_OF_ANSWER = b"\nok\n"
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 
 
 class LineProgram:

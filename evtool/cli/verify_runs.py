@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How `evtool verify` runs what it was asked for: on every core, with progress, and what it
+finds saved as a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import click
+
+from evtool.cli.output import Output
+from evtool.link.clock import monotonic_ms
+from evtool.link.files import write_atomically
+from evtool.link.worker_pool import WorkerPool
+from evtool.verify import fuzz
+from evtool.verify.device_under_test import DeviceUnderTest, HostProgram
+from evtool.verify.run import run_scenario
+from evtool.verify.scenario import Scenario
+from evtool.verify.verdict import Verdict
+
+SHRINK_S = 60
+# A try is over in milliseconds; what takes longer than this hangs.
+_SEARCH_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What all runs of one command share.
+
+    Attributes:
+        workers: processes that play scenarios and chunks beside each other.
+        save_to: the folder for what a fuzz finds.
+    """
+
+    device: DeviceUnderTest
+    output: Output
+    workers: int
+    save_to: Path
+    with_timeline: bool = False
+
+    def scenarios(self, chosen: Sequence[Scenario]) -> Iterator[Verdict]:
+        """A verdict a scenario, in their order."""
+        play = partial(play_scenario, device=self.device, with_timeline=self.with_timeline)
+        with WorkerPool(min(self.workers, len(chosen))) as pool:
+            yield from pool.map(play, chosen)
+
+    def fuzz(self, seed: int, steps: int) -> Verdict:
+        """One verdict: nothing found, or the first difference, shrunk and saved."""
+        progress = Progress(self.output, f"fuzz, seed {seed}:", "steps", steps)
+        start_ms = monotonic_ms()
+        try:
+            with WorkerPool(self.workers) as pool:
+                found = _first_wrong(self.device, pool, fuzz.chunks(seed, steps), progress)
+        finally:
+            progress.finish()
+        seconds = (monotonic_ms() - start_ms) / 1000
+        verdict = fuzz.summary(seed, steps, self.device.name)
+        if found is None:
+            return replace(verdict, seconds=seconds)
+        chunk, wrong = found
+        wrong = replace(wrong, scenario=verdict.scenario, seconds=seconds)
+        name = f"fuzz-{seed}-{fuzz.what_is_wrong(wrong)}"
+        command = f"evtool verify --fuzz --seed {seed} --steps {steps}"
+        return self.explain(wrong, chunk.lines(), name, command)
+
+    def explain(self, wrong: Verdict, lines: Sequence[str], name: str, found_by: str) -> Verdict:
+        """Shrink the lines that went wrong, save them, and say where."""
+        progress = Progress(self.output, "shrinking:", "lines", None)
+        end_ms = monotonic_ms() + SHRINK_S * 1000
+        device = self.device
+        if isinstance(device, HostProgram):
+            device = device.hurried(_SEARCH_PATIENCE_S)
+        try:
+            finding = fuzz.narrow(
+                lines, wrong, device, lambda: monotonic_ms() > end_ms, progress.tell
+            )
+        finally:
+            progress.finish()
+        path = self.save_to / f"{_file_name(name)}.toml"
+        write_atomically(path, fuzz.render_finding(finding, f"{found_by}, on {device.name}"))
+        self.output.event("saved", file=str(path), lines=len(finding.lines), of=finding.found_in)
+        self.output.say(
+            f"        {len(finding.lines)} of {finding.found_in} lines are enough: {path}"
+        )
+        scenario = replace(wrong.scenario, path=path)
+        return replace(finding.verdict, scenario=scenario, steps=wrong.steps)
+
+
+def play_scenario(scenario: Scenario, device: DeviceUnderTest, with_timeline: bool) -> Verdict:
+    """One verdict, and how long it took."""
+    start_ms = monotonic_ms()
+    verdict = run_scenario(scenario, device, with_timeline=with_timeline)
+    return replace(verdict, seconds=(monotonic_ms() - start_ms) / 1000)
+
+
+def _first_wrong(
+    device: DeviceUnderTest, pool: WorkerPool, chunks: Iterable[fuzz.Chunk], progress: Progress
+) -> tuple[fuzz.Chunk, Verdict] | None:
+    done = 0
+    every = list(chunks)
+    for chunk, verdict in zip(
+        every, pool.map(partial(fuzz.run_chunk, device=device), every), strict=False
+    ):
+        if not verdict.passed:
+            return chunk, verdict
+        done += chunk.steps
+        progress.tell(done)
+    return None
+
+
+def _file_name(text: str) -> str:
+    return "-".join("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
+
+
+class Progress:
+    """A line that is overwritten on a terminal; JSON lines with `--json`."""
+
+    _EVERY_MS = 200
+    _EVERY_JSON_MS = 2_000
+
+    def __init__(self, output: Output, what: str, unit: str, of: int | None) -> None:
+        self._what, self._unit, self._of = what, unit, of
+        self._output = output
+        self._next_ms = monotonic_ms() + (self._EVERY_JSON_MS if output.as_json else 0)
+        self._is_line_open = False
+        self._show: Callable[[int], None] = lambda count: None
+        if output.as_json:
+            self._show = self._as_event
+        elif sys.stderr.isatty():
+            self._show = self._as_one_line
+
+    def tell(self, count: int) -> None:
+        """So many by now."""
+        now_ms = monotonic_ms()
+        if now_ms >= self._next_ms:
+            self._next_ms = now_ms + (
+                self._EVERY_JSON_MS if self._output.as_json else self._EVERY_MS
+            )
+            self._show(count)
+
+    def finish(self) -> None:
+        """Leave the terminal with an empty line to write on."""
+        if self._is_line_open:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._is_line_open = False
+
+    def _as_event(self, count: int) -> None:
+        of = {} if self._of is None else {"of": self._of}
+        self._output.event("progress", what=self._what.rstrip(":"), **{self._unit: count}, **of)
+
+    def _as_one_line(self, count: int) -> None:
+        of = "" if self._of is None else f" of {self._of:,}"
+        click.echo(f"\r\x1b[K  {self._what} {count:,}{of} {self._unit}", nl=False, err=True)
+        self._is_line_open = True

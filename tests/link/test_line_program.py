@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program that answers lines, and what is done with one that does not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from evtool.errors import ConfigError
+from evtool.link.line_program import LineProgram
+from evtool.verify.device_under_test import HostProgram
+
+ECHO = """
+for line in sys.stdin:
+    print(line + "ok", flush=True)
+"""
+
+
+def start(code: str) -> LineProgram:
+    return LineProgram([sys.executable, "-c", f"import sys, os, time\n{code}"])
+
+
+def script(tmp_path: Path, code: str, patience_s: float = 20.0) -> HostProgram:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\nimport sys, os, time\n{code}")
+    program.chmod(0o755)
+    return HostProgram(program, LineProgram, patience_s=patience_s)
+
+
+def test_answers_come_whole_and_in_order() -> None:
+    program = start(ECHO)
+    try:
+        program.send("a\nb\nc\n")
+        assert program.receive(1, 20) == "a\nok\n"
+        assert program.receive(2, 20) == "b\nok\nc\nok\n"
+        assert program.finish() == (0, "")
+    finally:
+        program.close()
+
+
+def test_answers_of_nothing_but_ok_count_each() -> None:
+    program = start("for line in sys.stdin: print('ok', flush=True)")
+    try:
+        program.send("1\n2\n3\n4\n")
+        assert [program.receive(count, 20) for count in (1, 3)] == ["ok\n", "ok\nok\nok\n"]
+    finally:
+        program.close()
+
+
+def test_more_than_all_pipes_hold_passes_through() -> None:
+    program = start(ECHO)
+    try:
+        lines = [f"{n:0100}" for n in range(40_000)]
+        program.send("".join(f"{line}\n" for line in lines))
+        answers = program.receive(len(lines), 60)
+        assert answers == "".join(f"{line}\nok\n" for line in lines)
+    finally:
+        program.close()
+
+
+def test_a_program_that_dies_tells_how_far_it_came(tmp_path: Path) -> None:
+    session = script(
+        tmp_path,
+        "print(input() + '\\nok', flush=True)\n"
+        "print('x.cpp:3: runtime error: shift\\n  #0 here', file=sys.stderr)\n"
+        "os.abort()",
+    ).start()
+    try:
+        session.give(["one", "two"])
+        assert session.answers(2) == "one\nok\n"
+        assert session.ended().splitlines() == [
+            "the program was ended by signal 6",
+            "    x.cpp:3: runtime error: shift",
+            "      #0 here",
+        ]
+    finally:
+        session.close()
+
+
+def test_a_program_that_hangs_is_given_up(tmp_path: Path) -> None:
+    session = script(
+        tmp_path, "print(input() + '\\nok', flush=True)\ntime.sleep(600)", patience_s=0.5
+    ).start()
+    try:
+        session.give(["one", "two"])
+        assert session.answers(1) == "one\nok\n"
+        assert session.answers(1) == ""
+        assert "no answer within" in session.ended()
+    finally:
+        session.close()
+
+
+def test_a_program_that_refuses_a_line_says_which(tmp_path: Path) -> None:
+    session = script(tmp_path, "print('malformed bad can', flush=True)\nsys.exit(2)").start()
+    try:
+        session.give(["@0 can"])
+        assert session.answers(1) == "malformed bad can\n"
+        assert "code 2\n    malformed bad can" in session.ended()
+    finally:
+        session.close()
+
+
+def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot run"):
+        LineProgram([str(tmp_path / "nothing")])
