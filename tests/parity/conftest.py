@@ -103,3 +103,9 @@ def lockstep_program(build_cpp: Build) -> Path:
 def sanitized_program(build_cpp: Build) -> Path:
     """The lockstep mode that dies of any memory error or undefined behaviour."""
     return build_cpp("lockstep_main.cpp", *SANITIZED)
+
+
+@pytest.fixture(scope="session")
+def sanitized_api_program(build_cpp: Build) -> Path:
+    """Calls of the core that no lockstep line can express, built as strictly."""
+    return build_cpp("api_main.cpp", *SANITIZED)

@@ -231,3 +231,8 @@ def test_off_overtakes_outputs_that_were_not_fetched(build_cpp: Build) -> None:
         [build_cpp("queue_main.cpp")], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_core_bears_what_only_a_driver_can_say(sanitized_api_program: Path) -> None:
+    done = subprocess.run([sanitized_api_program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

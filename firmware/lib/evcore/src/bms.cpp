@@ -58,7 +58,7 @@ bool Bms::take_request(const CanFrame& frame, Millis now) {
   request.allowed = ChargeRequest::kControl.extract(frame.data) ==
                     static_cast<std::uint64_t>(ChargeRequest::Control::allowed);
   request.heating = heating_of(ChargeRequest::kMode.extract(frame.data));
-  request.raw = {frame.data, frame.dlc};
+  request.raw = RawData(frame);
   request_.set(request, now);
   return true;
 }

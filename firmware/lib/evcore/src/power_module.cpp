@@ -84,7 +84,7 @@ Heard PowerModule::take_control(const CanFrame& frame, Millis now) {
     default:
       return broken();
   }
-  control_.set({frame.data, frame.dlc}, now);
+  control_.set(RawData(frame), now);
   return heard;
 }
 

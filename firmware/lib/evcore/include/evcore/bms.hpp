@@ -9,6 +9,7 @@
 //                 vehicle must not inherit them
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,11 @@ namespace evcore {
 
 // Bytes as they were received.
 struct RawData {
+  RawData() = default;
+  // A length code of 9 to 15 is legal on the wire and means 8.
+  explicit RawData(const CanFrame& frame)
+      : bytes(frame.data), size(std::min<std::uint8_t>(frame.dlc, 8)) {}
+
   std::array<std::uint8_t, 8> bytes{};
   std::uint8_t size = 0;
 };
