@@ -74,7 +74,8 @@ def _esp32(plan: BuildPlan) -> tuple[Artifact, ...]:
     table = partition_table.decode(images["partition-table.bin"])
     if isinstance(table, Malformed):
         raise ToolError(
-            f"partitions.bin of {plan.environment} is no partition table: {table.reason}"
+            f"partitions.bin of {plan.environment} is no partition table: {table.reason}",
+            fix="build again with --clean",
         )
     return _with_manifest(plan, images, table, {})
 

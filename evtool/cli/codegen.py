@@ -96,12 +96,18 @@ def _render(
     warnings: tuple[str, ...] = ()
     if "can-tables" in kinds:
         from evtool.codegen.can_tables import render_cpp, render_python
+        from evtool.errors import ConfigError
         from evtool.protocol.can_database import load_can_database
         from evtool.resources import can_database
 
-        messages = load_can_database(project.codegen.can_database or can_database())
-        files.append(GeneratedFile(project.codegen.cpp_tables, render_cpp(messages)))
-        files.append(GeneratedFile(project.codegen.python_tables, render_python(messages)))
+        try:
+            messages = load_can_database(project.codegen.can_database or can_database())
+            cpp, python = render_cpp(messages), render_python(messages)
+        except ConfigError as error:
+            error.fix = error.fix or "correct the DBC file; evtool's own is a model"
+            raise
+        files.append(GeneratedFile(project.codegen.cpp_tables, cpp))
+        files.append(GeneratedFile(project.codegen.python_tables, python))
     if "controller-config" in kinds:
         path = project.codegen.secrets_header.with_name("controller_config.hpp")
         files.append(GeneratedFile(path, render_controller_config(project.can, project.limits)))

@@ -69,7 +69,8 @@ def render_secrets(values: SecretsInput) -> str:
         try:
             cpp_string(text)
         except ValueError as error:
-            raise ConfigError(f"{place}: {error}") from None  # the context holds the text
+            # `from None`: the context holds the text
+            raise ConfigError(f"{place}: {error}", fix="write it anew, as plain text") from None
     return render(
         "secrets.h.j2",
         csms_port=url.port,

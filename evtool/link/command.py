@@ -112,7 +112,11 @@ def _start(
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ToolError(f"cannot start {command[0]}: {reason}", argv=command) from error
+        raise ToolError(
+            f"cannot start {command[0]}: {reason}",
+            argv=command,
+            fix="check that it is installed; `evtool doctor` looks for what evtool needs",
+        ) from error
 
 
 def _follow(

@@ -197,6 +197,16 @@ def test_a_database_that_lacks_a_message(project: Project) -> None:
     assert "my.dbc: the controller needs what is not here: terminal_status" in done.stderr
 
 
+@pytest.mark.parametrize("content", [b"", b"no DBC file", b"BO_ 100 m: 99 X\n", bytes(range(256))])
+def test_a_file_that_is_no_database_comes_with_a_fix(project: Project, content: bytes) -> None:
+    (project.root / "my.dbc").write_bytes(content)
+    (project.root / "evtool.toml").write_text(SETTINGS + "\n[codegen]\ncan_database = 'my.dbc'\n")
+    done = project.codegen("--only", "can-tables")
+    assert done.returncode == 2
+    assert str(project.root / "my.dbc") in done.stderr
+    assert "fix: correct the DBC file" in done.stderr
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_secrets_are_refused_where_git_would_take_them(project: Project) -> None:
     def git(*arguments: str) -> None:
