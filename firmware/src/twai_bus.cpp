@@ -120,7 +120,9 @@ evcore::BusState TwaiBus::poll() {
 }
 
 void TwaiBus::recover() {
-  if (installed_) {
-    twai_initiate_recovery();  // refused unless the bus is off, which is as it should be
+  if (!installed_) {
+    open();  // what failed once may succeed later, and nobody else tries again
+    return;
   }
+  twai_initiate_recovery();  // refused unless the bus is off, which is as it should be
 }

@@ -3,10 +3,11 @@
 
 #include "evcore/types.hpp"
 
-// The ESP32's own CAN controller at the project's bit rate. Owned by the control task; nothing here waits.
+// The ESP32's own CAN controller at the project's bit rate. Owned by the control task; nothing here
+// waits.
 class TwaiBus {
  public:
-  // False where the driver could not be installed; state() then stays stopped.
+  // False where the driver could not be installed or started; recover() and poll() try again.
   bool open();
 
   bool receive(evcore::CanFrame& frame);
@@ -14,6 +15,7 @@ class TwaiBus {
   void send(const evcore::CanFrame& frame, bool urgent);
   // Asks the controller; call it in every turn. Starts the bus again once it has recovered.
   evcore::BusState poll();
+  // What the core asks for at most once in five seconds while the bus cannot transmit.
   void recover();
 
  private:

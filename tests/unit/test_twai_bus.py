@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ESP32's CAN bus on a driver that only writes down what it is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from evtool.resources import firmware_dir
+
+FIRMWARE = firmware_dir()
+GPIO = """
+#pragma once
+typedef int gpio_num_t;
+constexpr gpio_num_t GPIO_NUM_21 = 21, GPIO_NUM_22 = 22;
+"""
+TWAI = """
+#pragma once
+#include <cstdint>
+#include "driver/gpio.h"
+typedef int esp_err_t;
+enum { ESP_OK = 0, ESP_FAIL = -1, TWAI_MODE_NORMAL = 0, TWAI_FRAME_MAX_DLC = 8 };
+enum twai_state_t {
+  TWAI_STATE_STOPPED, TWAI_STATE_RUNNING, TWAI_STATE_BUS_OFF, TWAI_STATE_RECOVERING
+};
+struct twai_general_config_t { int tx, rx, mode; uint32_t tx_queue_len, rx_queue_len; };
+struct twai_timing_config_t { uint32_t brp; };
+struct twai_filter_config_t { uint32_t acceptance_code, acceptance_mask; bool single_filter; };
+struct twai_message_t {
+  unsigned extd : 1, rtr : 1, ss : 1;
+  uint32_t identifier;
+  uint8_t data_length_code;
+  uint8_t data[8];
+};
+struct twai_status_info_t { twai_state_t state; uint32_t tx_error_counter, rx_error_counter; };
+#define TWAI_GENERAL_CONFIG_DEFAULT(tx, rx, mode) {tx, rx, mode, 0, 0}
+#define TWAI_TIMING_CONFIG_25KBITS() {128}
+#define TWAI_TIMING_CONFIG_50KBITS() {80}
+#define TWAI_TIMING_CONFIG_100KBITS() {40}
+#define TWAI_TIMING_CONFIG_125KBITS() {32}
+#define TWAI_TIMING_CONFIG_250KBITS() {16}
+#define TWAI_TIMING_CONFIG_500KBITS() {8}
+#define TWAI_TIMING_CONFIG_800KBITS() {4}
+#define TWAI_TIMING_CONFIG_1MBITS() {4}
+esp_err_t twai_driver_install(
+    const twai_general_config_t*, const twai_timing_config_t*, const twai_filter_config_t*);
+esp_err_t twai_start();
+esp_err_t twai_transmit(const twai_message_t*, uint32_t ticks);
+esp_err_t twai_receive(twai_message_t*, uint32_t ticks);
+esp_err_t twai_get_status_info(twai_status_info_t*);
+esp_err_t twai_initiate_recovery();
+esp_err_t twai_clear_transmit_queue();
+"""
+# Words of a script on stdin, what reaches the driver on stdout.
+DRIVER = """
+#include <iostream>
+#include <string>
+
+#include "driver/twai.h"
+#include "twai_bus.hpp"
+
+static esp_err_t install = ESP_OK, start = ESP_OK;
+static twai_status_info_t status{};
+
+static esp_err_t say(const char* text, esp_err_t result = ESP_OK) {
+  std::cout << text << "\\n";
+  return result;
+}
+esp_err_t twai_driver_install(const twai_general_config_t*, const twai_timing_config_t*,
+                              const twai_filter_config_t*) { return say("install", install); }
+esp_err_t twai_start() {
+  if (start == ESP_OK) status.state = TWAI_STATE_RUNNING;
+  return say("start", start);
+}
+esp_err_t twai_transmit(const twai_message_t* message, uint32_t ticks) {
+  std::cout << "transmit id=" << std::hex << message->identifier << " extd=" << message->extd
+            << " ss=" << message->ss << " wait=" << ticks << "\\n";
+  return ESP_OK;
+}
+esp_err_t twai_receive(twai_message_t* message, uint32_t ticks) {
+  *message = {};
+  message->extd = 1;
+  message->identifier = 0x1806E5F4;
+  message->data_length_code = 15;
+  return ticks == 0 ? ESP_OK : ESP_FAIL;
+}
+esp_err_t twai_get_status_info(twai_status_info_t* info) { *info = status; return ESP_OK; }
+esp_err_t twai_initiate_recovery() { return say("initiate_recovery"); }
+esp_err_t twai_clear_transmit_queue() { return say("clear"); }
+
+int main() {
+  TwaiBus bus;
+  evcore::CanFrame frame;
+  frame.can_id = 0x68181FE;
+  for (std::string word; std::cin >> word;) {
+    if (word == "install_fails") install = ESP_FAIL;
+    if (word == "start_fails") start = ESP_FAIL;
+    if (word == "all_well") install = start = ESP_OK;
+    if (word == "open") std::cout << (bus.open() ? "opened" : "not opened") << "\\n";
+    if (word == "recover") bus.recover();
+    if (word == "send") bus.send(frame, false);
+    if (word == "urgent") bus.send(frame, true);
+    if (word == "receive") {
+      const bool came = bus.receive(frame);
+      std::cout << (came ? static_cast<int>(frame.dlc) : -1) << "\\n";
+    }
+    if (word == "poll") std::cout << evcore::name(bus.poll()) << "\\n";
+    if (word == "status") {
+      int state = 0;
+      std::cin >> state >> status.tx_error_counter >> status.rx_error_counter;
+      status.state = static_cast<twai_state_t>(state);
+    }
+  }
+}
+"""
+RUNNING, BUS_OFF, RECOVERING, STOPPED = "1", "2", "3", "0"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    gxx = shutil.which("g++")
+    if gxx is None:
+        pytest.skip("needs g++ (Debian: apt-get install g++)")
+    folder = tmp_path_factory.mktemp("twai")
+    (folder / "driver").mkdir()
+    (folder / "driver" / "gpio.h").write_text(GPIO)
+    (folder / "driver" / "twai.h").write_text(TWAI)
+    (folder / "main.cpp").write_text(DRIVER)
+    core = FIRMWARE / "lib" / "evcore"
+    sources = [folder / "main.cpp", FIRMWARE / "src" / "twai_bus.cpp", core / "src" / "names.cpp"]
+    includes = [folder, FIRMWARE / "src", FIRMWARE / "include", core / "include"]
+    subprocess.run(
+        [gxx, "-std=c++17", *(f"-I{path}" for path in includes), *sources, "-o", folder / "main"],
+        check=True,
+    )
+    return folder / "main"
+
+
+def told(program: Path, script: str) -> list[str]:
+    done = subprocess.run([program], input=script, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_off_command_takes_the_place_of_what_waits(program: Path) -> None:
+    """It alone is repeated by the hardware, and nothing ever waits for room in the queue."""
+    assert told(program, "open send urgent")[-3:] == [
+        "transmit id=68181fe extd=1 ss=1 wait=0",
+        "clear",
+        "transmit id=68181fe extd=1 ss=0 wait=0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (f"{RUNNING} 127 127", "running"),
+        (f"{RUNNING} 128 0", "error_passive"),
+        (f"{RUNNING} 0 128", "error_passive"),
+        (f"{BUS_OFF} 0 0", "bus_off"),
+        (f"{RECOVERING} 0 0", "recovering"),
+    ],
+)
+def test_states(program: Path, status: str, state: str) -> None:
+    assert told(program, f"open status {status} poll")[-1] == state
+
+
+def test_a_stopped_bus_is_started_again(program: Path) -> None:
+    assert told(program, f"open status {STOPPED} 0 0 poll")[-2:] == ["start", "running"]
+    assert told(program, "start_fails open poll")[-2:] == ["start", "stopped"]
+
+
+def test_recovery(program: Path) -> None:
+    assert told(program, f"open status {BUS_OFF} 0 0 recover")[-1] == "initiate_recovery"
+
+
+def test_a_driver_that_could_not_be_installed_is_tried_again(program: Path) -> None:
+    failed = ["install", "not opened", "stopped"]
+    assert told(program, "install_fails open poll send urgent") == failed
+    assert told(program, "install_fails open poll recover poll") == [*failed, "install", "stopped"]
+    again = told(program, "install_fails open poll all_well recover poll")
+    assert again == [*failed, "install", "start", "running"]
+
+
+def test_a_length_code_beyond_eight_is_eight(program: Path) -> None:
+    assert told(program, "receive open receive") == ["-1", "install", "start", "opened", "8"]
