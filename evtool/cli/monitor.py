@@ -293,7 +293,7 @@ def _known_secrets(project_path: Path | None) -> list[str]:
 def _generated_secrets(folder: Path) -> Iterator[str]:
     """Every secret that evtool has made for this project: a bench sees several boards."""
     try:
-        paths = [path for path in folder.iterdir() if path.name != ".lock" and path.is_file()]
+        paths = [path for path in folder.iterdir() if path.name[0] != "." and path.is_file()]
     except OSError:
         return
     for path in paths:

@@ -44,6 +44,32 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, mode 0700, in which git sees nothing; one that is there is left alone.
+
+    Raises:
+        EvtoolError: the file system refused.
+    """
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+    except FileExistsError as error:
+        if folder.is_dir():  # another process was faster
+            return
+        raise _not_made(folder, error) from error
+    except OSError as error:
+        raise _not_made(folder, error) from error
+    write_atomically(folder / ".gitignore", "*\n", 0o600)
+
+
+def _not_made(folder: Path, error: OSError) -> EvtoolError:
+    return EvtoolError(
+        f"cannot make the folder {folder}: {error.strerror or error}",
+        fix="check free space and permissions of the folder above",
+    )
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 
 from evtool.errors import ConfigError, DeviceError
-from evtool.link.files import write_atomically
+from evtool.link.files import make_private_folder, write_atomically
 
 FLASH_FILE = "flash.bin"
 MAC_FILE = "mac"
@@ -43,9 +43,9 @@ class FlashFile:
     def __init__(self, folder: Path, size: int, mac: bytes | None = None) -> None:
         self._folder = folder
         path = folder / FLASH_FILE
+        make_private_folder(folder)
         if not path.exists():
             write_atomically(path, b"\xff" * size, 0o600)
-            folder.chmod(0o700)
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:

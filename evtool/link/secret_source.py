@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evtool.errors import ConfigError
-from evtool.link.files import write_atomically
+from evtool.link.files import make_private_folder, write_atomically
 from evtool.project import Secret, SecretRef
 
 KEY_LENGTH = 20
@@ -122,7 +122,7 @@ class SecretSource:
                 f"{label}: not generated yet, and this command changes nothing",
                 fix="run `evtool codegen` or `evtool provision` first",
             )
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self.folder)
         lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must agree on one value

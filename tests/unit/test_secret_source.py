@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shutil
 import string
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,17 @@ def test_a_generated_secret_stays_and_is_private(tmp_path: Path) -> None:
     folder = tmp_path / ".evtool" / "secrets"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_git_does_not_see_generated_secrets(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed")
+    subprocess.run([git, "init", "--quiet", tmp_path], check=True)
+    SecretSource(tmp_path).resolve(SecretRef("generate"), "CP-1 authorization_key")
+    command = [git, "status", "--porcelain", "--untracked-files=all"]
+    listed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert listed.stdout == b""
 
 
 def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
