@@ -92,8 +92,8 @@ class BoardWebSocket:
         try:
             while True:
                 text = await socket.recv()
-                # JSON holds a line break only between its tokens.
-                self._send("ws recv " + " ".join(text.splitlines()))
+                # JSON holds these two only between its tokens; other line breaks are text.
+                self._send("ws recv " + text.replace("\r", " ").replace("\n", " "))
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)

@@ -140,6 +140,9 @@ async def _websocket_is_carried() -> None:
         await csms.sockets[0].send('[3,"1",\n{"currentTime":"2020-01-01T00:00:00Z"}]')
         await until(lambda: len(lines) == 2, "received")
         assert lines[1] == 'ws recv [3,"1", {"currentTime":"2020-01-01T00:00:00Z"}]'
+        await csms.sockets[0].send('[2,"7","X",{"text":"one\u2028two\x85three"}]')
+        await until(lambda: len(lines) == 3, "received again")
+        assert lines[2] == 'ws recv [2,"7","X",{"text":"one\u2028two\x85three"}]'
         await csms.sockets[0].close()
         await until(lambda: lines[-1] == "ws closed", "closed")
         # Refused is closed, too; and a new attempt in place of an old one says so once.
