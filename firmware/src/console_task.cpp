@@ -42,6 +42,7 @@ void console_task(void* argument) {
 
 }  // namespace
 
-void start_console_task(Shared& shared) {
-  xTaskCreatePinnedToCore(console_task, "console", kStack, &shared, kPriority, nullptr, kCore);
+bool start_console_task(Shared& shared) {
+  return xTaskCreatePinnedToCore(console_task, "console", kStack, &shared, kPriority, nullptr,
+                                 kCore) == pdPASS;
 }

@@ -122,9 +122,10 @@ void control_task(void* control) { static_cast<Control*>(control)->run(); }
 
 evcore::Millis uptime_ms() { return esp_timer_get_time() / 1000; }
 
-void start_control_task(Shared& shared, const evcore::Config& config,
+bool start_control_task(Shared& shared, const evcore::Config& config,
                         const evcore::BootInfo& boot_info) {
   // In static memory: made once, never given back.
   static Control control(shared, config, boot_info);
-  xTaskCreatePinnedToCore(control_task, "control", kStack, &control, kPriority, nullptr, kCore);
+  return xTaskCreatePinnedToCore(control_task, "control", kStack, &control, kPriority, nullptr,
+                                 kCore) == pdPASS;
 }

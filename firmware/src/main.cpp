@@ -41,6 +41,15 @@ const char* reset_reason() {
   }
 }
 
+// Half a firmware is worse than one that starts again: nobody would watch over the half.
+void require(bool enough_memory) {
+  if (!enough_memory) {
+    Serial.println("[event] memory state=exhausted");
+    Serial.flush();
+    ESP.restart();
+  }
+}
+
 }  // namespace
 
 bool Shared::create() {
@@ -62,10 +71,7 @@ void setup() {
   // Arduino has the idle task of core 0 watched as well. A TLS handshake may keep it from running
   // for longer, and to restart the chip for that would end a charge.
   disableCore0WDT();
-  if (!shared.create() || !csms_socket().create()) {
-    Serial.println("[event] memory state=exhausted");
-    ESP.restart();
-  }
+  require(shared.create() && csms_socket().create());
   static const evidentity::Loaded loaded = nvs_store::load_identity();
 
   evcore::Config config = unit_config();
@@ -78,8 +84,8 @@ void setup() {
   nvs_store::get_u64("energy_mwh", boot_info.energy_mwh);
 
   // Control first: the module is told to be off before anything else has begun.
-  start_control_task(shared, config, boot_info);
-  start_console_task(shared);
+  require(start_control_task(shared, config, boot_info));
+  require(start_console_task(shared));
   for (const evidentity::Problem& problem : loaded.problems) {
     evcore::ConsoleLine line("[event] identity field=");
     line.append(std::string_view(problem.key));
@@ -89,8 +95,8 @@ void setup() {
   }
   // Without a whole identity no CSMS is asked, so nothing permits, and the gate stays closed.
   if (loaded.complete()) {
-    start_network_task(shared, loaded.identity);
-    start_ocpp_task(shared, loaded.identity);
+    require(start_network_task(shared, loaded.identity));
+    require(start_ocpp_task(shared, loaded.identity));
   }
 }
 

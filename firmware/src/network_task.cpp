@@ -175,7 +175,8 @@ void network_task(void* network) { static_cast<Network*>(network)->run(); }
 
 void reconnect_with_new_key() { new_key = true; }
 
-void start_network_task(Shared& shared, const evidentity::Identity& identity) {
+bool start_network_task(Shared& shared, const evidentity::Identity& identity) {
   static Network network(shared, identity);
-  xTaskCreatePinnedToCore(network_task, "network", kStack, &network, kPriority, nullptr, kCore);
+  return xTaskCreatePinnedToCore(network_task, "network", kStack, &network, kPriority, nullptr,
+                                 kCore) == pdPASS;
 }

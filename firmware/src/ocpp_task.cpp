@@ -84,7 +84,8 @@ void ocpp_task(void* argument) {
 
 }  // namespace
 
-void start_ocpp_task(Shared& shared, const evidentity::Identity& identity) {
+bool start_ocpp_task(Shared& shared, const evidentity::Identity& identity) {
   static Arguments arguments{shared, identity};
-  xTaskCreatePinnedToCore(ocpp_task, "ocpp", kStack, &arguments, kPriority, nullptr, kCore);
+  return xTaskCreatePinnedToCore(ocpp_task, "ocpp", kStack, &arguments, kPriority, nullptr,
+                                 kCore) == pdPASS;
 }

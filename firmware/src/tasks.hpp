@@ -32,10 +32,11 @@ struct Shared {
 // Milliseconds since the start, 64 bits: never wraps.
 evcore::Millis uptime_ms();
 
-void start_console_task(Shared& shared);
+// False where there is no memory for the task.
+[[nodiscard]] bool start_console_task(Shared& shared);
 // `config` and `boot_info` are copied.
-void start_control_task(Shared& shared, const evcore::Config& config,
-                        const evcore::BootInfo& boot_info);
+[[nodiscard]] bool start_control_task(Shared& shared, const evcore::Config& config,
+                                      const evcore::BootInfo& boot_info);
 // Joins the Wi-Fi and keeps the WebSocket; only then does OCPP run. `identity` must live for ever.
-void start_network_task(Shared& shared, const evidentity::Identity& identity);
-void start_ocpp_task(Shared& shared, const evidentity::Identity& identity);
+[[nodiscard]] bool start_network_task(Shared& shared, const evidentity::Identity& identity);
+[[nodiscard]] bool start_ocpp_task(Shared& shared, const evidentity::Identity& identity);
