@@ -91,8 +91,10 @@ def parse_manifest(text: str, path: Path) -> Manifest:
         known = ", ".join(_BOOTLOADER_OFFSETS)
         problems.append(f"{path}: chip: {chip!r} is not one that evtool flashes ({known})")
     images = values.get("images")
-    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
-        problems.append(f"{path}: images: must be a list of objects")
+    if not isinstance(images, list) or not all(
+        isinstance(image, dict) and isinstance(image.get("name"), str) for image in images
+    ):
+        problems.append(f"{path}: images: must be a list of objects, each with a name")
         images = []
     names = [image.get("name") for image in images]
     problems += [f"{path}: images: {name} is missing" for name in _REQUIRED if name not in names]

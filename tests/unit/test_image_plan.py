@@ -119,6 +119,7 @@ BROKEN: list[tuple[Change, str]] = [
     (lambda values, folder: values.update(chip=None), "chip: must be a text"),
     (lambda values, folder: values.update(schema=2), "not a manifest of schema 1"),
     (lambda values, folder: values.update(images="x"), "images: must be a list of objects"),
+    (lambda values, folder: values["images"].append({"file": "x"}), "objects, each with a name"),
     (lambda values, folder: values["images"].pop(), "images: app is missing"),
     (lambda values, folder: values["images"].append(values["images"][0]), "comes 2 times"),
     (_table("app0, app, ota_0, 0x20000, 0x10000"), "no partition stands at"),
