@@ -38,6 +38,9 @@ class _Wanted:
     seed: int | None
     save_to: Path
     jobs: int | None
+    replay: Path | None
+    bms_channel: str | None
+    ocpp: str
     list_only: bool
 
 
@@ -75,13 +78,31 @@ class _Wanted:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where a difference in random inputs is saved as a scenario (default: here).",
+    help="Where what random inputs or a log show is saved as a scenario (default: here).",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
     metavar="N",
     help="Processes that work beside each other (default: one a core).",
+)
+@click.option(
+    "--replay",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Recorded bus traffic: ASC, BLF, CSV, candump, TRC, ...",
+)
+@click.option(
+    "--bms-channel",
+    metavar="NAME",
+    help="The log's channel that is the BMS's own bus (default: all channels are one bus).",
+)
+@click.option(
+    "--ocpp",
+    type=click.Choice(("permitted", "refused", "offline")),
+    default="permitted",
+    show_default=True,
+    help="What OCPP says while a log is replayed.",
 )
 @click.option("--list", "list_only", is_flag=True, help="List evtool's scenarios and stop.")
 @json_option
@@ -98,13 +119,14 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     CAN frames, console lines, OCPP requests and the whole state must agree at every step;
     the first difference is named with its scenario, time, field and both values. One that
-    random inputs lead to is shrunk to the lines that matter and saved as a scenario.
+    random inputs or a log lead to is shrunk to the lines that matter and saved as a scenario.
     """
     output = Output(as_json)
     wanted = _Wanted(**options)
-    if wanted.fuzz and scenarios:
-        raise click.UsageError("--fuzz gives random inputs alone; leave the scenarios out")
-    chosen = [] if wanted.fuzz else _choose(scenarios)
+    alone = "--fuzz" if wanted.fuzz else "--replay" if wanted.replay else None
+    if alone is not None and (scenarios or (wanted.fuzz and wanted.replay)):
+        raise click.UsageError(f"{alone} stands alone; leave the others out")
+    chosen = [] if alone else _choose(scenarios)
     if wanted.list_only:
         output.result(
             "\n".join(f"{each.name:32} {each.title}" for each in chosen),
@@ -113,7 +135,7 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
         return
     steps = wanted.steps
     if steps is None:
-        steps = _FUZZ_STEPS if wanted.fuzz else 0 if scenarios else _STEPS
+        steps = _FUZZ_STEPS if wanted.fuzz else 0 if scenarios or wanted.replay else _STEPS
     device = _device(wanted, output)
 
     from evtool.cli.verify_runs import Runs
@@ -121,7 +143,7 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     runs = Runs(device, output, wanted.jobs or usable_cores(), wanted.save_to)
     verdicts = []
-    for verdict in _verdicts(runs, chosen, steps, wanted.seed):
+    for verdict in _verdicts(runs, wanted, chosen, steps):
         verdicts.append(verdict)
         _tell(verdict, output)
     _conclude(verdicts, device, output)
@@ -194,11 +216,29 @@ def _device(wanted: _Wanted, output: Output) -> DeviceUnderTest:
     return HostProgram(program.absolute(), LineProgram, name)
 
 
-def _verdicts(
-    runs: Runs, chosen: list[Scenario], steps: int, seed: int | None
-) -> Iterator[Verdict]:
+def _verdicts(runs: Runs, wanted: _Wanted, chosen: list[Scenario], steps: int) -> Iterator[Verdict]:
     import secrets
 
     yield from runs.scenarios(chosen)
+    if wanted.replay is not None:
+        from evtool.link.can_log import CanLog
+        from evtool.verify.replay import Replay
+
+        how = Replay(_configuration(wanted), wanted.bms_channel, wanted.ocpp)
+        yield runs.replay(CanLog(wanted.replay), how)
     if steps:
-        yield runs.fuzz(secrets.randbelow(_MAX_SEED + 1) if seed is None else seed, steps)
+        seed = secrets.randbelow(_MAX_SEED + 1) if wanted.seed is None else wanted.seed
+        yield runs.fuzz(seed, steps)
+
+
+def _configuration(wanted: _Wanted) -> dict[str, str]:
+    """The project's choices as the controller's fields; its defaults where there is no project."""
+    from dataclasses import asdict
+
+    from evtool.cli.options import open_project
+
+    if wanted.project_path is None and (wanted.program or wanted.device_name == "reference"):
+        return {}
+    project = open_project(wanted.project_path)
+    fields = asdict(project.can) | asdict(project.limits)
+    return {name: str(value) for name, value in fields.items() if name != "bitrate"}

@@ -5,7 +5,7 @@ finds saved as a file."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,17 @@ from pathlib import Path
 import click
 
 from evtool.cli.output import Output
+from evtool.errors import ConfigError
+from evtool.link.can_log import CanLog, Survey
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import write_atomically
 from evtool.link.worker_pool import WorkerPool
 from evtool.verify import fuzz
 from evtool.verify.device_under_test import DeviceUnderTest, HostProgram
-from evtool.verify.run import run_scenario
+from evtool.verify.replay import Replay, replay_scenario
+from evtool.verify.run import judge, reference_steps, run_scenario
 from evtool.verify.scenario import Scenario
+from evtool.verify.step import Step
 from evtool.verify.verdict import Verdict
 
 SHRINK_S = 60
@@ -67,6 +71,57 @@ class Runs:
         command = f"evtool verify --fuzz --seed {seed} --steps {steps}"
         return self.explain(wrong, chunk.lines(), name, command)
 
+    def replay(self, log: CanLog, how: Replay) -> Verdict:
+        """One verdict on a whole log.
+
+        Raises:
+            ConfigError: the log cannot be read, or the BMS's channel is not in it.
+        """
+        survey = log.survey()
+        if how.bms_channel is not None and how.bms_channel not in survey.channels:
+            raise ConfigError(
+                f"{log.path}: no frame on channel {how.bms_channel}",
+                fix="give --bms-channel as python-can counts (channel 1 of an ASC or BLF file "
+                f"is 0): {_counted(survey.channels)}",
+            )
+        self._describe(log, survey)
+        progress = Progress(self.output, f"{log.path.name}:", "steps", None)
+        start_ms = monotonic_ms()
+        try:
+            verdict = judge(
+                replay_scenario(log.path.name, survey.frames),
+                self.device,
+                progress.count(reference_steps(how.lines(log.frames()))),
+                with_timeline=self.with_timeline,
+            )
+        finally:
+            progress.finish()
+        verdict = replace(verdict, seconds=(monotonic_ms() - start_ms) / 1000)
+        if verdict.passed:
+            return verdict
+        found = self.explain(
+            verdict,
+            list(how.lines(log.frames())),
+            f"replay-{log.path.stem}-{fuzz.what_is_wrong(verdict)}",
+            f"evtool verify --replay {log.path.name}",
+        )
+        return replace(found, timeline=verdict.timeline)
+
+    def _describe(self, log: CanLog, survey: Survey) -> None:
+        self.output.event(
+            "log",
+            file=str(log.path),
+            frames=survey.frames,
+            duration_ms=survey.end_ms,
+            channels=dict(survey.channels),
+            left_out=dict(survey.left_out),
+        )
+        left_out = f"; left out: {_counted(survey.left_out)}" if survey.left_out else ""
+        self.output.say(
+            f"{log.path}: {survey.frames} frames in {survey.end_ms / 1000:.3f} s, "
+            f"channels: {_counted(survey.channels)}{left_out}"
+        )
+
     def explain(self, wrong: Verdict, lines: Sequence[str], name: str, found_by: str) -> Verdict:
         """Shrink the lines that went wrong, save them, and say where."""
         progress = Progress(self.output, "shrinking:", "lines", None)
@@ -112,6 +167,10 @@ def _first_wrong(
     return None
 
 
+def _counted(things: Mapping[str, int]) -> str:
+    return ", ".join(f"{name or '(none)'} ({count})" for name, count in things.items())
+
+
 def _file_name(text: str) -> str:
     return "-".join("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
 
@@ -141,6 +200,13 @@ class Progress:
                 self._EVERY_JSON_MS if self._output.as_json else self._EVERY_MS
             )
             self._show(count)
+
+    def count(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """The same steps, told every now and then."""
+        for number, step in enumerate(steps, 1):
+            yield step
+            if number % 1000 == 0:
+                self.tell(number)
 
     def finish(self) -> None:
         """Leave the terminal with an empty line to write on."""

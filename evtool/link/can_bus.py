@@ -232,7 +232,7 @@ class PythonCanBus:
                 ) from error
             if message is None:
                 return None
-            frame = _frame_of(message)
+            frame = frame_of(message)
             if isinstance(frame, CanFrame):
                 return frame
 
@@ -270,7 +270,8 @@ def _open_python_can(interface: str, channel: str, bitrate: int) -> can.BusABC:
         ) from error
 
 
-def _frame_of(message: can.Message) -> CanFrame | Malformed:
+def frame_of(message: can.Message) -> CanFrame | Malformed:
+    """python-can's message as a frame of ours, where it is a classic CAN frame."""
     if message.is_error_frame or message.is_fd:
         return Malformed("an error frame, or CAN FD")
     try:

@@ -196,7 +196,7 @@ def test_the_reference_as_a_device_needs_no_firmware() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--fuzz", "bms_silent"], "--fuzz gives random inputs alone"),
+        (["--fuzz", "bms_silent"], "--fuzz stands alone"),
         (["--seed", "-1"], "--seed"),
         (["--device", "board"], "--device"),
         (["--device", "reference", "--program", "x", "bms_silent"], "--program is for the host"),
