@@ -116,6 +116,8 @@ class World:
                 self._bench.command("switch on" if parameters["on"] else "switch off")
             case "bms" | "module":
                 self._bench.command(f"{action} {parameters['mode']}")
+                if parameters["mode"] == "silent":
+                    self._answers.clear()  # what it was about to answer it does not say either
             case "plug_in" | "plug_out":
                 self._bench.command(action)
 
