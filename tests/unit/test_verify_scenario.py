@@ -115,11 +115,11 @@ def test_all_problems_at_once() -> None:
 
 def test_the_library_loads_and_says_which_rule_it_shows() -> None:
     paths = sorted(library_dir().glob("*.toml"))
-    assert len(paths) >= 18
+    assert len(paths) >= 45
     for path in paths:
         scenario = load_scenario(path)
         assert scenario.rule.startswith("docs/controller.md")
-        assert any(event.expect for event in scenario.events)
+        assert any(event.expects for event in scenario.events)
 
 
 LINES = """\
