@@ -22,7 +22,7 @@ IDENTITY = "CP-DEMO-1"
 ID_TAG = "DRIVER-7"
 _COMMAND_S = 240.0
 _EVENT_S = 30.0
-_ENERGY_WH = 2  # enough to see the meter move, soon enough for a person who waits
+_ENERGY_WH = 2  # what four seconds at 2 kW must have moved the meter by at least
 
 Document = dict[str, Any]
 
@@ -130,7 +130,9 @@ class Demo:
     def _connect(self, board: BackgroundProcess, csms: BackgroundProcess) -> None:
         self._title("connect: the board joins the CSMS over a WebSocket, with its key")
         by = board.wait_for(_is("ocpp"), "word on who speaks OCPP", _EVENT_S)["by"]
-        self._message(csms, "BootNotification", since=0)
+        answer = self._message(csms, "BootNotification", since=0, direction="sent")
+        accepted = answer["payload"].get("status") == "Accepted"
+        self._require(accepted, f"BootNotification was answered with {answer['payload']}")
         self._prove("connect", f"BootNotification accepted by the CSMS; OCPP by {by}")
 
     def _charge(
@@ -140,16 +142,21 @@ class Demo:
         mark = csms.mark
         self._tell(vehicle, "plug_in")
         self._status(csms, "Preparing", mark)
+        self._until_vehicle(vehicle, "module that is off", lambda s: s["output"] == "off")
         self._tell(csms, f"remote_start {IDENTITY} {ID_TAG}")
-        self._message(csms, "StartTransaction", mark)
-        self._until_vehicle(vehicle, "energy flows", lambda s: s["measured_ma"] > 1_000)
+        start = self._message(csms, "StartTransaction", mark)
+        self._until_vehicle(vehicle, "full current", lambda s: s["measured_ma"] > 29_000)
         self._monitor(board)
         mark_stop = csms.mark
         self._tell(csms, f"remote_stop {IDENTITY}")
         stop = self._message(csms, "StopTransaction", mark_stop)
         self._require(stop["payload"].get("reason") == "Remote", f"stopped as {stop['payload']}")
         self._until_vehicle(vehicle, "power off", lambda s: s["output"] == "off")
-        self._prove("charge", "started and stopped by the CSMS; the module was on only in between")
+        charged_wh = stop["payload"]["meterStop"] - start["payload"]["meterStart"]
+        self._require(charged_wh >= _ENERGY_WH, f"the meter counted {charged_wh} Wh")
+        self._prove(
+            "charge", f"off until the CSMS started it, {charged_wh} Wh, stopped by the CSMS"
+        )
 
     def _monitor(self, board: BackgroundProcess) -> None:
         records = self._evtool_lines(
@@ -255,11 +262,13 @@ class Demo:
         self._output.say(f"   {process.name}: {line}")
         process.send(line)
 
-    def _message(self, csms: BackgroundProcess, action: str, since: int) -> Document:
+    def _message(
+        self, csms: BackgroundProcess, action: str, since: int, direction: str = "received"
+    ) -> Document:
         return csms.wait_for(
             lambda event: (
                 event.get("event") == "message"
-                and event.get("direction") == "received"
+                and event.get("direction") == direction
                 and event.get("action") == action
             ),
             action,
