@@ -5,31 +5,13 @@
 #include <limits>
 #include <string>
 
-#include "evcore/can_tables.hpp"
-#include "evcore/controller.hpp"
+#include "charging.hpp"
 
 namespace {
 
 using evcore::Millis;
 using evcore::can_tables::ChargeRequest;
 using evcore::can_tables::ControlReply;
-using evcore::can_tables::TelemetryReply;
-
-evcore::CanFrame frame(std::uint32_t can_id, std::uint8_t dlc, std::array<std::uint8_t, 8> data) {
-  evcore::CanFrame made;
-  made.can_id = can_id;
-  made.dlc = dlc;
-  made.data = data;
-  return made;
-}
-
-void open_gate(evcore::Controller& controller, std::uint8_t dlc, Millis now) {
-  controller.boot(now);
-  controller.on_bus(0, evcore::BusState::running, now);
-  controller.on_frame(0, frame(ChargeRequest::kId, dlc, {0x02, 0xD0, 0x01, 0x2C}), now);
-  controller.on_frame(0, frame(TelemetryReply::kId, dlc, {1, 0x80, 0, 0, 0, 0, 1, 0}), now);
-  controller.on_ocpp({true, true, true, evcore::kNoLimit}, now);
-}
 
 // Everything that was printed, for there is a line with the frame's bytes among it.
 std::string printed(evcore::Controller& controller) {
@@ -46,8 +28,8 @@ std::string printed(evcore::Controller& controller) {
 bool long_length_codes_mean_eight() {
   for (const std::uint8_t dlc : std::array<std::uint8_t, 3>{9, 15, 255}) {
     evcore::Controller controller(evcore::Config{}, evcore::BootInfo{});
-    open_gate(controller, dlc, 0);
-    controller.on_frame(0, frame(ControlReply::kId, dlc, {1, 0x32, 0, 1, 0, 0, 0, 0}), 0);
+    open_gate(controller, 0, dlc);
+    controller.on_frame(0, frame(ControlReply::kId, {1, 0x32, 0, 1, 0, 0, 0, 0}, dlc), 0);
     controller.on_key('5', 0);
     const std::string text = printed(controller);
     if (!controller.snapshot(0).energised ||
@@ -63,13 +45,13 @@ bool times_outside_the_clock_stand_still() {
   constexpr Millis kFirst = std::numeric_limits<Millis>::min();
   constexpr Millis kLast = std::numeric_limits<Millis>::max();
   evcore::Controller controller(evcore::Config{}, evcore::BootInfo{});
-  open_gate(controller, 8, kFirst);
+  open_gate(controller, kFirst);
   controller.on_key('5', kFirst);
   if (!controller.snapshot(kFirst).energised) {
     return false;
   }
   controller.tick(kLast);
-  controller.on_frame(0, frame(ChargeRequest::kId, 8, {0x02, 0xD0, 0x01, 0x2C}), kFirst);
+  controller.on_frame(0, frame(ChargeRequest::kId, {0x02, 0xD0, 0x01, 0x2C}), kFirst);
   const evcore::Snapshot last = controller.snapshot(kLast);
   return !last.energised && last.plugged;
 }
@@ -77,7 +59,7 @@ bool times_outside_the_clock_stand_still() {
 bool limits_below_zero_permit_nothing() {
   for (const std::int32_t limit : {-2, std::numeric_limits<std::int32_t>::min()}) {
     evcore::Controller controller(evcore::Config{}, evcore::BootInfo{});
-    open_gate(controller, 8, 0);
+    open_gate(controller);
     controller.on_ocpp({true, true, true, limit}, 10);
     const evcore::Snapshot snapshot = controller.snapshot(10);
     if (snapshot.energised || snapshot.gate != evcore::GateReason::limit_zero ||

@@ -70,6 +70,7 @@ def build_cpp(request: pytest.FixtureRequest) -> Build:
             *sorted(CORE.rglob("*.hpp")),
             *sorted(HOST.glob("li*.hpp")),
             *HOST.glob("lo*.hpp"),
+            *HERE.glob("*.hpp"),
         ]
         sources = [
             *sorted((CORE / "src").glob("*.cpp")),

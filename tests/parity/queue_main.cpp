@@ -2,30 +2,11 @@
 // A caller that does not fetch its outputs: the off command must be first, and the last command.
 #include <iostream>
 
-#include "evcore/can_tables.hpp"
-#include "evcore/controller.hpp"
+#include "charging.hpp"
 
 namespace {
 
-using evcore::can_tables::ChargeRequest;
 using evcore::can_tables::ControlRequest;
-using evcore::can_tables::TelemetryReply;
-
-evcore::CanFrame frame(std::uint32_t can_id, std::array<std::uint8_t, 8> data) {
-  evcore::CanFrame made;
-  made.can_id = can_id;
-  made.dlc = 8;
-  made.data = data;
-  return made;
-}
-
-void open_gate(evcore::Controller& controller) {
-  controller.boot(0);
-  controller.on_bus(0, evcore::BusState::running, 0);
-  controller.on_frame(0, frame(ChargeRequest::kId, {0x02, 0xD0, 0x01, 0x2C}), 0);
-  controller.on_frame(0, frame(TelemetryReply::kId, {1, 0x80, 0, 0, 0, 0, 1, 0}), 0);
-  controller.on_ocpp({true, true, true, evcore::kNoLimit}, 0);
-}
 
 // Fetches everything: an urgent off must be the first, and no command to switch on may follow.
 bool off_is_first_and_last(evcore::Controller& controller) {
