@@ -67,7 +67,7 @@ def telling(output: Output, aftermath: Aftermath) -> Iterator[None]:
         with suppress(OSError):  # after SIGHUP there may be no terminal to say it on
             click.echo(f"\nevtool: {aftermath.stopped}", err=True)
         raise
-    except EvtoolError:
+    except (EvtoolError, OSError):
         if aftermath.failed:
             output.event("left_incomplete", message=aftermath.failed)
             output.say(f"note: {aftermath.failed}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evtool.provision.identity import Identity
 
 _INCOMPLETE = "the board's flash is incomplete; run the same command again to mend it"
+_NOT_RECORDED = "the board is flashed, but not in the ledger; run the same command again"
 _NOT_COMPARED = "all is written; the comparison was not finished"
 
 
@@ -68,7 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     With --json one line for each step and percent, the last one being the result.
     """
-    from evtool.cli.board_access import open_board, telling
+    from evtool.cli.board_access import Aftermath, open_board, telling
     from evtool.cli.ledger_entry import LedgerEntry
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
@@ -92,9 +93,10 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         )
     if work.unit is not None:
         project, identity, part = work.unit
-        LedgerEntry(output, project).written(
-            flashed.chip, (part.offset, part.sha256), identity.ca_certificate
-        )
+        with telling(output, Aftermath(_NOT_RECORDED, _NOT_RECORDED)):
+            LedgerEntry(output, project).written(
+                flashed.chip, (part.offset, part.sha256), identity.ca_certificate
+            )
     _show_result(output, plan, serial_port, flashed)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evtool.provision.plan import Provisioned, ProvisionPlan
 
 _INCOMPLETE = "the board may hold half an identity; run the same command again to mend it"
+_NOT_RECORDED = "the identity is in the board, but not in the ledger; run the same command again"
 _NOT_PROVED = "the identity is written; the board was not waited for"
 
 
@@ -93,6 +94,13 @@ def command(
         output.say(_STEP_TEXTS[name])
         output.event(name)
 
+    def record(done: Provisioned) -> None:
+        aftermath.failed = _NOT_RECORDED
+        ledger.written(
+            done.chip, (done.partition.offset, done.image_sha256), checked.ca_certificate
+        )
+        aftermath.failed = ""
+
     with telling(output, aftermath):
         try:
             done = run_plan(
@@ -101,11 +109,7 @@ def command(
                 open_console=lambda: _open_console(serial_port),
                 now_ms=monotonic_ms,
                 on_step=step,
-                on_written=lambda done: ledger.written(
-                    done.chip,
-                    (done.partition.offset, done.image_sha256),
-                    checked.ca_certificate,
-                ),
+                on_written=record,
             )
         except EvtoolError as error:
             ledger.not_proved(error)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from evtool.errors import DeviceError
+from evtool.errors import DeviceError, EvtoolError
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool_faults import SerialFault, deadline_passed, translate
 from evtool.link.serial_line import check_url, is_url, open_serial_line
@@ -248,11 +248,25 @@ def _environment() -> dict[str, str]:
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
     """A folder of mode 0700 that goes away with everything in it."""
-    with tempfile.TemporaryDirectory(prefix="evtool-") as name:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="evtool-")
+    except OSError as error:
+        raise _no_room(None, error) from error
+    with folder as name:
         yield Path(name)
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+    except OSError as error:
+        raise _no_room(path, error) from error
+
+
+def _no_room(path: Path | None, error: OSError) -> EvtoolError:
+    return EvtoolError(
+        f"cannot write {path or 'a temporary file'}: {error.strerror or error}",
+        fix="free space there, or set TMPDIR to another folder",
+    )

@@ -19,7 +19,9 @@ from evtool.protocol.authorization_key import key_as_hex
 from evtool.protocol.csms_url import charge_point_url, endpoint_url, parse_csms_url
 from evtool.provision.ca_certificate import CaCertificate, read_ca_certificate
 
-_IDENTITY = re.compile(r"[A-Za-z0-9._*+~-]{1,48}\Z")
+# One letter or digit at least: `.` and `..` vanish from a URL's path, and `-` is what a board
+# without an identity says.
+_IDENTITY = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9._*+~-]{1,48}\Z")
 _HEX_64 = re.compile(r"[0-9A-Fa-f]{64}\Z")
 _EASY_IDENTITY_LENGTH = 25
 _KEY_LENGTH = 20
@@ -126,7 +128,8 @@ def _check_charge_point(
             (
                 table,
                 "identity",
-                f"{_shown(identity)} must be 1 to 48 characters of A-Z a-z 0-9 . _ - * + ~ "
+                f"{_shown(identity)} must be 1 to 48 characters of A-Z a-z 0-9 . _ - * + ~, "
+                "one of them a letter or digit "
                 "(it becomes a part of a URL and the user name of HTTP Basic)",
             )
         )

@@ -152,6 +152,38 @@ def test_an_empty_board_is_told_to_be_flashed_first(project: Path, board: str) -
     assert not (project / ".evtool" / "ledger.jsonl").exists()
 
 
+def _fill_up(limit_kib: int, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run evtool where no file grows beyond the limit, as on a full disk."""
+    command = ["/bin/bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *EVTOOL, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_no_room_for_the_images_is_named_with_the_place(project: Path, board: str) -> None:
+    done = _fill_up(2, "flash", "--serial-port", board, "--json", cwd=project)
+    assert done.returncode == 1
+    error = documents(done.stdout)[-1]
+    assert "File too large" in error["message"]
+    assert "partition-table.bin" in error["message"]
+    assert "TMPDIR" in error["fix"]
+
+
+@pytest.mark.parametrize("command", ["flash", "provision"])
+def test_a_board_that_is_not_in_the_ledger_is_told(project: Path, board: str, command: str) -> None:
+    evtool("flash", "--serial-port", board, "--no-evcfg", cwd=project)
+    ledger = project / ".evtool" / "ledger.jsonl"
+    ledger.mkdir(parents=True)
+    done = evtool(command, "--serial-port", board, "--json", cwd=project)
+    assert done.returncode == 1
+    *_, note, error = documents(done.stdout)
+    assert note["event"] == "left_incomplete"
+    assert "not in the ledger" in note["message"]
+    assert str(ledger) in error["message"]
+    ledger.rmdir()
+    done = evtool(command, "--serial-port", board, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert ledger.is_file()
+
+
 def test_a_firmware_that_says_nothing_fails_the_proof_and_the_ledger_says_so(
     tmp_path: Path, project: Path, board: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

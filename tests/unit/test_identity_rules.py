@@ -84,6 +84,8 @@ def test_identities_of_these_lengths_are_good(length: int) -> None:
 BAD = [
     (with_unit(identity=""), "identity: '' must be 1 to 48 characters"),
     (with_unit(identity="x" * 49), "(49 characters) must be 1 to 48"),
+    (with_unit(identity="-"), "identity: '-' must be"),
+    (with_unit(identity=".."), "identity: '..' must be"),
     (with_unit(identity="A B"), "identity: 'A B' must be"),
     (with_unit(identity="A:B"), "identity: 'A:B' must be"),
     (with_unit(identity="A/B"), "identity: 'A/B' must be"),
