@@ -170,8 +170,8 @@ def _run(plan: BuildPlan, output: Output, *, clean: bool, verbose: bool) -> tupl
     progress = _Progress(output, verbose=verbose)
     output.say(f"building {plan.environment}")
     try:
-        with workspace.lock(plan.lock):
-            run_build(plan, CommandRunner(), workspace, progress.follow, clean=clean)
+        with workspace.lock(plan.lock) as descriptor:
+            run_build(plan, CommandRunner([descriptor]), workspace, progress.follow, clean=clean)
             return collect(plan)
     finally:
         progress.finish()

@@ -44,7 +44,14 @@ class CommandResult:
 
 
 class CommandRunner:
-    """Runs programs to their end, a line at a time, within a time limit."""
+    """Runs programs to their end, a line at a time, within a time limit.
+
+    Args:
+        keep_open: descriptors that the programs get as well, such as that of a lock.
+    """
+
+    def __init__(self, keep_open: Sequence[int] = ()) -> None:
+        self._keep_open = tuple(keep_open)
 
     def run(
         self,
@@ -74,7 +81,7 @@ class CommandRunner:
         deadline = time.monotonic() + timeout_s
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
         with _termination_raises():
-            process = _start(command, cwd, env)
+            process = _start(command, cwd, env, self._keep_open)
             try:
                 ended = _follow(process, deadline, lines, on_line)
                 if not ended:
@@ -98,7 +105,10 @@ class CommandRunner:
 
 
 def _start(
-    command: list[str], cwd: Path | None, env: Mapping[str, str] | None
+    command: list[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    keep_open: tuple[int, ...],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # closed by _end, which every way out passes through
@@ -109,6 +119,7 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
+            pass_fds=keep_open,
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

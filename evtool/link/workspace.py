@@ -46,8 +46,11 @@ class Workspace:
             ) from error
 
     @contextlib.contextmanager
-    def lock(self, path: Path) -> Iterator[None]:
+    def lock(self, path: Path) -> Iterator[int]:
         """Keep every other process out until the context ends; a process that dies lets go.
+
+        Yields the descriptor that holds the lock: a child that is given it holds it too, so
+        that one which outlives a killed evtool still keeps others out.
 
         Raises:
             EvtoolError: the lock's file cannot be made.
@@ -66,6 +69,6 @@ class Workspace:
             except BlockingIOError:
                 self._on_wait()
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -155,3 +156,30 @@ def test_being_stopped_is_passed_on_and_leaves_no_orphan(
         assert b"KeyboardInterrupt" in errors
     else:
         assert parent.returncode == 128 + signal.SIGTERM
+
+
+def test_a_child_that_outlives_us_keeps_the_lock(tmp_path: Path) -> None:
+    """kill -9 of evtool leaves PlatformIO running for a moment: no second build beside it."""
+    script = """
+import os, pathlib, sys
+from evtool.link.command import CommandRunner
+from evtool.link.workspace import Workspace
+pid_file = pathlib.Path(sys.argv[1]) / "pid"
+child = f"import os, time; open({str(pid_file)!r} + '.new', 'w').write(str(os.getpid()));"
+child += f"os.rename({str(pid_file)!r} + '.new', {str(pid_file)!r}); time.sleep(60)"
+with Workspace(lambda: None).lock(pathlib.Path(sys.argv[1]) / "lock") as descriptor:
+    CommandRunner([descriptor]).run([sys.executable, "-c", child], timeout_s=60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    parent.kill()
+    parent.wait()
+    child = int((tmp_path / "pid").read_text())
+    with (tmp_path / "lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(child, signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # returns when the child is gone
