@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 
-.PHONY: demo test lint types imports generated unit generate format bench clean
+.PHONY: demo test lint types imports generated unit prove mutants generate format bench clean
 
 demo: $(READY)
 	$(BIN)/evtool demo
@@ -40,6 +40,13 @@ generated: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
+
+# The long halves of docs/proof.md; `make test` runs the short ones.
+prove: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m proof.exploration
+
+mutants: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m mutation.run
 
 generate: $(READY)
 	$(BIN)/evtool codegen --only can-tables --only controller-config
