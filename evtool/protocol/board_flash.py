@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 
 SECTOR = 0x1000
-_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
 _SIZE = re.compile(r"([0-9]+)(KB|MB)\Z")
 
 
@@ -59,11 +58,6 @@ class WriteProgress:
 
     part: int
     percent: int
-
-
-def is_mac(text: str) -> bool:
-    """Whether `text` is six octets as `ChipInfo.mac` has them."""
-    return _MAC.match(text) is not None
 
 
 def parse_flash_size(text: str) -> int | None:

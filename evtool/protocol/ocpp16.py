@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote
 
 from ocpp.messages import MessageType, get_validator
 from ocpp.v16.enums import Action, ChargePointErrorCode, ChargePointStatus, Reason
@@ -208,28 +208,6 @@ def parse_timestamp(text: object) -> int | None:
     except (ValueError, OverflowError):
         return None
     return unix_ms if 0 <= unix_ms <= LAST_MOMENT_MS else None
-
-
-def connection_url(csms_url: str, identity: str) -> str:
-    """The URL to connect to: the endpoint, a slash, and the identity percent-encoded.
-
-    An endpoint that already ends with the identity is taken as it is: it is appended once.
-
-    Raises:
-        ValueError: not a ws:// or wss:// URL with a host; one with user, query or fragment.
-    """
-    parts = urlsplit(csms_url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError("a CSMS URL looks like ws://host:port/path or wss://host/path")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("a CSMS URL has no user, query or fragment")
-    if not identity:
-        raise ValueError("the identity is empty")
-    base = csms_url.rstrip("/")
-    encoded = quote(identity, safe="")
-    if parts.path.rstrip("/").rpartition("/")[2] == encoded:
-        return base
-    return f"{base}/{encoded}"
 
 
 def parse_identity(path: str) -> str | None:

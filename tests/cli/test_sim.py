@@ -21,6 +21,7 @@ from evtool.link.can_bus import open_can_bus
 from evtool.link.can_hub import hub_in_thread
 from evtool.link.websocket import open_websocket
 from evtool.protocol import ocpp16
+from evtool.protocol.csms_url import charge_point_url
 
 WAIT_S = 30
 
@@ -150,7 +151,7 @@ def test_csms_admits_its_stations_and_carries_out_commands(tmp_path: Path) -> No
     with simulator("csms", "--listen", "127.0.0.1:0", "--stations", stations) as csms:
         ready = csms.event("ready")
         assert ready["stations"] == ["CP-1"]
-        url = ocpp16.connection_url(ready["url"], "CP-1")
+        url = charge_point_url(ready["url"], "CP-1")
         header = ocpp16.render_basic_authorization("CP-1", key.encode())
 
         async def station() -> None:

@@ -19,6 +19,7 @@ from evtool.link.websocket import (
     start_server,
 )
 from evtool.protocol import ocpp16
+from evtool.protocol.csms_url import charge_point_url
 from evtool.reference_impl.charge_point import ChargePoint, Inputs, Send, Settings
 from evtool.virtual.csms import Csms, Event
 
@@ -227,7 +228,7 @@ async def server_for(csms: Csms) -> WebSocketServer:
 
 
 def url_of(server: WebSocketServer, identity: str) -> str:
-    return ocpp16.connection_url(f"ws://127.0.0.1:{server.port}/ocpp", identity)
+    return charge_point_url(f"ws://127.0.0.1:{server.port}/ocpp", identity)
 
 
 @pytest.mark.parametrize(
