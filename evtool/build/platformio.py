@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,9 +52,6 @@ class Workspace(Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file or folder, if it is there."""
-
-    def lock(self, path: Path) -> AbstractContextManager[None]:
-        """Keep every other process out until the context ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,10 @@ class BackgroundProcess:
             )
         except OSError as error:
             self._log_stream.close()
-            raise DeviceError(f"cannot start {name}: {error.strerror or error}") from error
+            raise DeviceError(
+                f"cannot start {name}: {error.strerror or error}",
+                fix="check that evtool's installation is whole: `evtool doctor`",
+            ) from error
         self._reader = threading.Thread(target=self._follow, name=f"{name} events", daemon=True)
         self._reader.start()
 

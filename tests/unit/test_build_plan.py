@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,10 +158,6 @@ class _Folder:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def lock(self, path: Path) -> Iterator[None]:
-        yield
 
 
 def _run(plan: BuildPlan, outcome: _Result | BaseException, *, clean: bool = False) -> None:
