@@ -41,6 +41,8 @@ class _Wanted:
     replay: Path | None
     bms_channel: str | None
     ocpp: str
+    junit: Path | None
+    html: Path | None
     list_only: bool
 
 
@@ -104,6 +106,18 @@ class _Wanted:
     show_default=True,
     help="What OCPP says while a log is replayed.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the verdicts as JUnit XML.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the verdicts and timelines as one HTML page.",
+)
 @click.option("--list", "list_only", is_flag=True, help="List evtool's scenarios and stop.")
 @json_option
 def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -141,12 +155,24 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from evtool.cli.verify_runs import Runs
     from evtool.link.worker_pool import usable_cores
 
-    runs = Runs(device, output, wanted.jobs or usable_cores(), wanted.save_to)
+    runs = Runs(device, output, wanted.jobs or usable_cores(), wanted.save_to, bool(wanted.html))
     verdicts = []
     for verdict in _verdicts(runs, wanted, chosen, steps):
         verdicts.append(verdict)
         _tell(verdict, output)
+    _write_reports(wanted, verdicts, device.name, output)
     _conclude(verdicts, device, output)
+
+
+def _write_reports(wanted: _Wanted, verdicts: list[Verdict], device: str, output: Output) -> None:
+    from evtool.link.files import write_atomically
+    from evtool.verify.html_report import render_html
+    from evtool.verify.junit_report import render_junit
+
+    for path, render in ((wanted.junit, render_junit), (wanted.html, render_html)):
+        if path is not None:
+            write_atomically(path, render(verdicts, device))
+            output.say(f"written: {path}")
 
 
 def _tell(verdict: Verdict, output: Output) -> None:

@@ -99,13 +99,12 @@ class Runs:
         verdict = replace(verdict, seconds=(monotonic_ms() - start_ms) / 1000)
         if verdict.passed:
             return verdict
-        found = self.explain(
+        return self.explain(
             verdict,
             list(how.lines(log.frames())),
             f"replay-{log.path.stem}-{fuzz.what_is_wrong(verdict)}",
             f"evtool verify --replay {log.path.name}",
         )
-        return replace(found, timeline=verdict.timeline)
 
     def _describe(self, log: CanLog, survey: Survey) -> None:
         self.output.event(
@@ -142,7 +141,12 @@ class Runs:
             f"        {len(finding.lines)} of {finding.found_in} lines are enough: {path}"
         )
         scenario = replace(wrong.scenario, path=path)
-        return replace(finding.verdict, scenario=scenario, steps=wrong.steps)
+        shown = replace(finding.verdict, scenario=scenario, steps=wrong.steps)
+        if not self.with_timeline:
+            return shown
+        steps = reference_steps(finding.lines)
+        drawn = judge(scenario, self.device, steps, with_timeline=True)
+        return replace(shown, timeline=drawn.timeline)
 
 
 def play_scenario(scenario: Scenario, device: DeviceUnderTest, with_timeline: bool) -> Verdict:

@@ -41,7 +41,7 @@ class Expectations:
     def judge(self, event: Event, now_ms: int) -> Iterator[FailedExpectation]:
         """What `event` expects at `now_ms`, in vain."""
         for field, expected, actual in self._missed(event, now_ms):
-            yield FailedExpectation(event.at_ms, event.line, field, expected, actual)
+            yield FailedExpectation(event.at_ms, now_ms, event.line, field, expected, actual)
 
     def _missed(self, event: Event, now_ms: int) -> Iterator[tuple[str, str, str]]:
         state = state_of(() if self._last is None else self._last.answer)

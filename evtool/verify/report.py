@@ -11,7 +11,7 @@ def headline(verdict: Verdict) -> str:
     name = f"{verdict.scenario.name:32}"
     if verdict.passed:
         return f"  ok    {name} {verdict.steps} steps"
-    return f"  FAIL  {name} {_first(verdict)}"
+    return f"  FAIL  {name} {first_wrong(verdict)}"
 
 
 def explanation(verdict: Verdict) -> str:
@@ -55,7 +55,8 @@ def _explain_end(device: str, ended: GaveUp) -> list[str]:
     ]
 
 
-def _first(verdict: Verdict) -> str:
+def first_wrong(verdict: Verdict) -> str:
+    """When the first thing went wrong, and what; asked only where something did."""
     if verdict.difference is not None:
         difference = verdict.difference
         return f"at {seconds(difference.now_ms)} {difference.fields[0]}"

@@ -34,7 +34,7 @@ class Timeline:
     """Both courses.
 
     Attributes:
-        device: None where it never left the reference's.
+        device: the fields in which it left the reference's; None where there is none.
         gaps: stretches of time (from, to; ms) in which nothing happened at all.
     """
 
@@ -55,7 +55,7 @@ class TimelineRecorder:
     _device: Course = field(default_factory=dict)
     _gaps: list[tuple[int, int]] = field(default_factory=list)
     _now_ms: int = 0
-    _differs: bool = False
+    _differing: set[str] = field(default_factory=set)
 
     def add(self, step: Step, answer: Answer) -> None:
         """Take one step and the device's answer to it."""
@@ -68,15 +68,16 @@ class TimelineRecorder:
             _note(self._device, ours, step.now_ms)
             return
         theirs = state_of(answer)
-        self._differs = self._differs or any(ours.get(n) != theirs.get(n) for n in FIELDS)
         _note(self._device, theirs, step.now_ms)
+        self._differing.update(name for name in FIELDS if ours.get(name) != theirs.get(name))
 
     def finish(self) -> Timeline:
         """What has been taken."""
         return Timeline(
             self._now_ms,
             self._reference,
-            self._device if self._differs else None,
+            {name: self._device.get(name, []) for name in FIELDS if name in self._differing}
+            or None,
             tuple(self._gaps),
         )
 

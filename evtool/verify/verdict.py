@@ -12,9 +12,15 @@ from evtool.verify.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class FailedExpectation:
-    """A scenario's own expectation that the reference did not meet."""
+    """A scenario's own expectation that the reference did not meet.
+
+    Attributes:
+        at_ms: as the scenario says it, without its jumps.
+        now_ms: on the controller's clock.
+    """
 
     at_ms: int
+    now_ms: int
     line: int
     field: str
     expected: str
