@@ -125,7 +125,7 @@ class Network {
     }
     if (new_key_at_ >= 0 && now >= new_key_at_) {
       new_key_at_ = -1;
-      nvs_store::get_str("auth_key", key_);
+      nvs_store::get_changed_key(key_);
       authorize();
       client_.disconnect();  // and the reconnect interval brings it back
     }

@@ -12,7 +12,11 @@ namespace nvs_store {
 namespace {
 
 constexpr const char* kState = "evstate";
-constexpr const char* kAuthorizationKey = "auth_key";
+constexpr const char* kChangedKey = "auth_key";
+constexpr const char* kChangedFrom = "auth_from";
+
+// Identity and AuthorizationKey as they were provisioned; written once, before there is a task.
+std::string provisioned;
 
 // An open namespace, closed at the end of its scope.
 class Handle {
@@ -121,8 +125,8 @@ evidentity::Loaded load_identity() {
 #if defined(EVTOOL_LAB)
   forgive_missing_certificate(loaded);
 #endif
-  // What the CSMS has set wins over what the factory wrote.
-  get_str(kAuthorizationKey, loaded.identity.authorization_key);
+  provisioned = loaded.identity.charge_point + ':' + loaded.identity.authorization_key;
+  get_changed_key(loaded.identity.authorization_key);
   return loaded;
 }
 
@@ -138,14 +142,18 @@ bool put_u64(const evcore::FixedText<15>& key, std::uint64_t value) {
          nvs_commit(handle.get()) == ESP_OK;
 }
 
-bool get_str(const char* key, std::string& value) {
+bool get_changed_key(std::string& hex) {
   const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY);
-  return read_str(handle, key, value);
+  std::string from;
+  return read_str(handle, kChangedFrom, from) && from == provisioned &&
+         read_str(handle, kChangedKey, hex);
 }
 
-bool put_str(const char* key, const char* value) {
+bool put_changed_key(const char* hex) {
   const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
-  return handle && nvs_set_str(handle.get(), key, value) == ESP_OK &&
+  // The key first: cut short in between, an older key is not taken for this identity's.
+  return handle && nvs_set_str(handle.get(), kChangedKey, hex) == ESP_OK &&
+         nvs_set_str(handle.get(), kChangedFrom, provisioned.c_str()) == ESP_OK &&
          nvs_commit(handle.get()) == ESP_OK;
 }
 

@@ -18,7 +18,10 @@ evidentity::Loaded load_identity();
 // Namespace evstate of the partition nvs.
 bool get_u64(const char* key, std::uint64_t& value);
 bool put_u64(const evcore::FixedText<15>& key, std::uint64_t value);
-bool get_str(const char* key, std::string& value);
-bool put_str(const char* key, const char* value);
+
+// The AuthorizationKey that the CSMS has set, hex digits. It counts only as long as the partition
+// evcfg says what it said then: a unit that is provisioned anew has the key that it was given.
+bool get_changed_key(std::string& hex);
+bool put_changed_key(const char* hex);
 
 }  // namespace nvs_store

@@ -43,7 +43,7 @@ evocpp::Hooks hooks() {
   hooks.boot_nonce = (static_cast<std::uint64_t>(esp_random()) << 32U) | esp_random();
   hooks.reset = [](bool) { ESP.restart(); };
   hooks.store_key = [](const char* hex) {
-    if (!nvs_store::put_str("auth_key", hex)) {
+    if (!nvs_store::put_changed_key(hex)) {
       return false;
     }
     reconnect_with_new_key();
