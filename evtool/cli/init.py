@@ -96,8 +96,8 @@ def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:
             write_atomically(scratch / ".gitignore", _GIT_IGNORED)
             write_atomically(scratch / "evtool.toml", settings)
             if targets[1].exists():
-                (scratch / ".gitignore").unlink()
-            _put_in_place(scratch, [each for each in targets if (scratch / each.name).exists()])
+                del targets[1]
+            _put_in_place(scratch, targets)
     except OSError as error:
         raise EvtoolError(
             f"cannot lay out {directory}: {error.strerror or error}",

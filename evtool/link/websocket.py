@@ -168,7 +168,7 @@ async def open_websocket(
         raise _refused(url, error.response.status_code) from error
     except NegotiationError as error:
         raise _no_subprotocol(url, subprotocol) from error
-    except (OSError, WebSocketException) as error:
+    except (OSError, WebSocketException, ValueError) as error:  # the last: a URL that is none
         raise DeviceError(
             f"cannot connect to {url}: {error}",
             fix="check the URL, and that the central system runs (`evtool sim csms` is one)",

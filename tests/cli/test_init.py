@@ -45,6 +45,13 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "evtool.toml").exists()
 
 
+def test_init_leaves_a_gitignore_that_is_there_and_does_not_claim_it(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.o\n")
+    done = evtool("init", ".", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["made"] == ["firmware", "evtool.toml"]
+    assert (tmp_path / ".gitignore").read_text() == "*.o\n"
+
+
 def test_errors_are_json_when_asked(tmp_path: Path) -> None:
     (tmp_path / "evtool.toml").touch()
     done = evtool("init", ".", "--json", cwd=tmp_path)

@@ -272,6 +272,15 @@ def test_the_subprotocol_is_required_at_both_ends() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:99999/x", "ws://[::1/x", "ws://..x/", "http://x/"])
+def test_a_url_that_is_none_is_a_device_error(url: str) -> None:
+    async def main() -> None:
+        with pytest.raises(DeviceError, match="cannot connect"):
+            await open_websocket(url, ocpp16.SUBPROTOCOL)
+
+    run(main)
+
+
 async def drive(charge_point: ChargePoint, socket: WebSocket) -> None:
     """Bind a charge point to a socket, as a real one would: no clock runs in it here."""
     charge_point.on_open(0)
