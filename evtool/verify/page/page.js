@@ -4,7 +4,7 @@
 (() => {
   const NS = "http://www.w3.org/2000/svg";
   const WIDTH = 1180, LEFT = 92, RIGHT = 14, TOP = 46, INNER = WIDTH - LEFT - RIGHT;
-  const LANE = 22;
+  const LANE = 20;
   const PANELS = [
     { title: "Voltage", unit: "V", height: 150, curves: { requested: "requested_mv", setpoint: "setpoint_mv", measured: "measured_mv" } },
     { title: "Current", unit: "A", height: 150, curves: { requested: "requested_ma", setpoint: "setpoint_ma", measured: "measured_ma" } },
@@ -98,7 +98,10 @@
     const device = timeline.device ?? {};
     const sidesOf = (field) => device[field] === undefined
       ? [["reference", timeline.reference]] : [["reference", timeline.reference], ["device", device]];
-    const height = TOP + PANELS.reduce((sum, panel) => sum + panel.height + 26, 0) + LANES.length * LANE + 36;
+    const laneHeight = (field) => sidesOf(field).length * LANE + 4;
+    const bottomOfPanels = TOP + PANELS.reduce((sum, panel) => sum + panel.height + 26, 0) - 8;
+    const bottomOfAll = LANES.reduce((sum, [, field]) => sum + laneHeight(field), bottomOfPanels);
+    const height = bottomOfAll + 40;
     const plain = timeline.end_ms <= 6e5; // seconds alone say it best up to ten minutes
     const view = { from: 0, to: squeeze.end };
     const svg = add(holder, "svg", {
@@ -175,25 +178,25 @@
     };
 
     const drawLane = (name, field, top, clip) => {
-      add(svg, "text", { x: LEFT - 8, y: top + 15, "text-anchor": "end" }, name);
-      add(svg, "rect", { class: "frame", x: LEFT, y: top, width: INNER, height: LANE });
+      const bottom = top + laneHeight(field);
+      add(svg, "rect", { class: "frame", x: LEFT, y: top, width: INNER, height: bottom - top });
       const inner = add(svg, "g", { "clip-path": `url(#${clip})` });
-      const sides = sidesOf(field), part = (LANE - 4) / sides.length;
-      sides.forEach(([side, course], row) => {
-        const points = course[field] ?? [];
+      sidesOf(field).forEach(([side, course], row) => {
+        const y = top + 2 + row * LANE, points = course[field] ?? [];
+        add(svg, "text", { class: row ? "small" : "", x: LEFT - 8, y: y + 15, "text-anchor": "end" }, row ? "device" : name);
         points.forEach(([time, value], index) => {
           const next = points[index + 1];
           const start = inside(x(time)), end = inside(x(next ? next[0] : timeline.end_ms));
+          if (end <= LEFT || start >= WIDTH - RIGHT) return;
           const on = field === "gate" ? value === "open" : field === "faults" ? value !== "-" : value === "1";
-          const at = { x: start, y: top + 2 + row * part, width: Math.max(end - start, 0.8), height: part };
-          if (on && end >= start) add(inner, "rect", { class: `on ${field} ${side}`, ...at });
-          const says = field === "faults" ? (on ? value : "") : field === "gate" ? value : "";
-          const fits = says.length * 6.6 + 6 < end - start;
-          if (says && fits && row === 0 && sides.length === 1)
-            add(inner, "text", { class: "says", x: start + 4, y: top + 15 }, says.replaceAll("_", " "));
+          if (on)
+            add(inner, "rect", { class: `on ${field} ${side}`, x: start, y: y + 1, width: Math.max(end - start, 0.8), height: LANE - 2 });
+          const says = field === "faults" && on || field === "gate" ? value.replaceAll("_", " ") : "";
+          if (says && says.length * 6.8 + 8 < end - start)
+            add(inner, "text", { class: "says", x: start + 4, y: y + 14.5 }, says);
         });
       });
-      return top + LANE;
+      return bottom;
     };
 
     const drawTimes = (bottom) => {
@@ -243,10 +246,9 @@
       const box = add(add(svg, "defs"), "clipPath", { id: clip });
       add(box, "rect", { x: LEFT, y: 0, width: INNER, height });
       let top = TOP;
-      const lanes = TOP + PANELS.reduce((sum, panel) => sum + panel.height + 26, 0);
-      drawTimes(lanes + LANES.length * LANE);
+      drawTimes(bottomOfAll);
       for (const panel of PANELS) top = drawPanel(panel, top, clip) + 26;
-      top -= 8;
+      top = bottomOfPanels;
       for (const [name, field] of LANES) top = drawLane(name, field, top, clip);
       drawMarks(top);
       overlay = add(svg, "g", { "pointer-events": "none" });
@@ -299,9 +301,9 @@
     svg.addEventListener("pointermove", (event) => {
       const at = place(event);
       overlay.replaceChildren();
-      add(overlay, "line", { class: "cursor", x1: at, x2: at, y1: TOP, y2: height - 36 });
+      add(overlay, "line", { class: "cursor", x1: at, x2: at, y1: TOP, y2: bottomOfAll });
       if (picked !== null)
-        add(overlay, "rect", { class: "picked", x: Math.min(at, picked), y: TOP, width: Math.abs(at - picked), height: height - 36 - TOP });
+        add(overlay, "rect", { class: "picked", x: Math.min(at, picked), y: TOP, width: Math.abs(at - picked), height: bottomOfAll - TOP });
       tell(at);
     });
     svg.addEventListener("pointerup", (event) => {
