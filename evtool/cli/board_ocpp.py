@@ -147,6 +147,7 @@ class ReferenceOcpp:
                 serial_number=_text(identity, "serial"),
                 firmware_version=start.version,
                 id_prefix=secrets.token_hex(4),
+                restart_reason=restart_reason(start),
                 stored=dict(self._stored),
             )
         )
@@ -277,6 +278,12 @@ def _nowhere(_line: str) -> None:
 def _text(identity: Mapping[str, int | str | bytes], key: str) -> str:
     value = identity.get(key, "")
     return value if isinstance(value, str) else ""
+
+
+def restart_reason(start: StartApp) -> str:
+    """OCPP's reason for a transaction that the restart cut off; reset and power are one."""
+    boot = next((line for line in start.lines if line.startswith("boot ")), "")
+    return "PowerLoss" if "reset=power_on" in boot.split(" ") else "Reboot"
 
 
 def _authorization(identity: Mapping[str, int | str | bytes]) -> str | None:

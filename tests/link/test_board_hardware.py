@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evtool.cli.board_ocpp import BoardOcpp, inputs_of
+from evtool.cli.board_ocpp import BoardOcpp, inputs_of, restart_reason
 from evtool.errors import DeviceError
 from evtool.link.board_can import BoardCan
 from evtool.link.board_websocket import BoardWebSocket
@@ -250,3 +250,10 @@ def test_unknown_values_stay_unknown_and_bus_off_is_no_fault_of_ours() -> None:
     assert inputs.temperature_mdegc == -5000
     assert inputs_of({"faults": "bus_off,over_voltage"}).faulted
     assert not inputs_of({"faults": "-"}).faulted
+
+
+@pytest.mark.parametrize(
+    ("reset", "reason"), [("power_on", "PowerLoss"), ("panic", "Reboot"), ("software", "Reboot")]
+)
+def test_why_a_transaction_was_cut_off(reset: str, reason: str) -> None:
+    assert restart_reason(StartApp(b"", ("nvs x", f"boot reset={reset}"))) == reason

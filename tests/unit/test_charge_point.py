@@ -4,145 +4,18 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from station_rig import NOON, PLUGGED, UNPLUGGED, Station
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import (
-    ChargePoint,
     Inputs,
     Persist,
-    Restart,
-    Send,
-    Settings,
 )
-
-NOON = "2024-05-01T12:00:00Z"
-PLUGGED = Inputs(plugged=True, ev_ready=True, evse_ready=True, energy_mwh=1_234_567)
-UNPLUGGED = Inputs(evse_ready=True, energy_mwh=1_234_567)
-
-
-class Station:
-    """A charge point, and the far end that answers it in the plainest way."""
-
-    def __init__(self, **stored: str) -> None:
-        settings_ = Settings("Vendor", "Model", "SN-1", "1.0", stored=stored)
-        self.charge_point = ChargePoint(settings_)
-        self.now_ms = 0
-        self.sent: list[tuple[str, ocpp16.Payload]] = []
-        self.calls: deque[ocpp16.Call] = deque()
-        self.answers: dict[str, ocpp16.Message] = {}
-        self.kept: dict[str, str] = {}
-        self.restarts: list[str] = []
-        self.asked: dict[str, str] = {}
-        self.transaction_id = 0
-        self.id_tag_status = "Accepted"
-        self.refuse: set[str] = set()  # actions answered with a CallError
-        self.mute: set[str] = set()  # actions not answered at all
-
-    def collect(self) -> None:
-        for output in self.charge_point.drain():
-            match output:
-                case Send(text):
-                    self._take(ocpp16.parse_message(text))
-                case Persist(key, value):
-                    self.kept[key] = value
-                case Restart(kind):
-                    self.restarts.append(kind)
-
-    def _take(self, message: object) -> None:
-        match message:
-            case ocpp16.Call(_, action, payload):
-                assert ocpp16.find_violation(action, payload) is None, (action, payload)
-                self.sent.append((action, payload))
-                self.calls.append(message)
-            case ocpp16.CallResult(unique_id, payload):
-                violation = ocpp16.find_violation(self.asked[unique_id], payload, answer=True)
-                assert violation is None, (violation, payload)
-                self.answers[unique_id] = message
-            case ocpp16.CallError(unique_id, code):
-                assert code in ocpp16.CALL_ERROR_CODES
-                self.answers[unique_id] = message
-            case _:
-                pytest.fail(f"not a message: {message}")
-
-    def serve(self) -> None:
-        """Answer until the charge point has nothing more to say."""
-        self.collect()
-        while self.calls:
-            call = self.calls.popleft()
-            if call.action in self.mute:
-                continue
-            if call.action in self.refuse:
-                self.text([4, call.unique_id, "InternalError", "", {}])
-            else:
-                self.text([3, call.unique_id, self.result(call.action)])
-
-    def result(self, action: str) -> ocpp16.Payload:
-        match action:
-            case "BootNotification":
-                return {"currentTime": NOON, "interval": 300, "status": "Accepted"}
-            case "Heartbeat":
-                return {"currentTime": NOON}
-            case "Authorize":
-                return {"idTagInfo": {"status": self.id_tag_status}}
-            case "StartTransaction":
-                self.transaction_id += 1
-                info = {"status": self.id_tag_status}
-                return {"transactionId": self.transaction_id, "idTagInfo": info}
-        return {}
-
-    def text(self, fields: list[Any]) -> None:
-        self.charge_point.on_text(json.dumps(fields), self.now_ms)
-        self.collect()
-
-    def ask(self, action: str, **payload: Any) -> Any:
-        """Call the charge point: the payload of its answer, or the code of its CallError."""
-        unique_id = f"c{len(self.asked)}"
-        self.asked[unique_id] = action
-        self.text([2, unique_id, action, payload])
-        answer = self.answers[unique_id]
-        self.serve()
-        return answer.payload if isinstance(answer, ocpp16.CallResult) else answer.code  # type: ignore[union-attr]  # never a Call
-
-    def wait(self, seconds: float) -> None:
-        end = self.now_ms + round(seconds * 1000)
-        while self.now_ms < end:
-            self.now_ms = min(end, self.now_ms + 500)
-            self.charge_point.tick(self.now_ms)
-            self.serve()
-
-    def see(self, inputs: Inputs) -> None:
-        self.charge_point.on_inputs(inputs, self.now_ms)
-        self.serve()
-
-    def online(self) -> Station:
-        self.charge_point.on_open(self.now_ms)
-        self.serve()
-        return self
-
-    def offline(self) -> None:
-        self.calls.clear()
-        self.charge_point.on_closed(self.now_ms)
-        self.collect()
-
-    def present(self, id_tag: str) -> None:
-        self.charge_point.on_start_request(id_tag, self.now_ms)
-        self.serve()
-
-    def heard(self) -> list[str]:
-        """What was sent since the last look, with the status of StatusNotifications."""
-        sent, self.sent = self.sent, []
-        return [
-            f"{payload['connectorId']}:{payload['status']}"
-            if action == "StatusNotification"
-            else action
-            for action, payload in sent
-        ]
 
 
 @pytest.fixture

@@ -64,6 +64,8 @@ def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
         charge_point.outbox.put_back(request)
     elif request.action == "StartTransaction" and request.transaction is not None:
         _give_up(charge_point, request.transaction)
+    elif request.action == "StopTransaction":
+        _on_stop(charge_point, request, {})
 
 
 def _give_up(charge_point: ChargePoint, transaction: Transaction) -> None:
@@ -110,6 +112,8 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
     if transaction is None:
         return
     transaction.transaction_id = payload["transactionId"]
+    if charge_point.session.transaction is transaction:
+        charge_point.keep(transaction)
     if payload["idTagInfo"]["status"] == "Accepted":
         return
     transaction.refused = True
@@ -118,11 +122,17 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
         charge_point.end_transaction("DeAuthorized")
 
 
+def _on_stop(charge_point: ChargePoint, request: Request, _: ocpp16.Payload) -> None:
+    if request.transaction is not None:
+        charge_point.forget(request.transaction)
+
+
 _RESULTS: Mapping[str, Callable[[ChargePoint, Request, ocpp16.Payload], None]] = MappingProxyType(
     {
         "BootNotification": _on_boot,
         "Heartbeat": _on_heartbeat,
         "Authorize": _on_authorize,
         "StartTransaction": _on_start,
+        "StopTransaction": _on_stop,
     }
 )

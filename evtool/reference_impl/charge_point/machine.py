@@ -23,6 +23,7 @@ from evtool.reference_impl.charge_point.connector_status import (
     StatusReporter,
     connector_status,
 )
+from evtool.reference_impl.charge_point.kept_transaction import KEY, KeptTransaction, read_kept
 from evtool.reference_impl.charge_point.metering import register_wh, sampled_values
 from evtool.reference_impl.charge_point.outbox import Lane, Outbox, Request
 from evtool.reference_impl.charge_point.session import Event, Phase, Session, Transaction
@@ -71,6 +72,8 @@ class ChargePoint:
         self._status = "Available"
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
         self._outputs: list[Output] = []
+        self._kept: Transaction | None = None
+        self._cut_off = read_kept(settings.stored.get(KEY, ""))
 
     # Inputs. Each takes effect at once; `drain` then gives what is to be done.
 
@@ -112,7 +115,11 @@ class ChargePoint:
 
     def on_inputs(self, inputs: Inputs, now_ms: int) -> None:
         """What the controller knows; repeat it at least once a second."""
+        self.now_ms = max(self.now_ms, now_ms)
         self.inputs = inputs
+        if self._cut_off is not None:  # now that the register is known
+            self._stop_cut_off(self._cut_off)
+            self._cut_off = None
         self.tick(now_ms)
 
     def on_start_request(self, id_tag: str, now_ms: int) -> None:
@@ -224,6 +231,7 @@ class ChargePoint:
         end_ms, meter_stop = self.now_ms, register_wh(self.inputs)
         id_tag = transaction.id_tag
         self._record(transaction, "StopTxnSampledData", "Transaction.End")
+        self.keep(transaction, reason)
         self.session.move(Event.END)
         self.profiles.clear(purpose="TxProfile")
         self._next_sample_ms = None
@@ -248,6 +256,26 @@ class ChargePoint:
         self.outbox.put(
             Request("StopTransaction", build, Lane.TRANSACTION, transaction=transaction)
         )
+
+    def keep(self, transaction: Transaction, reason: str = "") -> None:
+        """Have what is known of `transaction` outlive a power cut; with its reason: it ended."""
+        if transaction.transaction_id is not None:
+            ended = self.timestamp(self.now_ms) if reason else ""
+            kept = KeptTransaction(
+                transaction.transaction_id,
+                transaction.id_tag,
+                register_wh(self.inputs),
+                reason,
+                ended,
+            )
+            self.persist(KEY, kept.render())
+            self._kept = transaction
+
+    def forget(self, transaction: Transaction) -> None:
+        """The CSMS has heard of the end of `transaction`, or never will."""
+        if self._kept is transaction:
+            self.persist(KEY, "")
+            self._kept = None
 
     def persist(self, key: str, value: str) -> None:
         """Ask for `value` to be kept over a restart."""
@@ -295,6 +323,8 @@ class ChargePoint:
         if not values:
             return None
         at_ms, transaction = self.now_ms, self.session.transaction
+        if transaction is not None:
+            self.keep(transaction)  # with the register that the CSMS is told
 
         def build() -> ocpp16.Payload:
             payload: ocpp16.Payload = {"connectorId": CONNECTOR}
@@ -343,6 +373,19 @@ class ChargePoint:
             operations.install_profile(self, CONNECTOR, tx_profile)
         self._record(transaction, "StopTxnSampledData", "Transaction.Begin")
         self._next_sample_ms = self.now_ms
+
+    def _stop_cut_off(self, kept: KeptTransaction) -> None:
+        """End the transaction that the last restart cut off."""
+        transaction = Transaction(kept.id_tag, self.now_ms, kept.transaction_id)
+        self._kept = transaction
+        at_ms, meter_wh = self.now_ms, register_wh(self.inputs)
+
+        def build() -> ocpp16.Payload:
+            return kept.stop_payload(self.settings.restart_reason, self.timestamp(at_ms), meter_wh)
+
+        self.outbox.put(
+            Request("StopTransaction", build, Lane.TRANSACTION, transaction=transaction)
+        )
 
     def _record(self, transaction: Transaction, key: str, context: str) -> None:
         """Keep a sample for StopTransaction; the last place is the end's."""

@@ -24,6 +24,8 @@ class Settings:
         max_current_ma: what the hardware can give; the limit where no profile sets one.
         id_prefix: at most 20 characters, another one at every start, so that no message id
             is ever used twice.
+        restart_reason: why it starts, as a Reason of OCPP 1.6, for the transaction that ran
+            until then.
         stored: what earlier runs asked to keep (`Persist`), by key.
     """
 
@@ -33,6 +35,7 @@ class Settings:
     firmware_version: str = ""
     max_current_ma: int = 300_000
     id_prefix: str = "0"
+    restart_reason: str = "PowerLoss"
     stored: Mapping[str, str] = field(default_factory=dict)
 
 
