@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
 _PROBE_S = 1.0
+T = TypeVar("T")
 
 
 @click.command("build", epilog=EXIT_CODES)
@@ -106,8 +107,19 @@ def build_host_program(
         ToolError: the compiler or PlatformIO failed.
     """
     plan = _plan(open_project(project_path), environment, None, verbose=False)
-    _build(plan, output, clean=False, verbose=False)
-    return plan.output / "program"
+    program = plan.output / "program"
+    if environment == "host":
+        _build(plan, output, clean=False, verbose=False)
+        return program
+    # With its checks it is larger than the partition that an image is for: the program alone.
+    from evtool.link.files import write_atomically
+
+    _check_packages(plan)
+    output.event("start", **plan.describe())
+    built = _run(plan, output, (plan.work_folder / "program").read_bytes)
+    if not program.is_file() or program.read_bytes() != built:
+        write_atomically(program, built, 0o755)
+    return program
 
 
 def _plan(
@@ -133,9 +145,11 @@ def _build(
     plan: BuildPlan, output: Output, *, clean: bool, verbose: bool
 ) -> tuple[tuple[Artifact, ...], list[str]]:
     """Build and write the results; returns them and the names of those that changed."""
+    from evtool.build.artifacts import collect
+
     _check_packages(plan)
     output.event("start", **plan.describe())
-    artifacts = _run(plan, output, clean=clean, verbose=verbose)
+    artifacts = _run(plan, output, lambda: collect(plan), clean=clean, verbose=verbose)
     return artifacts, _write(plan, artifacts)
 
 
@@ -160,8 +174,15 @@ def _check_packages(plan: BuildPlan) -> None:
         raise offline.missing_error(plan.environment, lacking)
 
 
-def _run(plan: BuildPlan, output: Output, *, clean: bool, verbose: bool) -> tuple[Artifact, ...]:
-    from evtool.build.artifacts import collect
+def _run(
+    plan: BuildPlan,
+    output: Output,
+    take: Callable[[], T],
+    *,
+    clean: bool = False,
+    verbose: bool = False,
+) -> T:
+    """Run PlatformIO, and `take` what it made before another build may begin."""
     from evtool.build.platformio import run_build
     from evtool.link.command import CommandRunner
     from evtool.link.workspace import Workspace
@@ -172,7 +193,7 @@ def _run(plan: BuildPlan, output: Output, *, clean: bool, verbose: bool) -> tupl
     try:
         with workspace.lock(plan.lock) as descriptor:
             run_build(plan, CommandRunner([descriptor]), workspace, progress.follow, clean=clean)
-            return collect(plan)
+            return take()
     finally:
         progress.finish()
 
