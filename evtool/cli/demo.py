@@ -37,10 +37,14 @@ def command(directory: Path | None, microocpp: Path | None, as_json: bool) -> No
     output = Output(as_json)
     folder = directory or Path(tempfile.mkdtemp(prefix="evtool-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
+    keep = directory is not None
     try:
         Demo(folder, microocpp, output).run()
-    except BaseException:
+    except Exception:
+        keep = True  # somebody will want to see why
+        output.event("kept", folder=str(folder))
         output.say(f"\nThe project and every log are in {folder}")
         raise
-    if directory is None:
-        shutil.rmtree(folder)
+    finally:  # also after Ctrl-C: the folder holds secrets, if only made-up ones
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
