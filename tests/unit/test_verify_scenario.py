@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_all_problems_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_scenario("[[event]]\n[[event]]\nat = 1\n", Path("name.toml"))
     assert len(str(caught.value.message).splitlines()) >= 6
+
+
+def test_the_page_about_the_library_names_every_scenario_and_every_fault() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    shown = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row[-2])}
+    assert shown == {path.stem for path in library_dir().glob("*.toml")}
+    faults = [int(n) for row in rows for n in re.findall(r"\bF(\d+)\b", row[1])]
+    assert sorted(faults) == list(range(1, 61))
 
 
 def test_the_library_loads_and_says_which_rule_it_shows() -> None:
