@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from evtool.protocol.can_frame import CanFrame, Malformed
@@ -22,7 +23,6 @@ from evtool.reference_impl.controller_types import (
     Config,
     ConsoleText,
     CurrentScale,
-    GateReason,
     OcppStart,
     OcppStop,
     OcppWord,
@@ -32,7 +32,6 @@ from evtool.reference_impl.controller_types import (
     Snapshot,
     Store,
     TemperatureScale,
-    View,
 )
 
 MAX_INT32 = 2**31 - 1
@@ -222,35 +221,34 @@ def output_line(output: Output) -> str:
             return f"recover {bus}"
 
 
-def state_fields(snapshot: Snapshot) -> dict[str, str]:
-    """The fields of the state line, in order, as text."""
-    fields: dict[str, str] = {}
-    for name in Snapshot.__dataclass_fields__:
-        value = getattr(snapshot, name)
-        if name == "bus":
-            fields["bus0"], fields["bus1"] = (state.value for state in value)
-        elif name == "faults":
-            fields[name] = ",".join(fault.value for fault in value) or "-"
-        elif name == "flags":
-            fields[name] = f"{value:02X}"
-        elif name == "module":
-            fields[name] = {None: "-", True: "on", False: "off"}[value]
-        elif isinstance(value, View):
-            fields[name] = value.name.lower()
-        elif isinstance(value, GateReason):
-            fields[name] = value.value
-        else:
-            fields[name] = _plain(value)
-    return fields
-
-
 def _plain(value: bool | int | str | None) -> str:
     if value is None:
         return "-"
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
+def _value(member: Enum) -> str:
+    return str(member.value)
+
+
+# How the fields that are no plain value are written; the line follows the Snapshot's order.
+_RENDERERS: dict[str, Callable[[Any], str]] = {
+    "gate": _value,
+    "faults": lambda faults: ",".join(map(_value, faults)) or "-",
+    "module": lambda on: "-" if on is None else "on" if on else "off",
+    "flags": lambda flags: f"{flags:02X}",
+    "bus": lambda states: f"{states[0].value} bus1={states[1].value}",
+    "view": lambda view: view.name.lower(),
+}
+_STATE_FIELDS = tuple(Snapshot.__dataclass_fields__)
+_STATE_VALUES = attrgetter(*_STATE_FIELDS)
+_STATE_WORDS = tuple(
+    (f"{'bus0' if name == 'bus' else name}=", _RENDERERS.get(name, _plain))
+    for name in _STATE_FIELDS
+)
+
+
 def state_line(snapshot: Snapshot) -> str:
     """The whole snapshot as one line."""
-    fields = state_fields(snapshot)
-    return "state " + " ".join(f"{name}={value}" for name, value in fields.items())
+    pairs = zip(_STATE_WORDS, _STATE_VALUES(snapshot), strict=True)
+    return "state " + " ".join([word + render(value) for (word, render), value in pairs])
