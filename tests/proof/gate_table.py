@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import fields, replace
 
 from evtool.protocol.can_frame import CanFrame
 from evtool.protocol.can_tables import ChargeRequest
@@ -25,14 +26,19 @@ def table_lines() -> Iterator[str]:
         for temperature, word in itertools.product(TEMPERATURES, (None, *WORDS)):
             facts = charge_gate.GateFacts(a, b, c, d, e, f, temperature, word)
             yield charge_gate.judge(facts).value
-    yield charge_gate.judge(charge_gate.GateFacts()).value
+    absent = charge_gate.GateFacts()
+    yield charge_gate.judge(absent).value
+    word = OcppWord(True, True, True)
+    well = charge_gate.GateFacts(True, True, True, True, False, True, 25000, word)
+    for field in fields(well):
+        facts = replace(well, **{field.name: getattr(absent, field.name)})
+        yield charge_gate.judge(facts).value
     yield _permission_line(permission.Permission(), 0)
     for word in WORDS:
         told = permission.Permission()
         told.set(word, 1000)
         for age_ms in AGES_MS:
             yield _permission_line(told, 1000 + age_ms)
-    yield from _before_the_start()
 
 
 def _permission_line(told: permission.Permission, now_ms: int) -> str:
@@ -41,7 +47,8 @@ def _permission_line(told: permission.Permission, now_ms: int) -> str:
     return "".join(str(int(bit)) for bit in bits) + f" {-2 if limit is None else limit}"
 
 
-def _before_the_start() -> Iterator[str]:
+def unstarted_lines() -> Iterator[str]:
+    """A controller before its start: no input may have an effect. The twin of unstarted.cpp."""
     controller = Controller(Config(), BootInfo())
     controller.on_bus(0, BusState.RUNNING, 0)
     controller.on_frame(0, CanFrame(ChargeRequest.ID, bytes(8)), 0)

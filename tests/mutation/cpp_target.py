@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mutants of the C++ core: the changed file compiled against ready objects, run and compared."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from mutation.cpp_operators import mutants_of
+from mutation.mutant import Mutant
+from proof.cpp_core import (
+    CORE,
+    HOST,
+    LOCKSTEP,
+    PROOF,
+    STANDARD,
+    compile_objects,
+    core_sources,
+    link,
+)
+
+GATE_FILES = ("charge_gate.cpp", "charge_gate.hpp", "permission.hpp")
+FILES = (
+    *GATE_FILES,
+    *("bms.cpp", "bms.hpp", "faults.cpp", "faults.hpp", "module_commands.cpp", "bus_watch.cpp"),
+    *("bus_watch.hpp", "freshness.hpp", "power_module.cpp", "power_module.hpp", "controller.cpp"),
+    "controller.hpp",
+)
+# An endless loop and an endless answer are differences too: CPU seconds, and blocks of 512 bytes.
+_LIMITED = 'ulimit -t 30; ulimit -f 400000; exec "$0"'
+_TABLE = PROOF / "gate_table.cpp"
+
+
+def source_of(file: str) -> Path:
+    """Where a file of the core stands."""
+    return CORE / ("src" if file.endswith(".cpp") else "include/evcore") / file
+
+
+def cpp_mutants(files: Sequence[str]) -> list[Mutant]:
+    """Every mutant of these files of the core."""
+    return [mutant for file in files for mutant in mutants_of(file, source_of(file).read_text())]
+
+
+class CppTarget:
+    """Tells whether a mutant survives; several may be asked at once.
+
+    Args:
+        gxx: the compiler.
+        folder: where objects and programs go.
+        stages: what is asked, in this order; the next only of what survived the one before.
+    """
+
+    def __init__(self, gxx: str, folder: Path, stages: Sequence[Sequence[str]]) -> None:
+        self._gxx = gxx
+        self._folder = folder
+        sources = [*core_sources(), *LOCKSTEP, _TABLE]
+        self._objects = compile_objects(gxx, folder, sources, "-O0")
+        self._questions: list[Path] = []
+        for number, lines in enumerate(stages):
+            path = folder / f"stage{number}.txt"
+            path.write_text("".join(f"{line}\n" for line in lines))
+            self._questions.append(path)
+        table = self._link(folder, {}, _TABLE)
+        program = self._link(folder, {}, LOCKSTEP[-1])
+        self._table = self._run(table, None, folder / "table.out")
+        self._answers = [
+            self._run(program, questions, folder / "answers.out") for questions in self._questions
+        ]
+
+    def survives(self, mutant: Mutant, number: int) -> bool | None:
+        """Whether nothing that is asked shows the change; None: it does not compile.
+
+        `number` tells its files from those of others.
+        """
+        folder = self._folder / f"mutant{number}"
+        headers = folder / "include" / "evcore"
+        headers.mkdir(parents=True)
+        is_header = mutant.file.endswith(".hpp")
+        changed = (headers if is_header else folder) / mutant.file
+        changed.write_text(mutant.apply(source_of(mutant.file).read_text()))
+        if mutant.file in GATE_FILES:
+            answer = self._gate_shows(mutant, folder, changed)
+            if answer is None or answer:
+                return None if answer is None else False
+        objects = self._compile(folder, changed, whole=is_header)
+        if objects is None:
+            return None
+        program = self._link(folder, objects, LOCKSTEP[-1])
+        for questions, answers in zip(self._questions, self._answers, strict=True):
+            if self._run(program, questions, folder / "answers.out") != answers:
+                return False
+        return True
+
+    def _gate_shows(self, mutant: Mutant, folder: Path, changed: Path) -> bool | None:
+        """Whether the table of the gate's answers shows it, before the long questions."""
+        objects: dict[Path, Path] = {}
+        sources = [source_of("charge_gate.cpp"), _TABLE] if changed.suffix == ".hpp" else [changed]
+        for source in sources:
+            made = self._compile_one(folder, source)
+            if made is None:
+                return None
+            objects[source_of(source.name) if source != _TABLE else _TABLE] = made
+        program = self._link(folder, objects, _TABLE)
+        return self._run(program, None, folder / "table.out") != self._table
+
+    def _compile(self, folder: Path, changed: Path, *, whole: bool) -> dict[Path, Path] | None:
+        """The changed file, or everything in one piece where a header changed."""
+        if not whole:
+            made = self._compile_one(folder, changed)
+            return None if made is None else {source_of(changed.name): made}
+        sources = [*core_sources(), *LOCKSTEP]
+        piece = folder / "whole.cpp"
+        piece.write_text("".join(f'#include "{source}"\n' for source in sources))
+        made = self._compile_one(folder, piece)
+        return None if made is None else dict.fromkeys(sources, made)
+
+    def _compile_one(self, folder: Path, source: Path) -> Path | None:
+        target = folder / f"{source.stem}.o"
+        includes = [f"-I{folder / 'include'}", f"-I{CORE / 'include'}", f"-I{HOST}"]
+        command = [self._gxx, *STANDARD, "-w", "-O0", *includes, "-c", str(source)]
+        done = subprocess.run([*command, "-o", str(target)], capture_output=True, check=False)
+        return target if done.returncode == 0 else None
+
+    def _link(self, folder: Path, changed: dict[Path, Path], main: Path) -> Path:
+        mains = {LOCKSTEP[-1], _TABLE} - {main}
+        objects = {**self._objects, **changed}
+        wanted = {path: None for source, path in objects.items() if source not in mains}
+        return link(self._gxx, folder, main.stem + ".run", list(wanted))
+
+    def _run(self, program: Path, questions: Path | None, output: Path) -> bytes:
+        with output.open("wb") as sink:
+            source = questions.open("rb") if questions else None
+            try:
+                subprocess.run(
+                    ["/bin/sh", "-c", _LIMITED, str(program)],
+                    stdin=source if source else subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.DEVNULL,
+                    check=False,
+                )
+            finally:
+                if source:
+                    source.close()
+        return output.read_bytes()
