@@ -6,6 +6,7 @@
     EvtoolError        1
       CheckFailed      1   what was checked is bad; evtool itself worked
       ConfigError      2   fix the file, row or option (2 is also click's usage error)
+        SecretMissing  2   a secret's reference leads nowhere yet
       DeviceError      3   cable, port, board, bus, CSMS
         LinkTimeout    3   it was there, then said nothing
       ToolError        4   esptool or pio failed
@@ -50,6 +51,10 @@ class ConfigError(EvtoolError):
     """Something the user wrote is wrong; names file, line, key and the rule where known."""
 
     exit_code = 2
+
+
+class SecretMissing(ConfigError):
+    """A secret's reference leads nowhere yet: variable not set, no file, nobody to ask."""
 
 
 class DeviceError(EvtoolError):

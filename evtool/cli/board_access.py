@@ -85,16 +85,17 @@ def identity_part(
         ask: whether a person may be asked for a secret.
 
     Raises:
-        ConfigError: the identity breaks a rule, or a secret is missing.
+        SecretMissing: a secret is not at hand.
+        ConfigError: the identity breaks a rule.
     """
     from evtool.cli.identity_input import checked_identity
-    from evtool.errors import ConfigError
+    from evtool.errors import SecretMissing
     from evtool.protocol.board_flash import FlashPart
     from evtool.provision.evcfg import evcfg_entries, evcfg_image, find_evcfg
 
     kinds = (project.wifi.passphrase.kind, project.csms.authorization_key.kind)
     if not ask and "prompt" in kinds:
-        raise ConfigError("a secret of it must be typed in", fix="ask for it with --with-evcfg")
+        raise SecretMissing("a secret of it must be typed in", fix="ask for it with --with-evcfg")
     identity = checked_identity(project)
     partition = find_evcfg(partitions, source)
     entries = evcfg_entries(identity, project.can, project.limits)

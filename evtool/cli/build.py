@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
 _PROBE_S = 1.0
-T = TypeVar("T")
 
 
 @click.command("build", epilog=EXIT_CODES)
@@ -58,7 +57,8 @@ def command(
     \b
     host          the firmware as a program for this computer, and as an image for the
                   virtual board; needs g++ and no network
-    host_asan     the same with checks for memory errors and undefined behaviour
+    host_asan     the same program with checks for memory errors and undefined
+                  behaviour; no image, which could not hold it
     esp32dev      the product
     esp32dev_lab  the product with everything logged
 
@@ -107,19 +107,8 @@ def build_host_program(
         ToolError: the compiler or PlatformIO failed.
     """
     plan = _plan(open_project(project_path), environment, None, verbose=False)
-    program = plan.output / "program"
-    if environment == "host":
-        _build(plan, output, clean=False, verbose=False)
-        return program
-    # With its checks it is larger than the partition that an image is for: the program alone.
-    from evtool.link.files import write_atomically
-
-    _check_packages(plan)
-    output.event("start", **plan.describe())
-    built = _run(plan, output, (plan.work_folder / "program").read_bytes)
-    if not program.is_file() or program.read_bytes() != built:
-        write_atomically(program, built, 0o755)
-    return program
+    _build(plan, output, clean=False, verbose=False)
+    return plan.output / "program"
 
 
 def _plan(
@@ -145,11 +134,9 @@ def _build(
     plan: BuildPlan, output: Output, *, clean: bool, verbose: bool
 ) -> tuple[tuple[Artifact, ...], list[str]]:
     """Build and write the results; returns them and the names of those that changed."""
-    from evtool.build.artifacts import collect
-
     _check_packages(plan)
     output.event("start", **plan.describe())
-    artifacts = _run(plan, output, lambda: collect(plan), clean=clean, verbose=verbose)
+    artifacts = _run(plan, output, clean=clean, verbose=verbose)
     return artifacts, _write(plan, artifacts)
 
 
@@ -177,12 +164,12 @@ def _check_packages(plan: BuildPlan) -> None:
 def _run(
     plan: BuildPlan,
     output: Output,
-    take: Callable[[], T],
     *,
-    clean: bool = False,
-    verbose: bool = False,
-) -> T:
-    """Run PlatformIO, and `take` what it made before another build may begin."""
+    clean: bool,
+    verbose: bool,
+) -> tuple[Artifact, ...]:
+    """Run PlatformIO, and collect what it made before another build may begin."""
+    from evtool.build.artifacts import collect
     from evtool.build.platformio import run_build
     from evtool.link.command import CommandRunner
     from evtool.link.workspace import Workspace
@@ -193,7 +180,7 @@ def _run(
     try:
         with workspace.lock(plan.lock) as descriptor:
             run_build(plan, CommandRunner([descriptor]), workspace, progress.follow, clean=clean)
-            return take()
+            return collect(plan)
     finally:
         progress.finish()
 

@@ -142,12 +142,12 @@ def _with_identity(
     output: Output, plan: FlashPlan, project: Project, manifest_path: Path, *, wanted: bool
 ) -> _Work:
     from evtool.cli.board_access import identity_part
-    from evtool.errors import ConfigError
+    from evtool.errors import SecretMissing
     from evtool.flash.image_plan import with_part
 
     try:
         part, identity = identity_part(project, plan.partitions, str(manifest_path), ask=wanted)
-    except ConfigError as error:
+    except SecretMissing as error:
         if wanted:
             raise
         output.say(f"note: the identity is left as it is on the board: {error.message}")

@@ -15,7 +15,7 @@ import string
 from collections.abc import Callable
 from pathlib import Path
 
-from evtool.errors import ConfigError
+from evtool.errors import ConfigError, SecretMissing
 from evtool.link.files import make_private_folder, write_atomically
 from evtool.project import Secret, SecretRef
 
@@ -63,12 +63,13 @@ class SecretSource:
                 `CP-0001 authorization_key`.
 
         Raises:
-            ConfigError: naming the variable or file that is missing, never its content.
+            SecretMissing: naming the variable or file that is not there.
+            ConfigError: the file is not one that a secret may stand in; never its content.
         """
         if ref.kind == "env":
             value = os.environ.get(ref.name)
             if not value:
-                raise ConfigError(
+                raise SecretMissing(
                     f"{label}: environment variable {ref.name} is not set",
                     fix=f"set {ref.name}, or change the reference in evtool.toml",
                 )
@@ -77,7 +78,7 @@ class SecretSource:
             return self._from_file(Path(ref.name), label)
         if ref.kind == "prompt":
             if self._ask is None:
-                raise ConfigError(
+                raise SecretMissing(
                     f"{label}: asked for at a prompt, but there is no terminal",
                     fix="run in a terminal, or change the reference to env or file",
                 )
@@ -88,7 +89,7 @@ class SecretSource:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise ConfigError(
+            raise SecretMissing(
                 f"{label}: no such file: {path}", fix="write the secret there, mode 0600"
             ) from error
         except OSError as error:
@@ -118,7 +119,7 @@ class SecretSource:
         if not self._create:
             if path.exists():
                 return self._from_file(path, label)
-            raise ConfigError(
+            raise SecretMissing(
                 f"{label}: not generated yet, and this command changes nothing",
                 fix="run `evtool codegen` or `evtool provision` first",
             )

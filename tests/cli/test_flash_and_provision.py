@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -266,16 +267,31 @@ def test_an_image_that_cannot_be_read_is_not_called_missing(project: Path) -> No
     assert document["message"] == f"cannot use {firmware}: Is a directory"
 
 
-def test_flash_with_an_incomplete_identity_leaves_it_alone_or_refuses(tmp_path: Path) -> None:
+def test_flash_leaves_the_identity_alone_where_a_secret_is_not_at_hand(tmp_path: Path) -> None:
     project = tmp_path / "p"
-    make_project(project, identity="two words")
+    make_project(project)
     make_build(project / "build" / "host")
+    settings = project / "evtool.toml"
+    text = re.sub(r"passphrase = .*", 'passphrase = { env = "NOT_SET_HERE" }', settings.read_text())
+    settings.write_text(text)
     done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", cwd=project)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert "the identity is left as it is on the board" in done.stderr
     assert "evcfg" not in done.stdout
     done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", "--with-evcfg", cwd=project)
     assert done.returncode == 2
+    assert "NOT_SET_HERE" in done.stderr
+
+
+def test_flash_refuses_an_identity_that_breaks_a_rule(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    make_project(project, identity="two words")
+    make_build(project / "build" / "host")
+    done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", cwd=project)
+    assert done.returncode == 2
+    assert "[charge_point] identity" in done.stderr
+    done = evtool("flash", "--serial-port", NO_PORT, "--dry-run", "--no-evcfg", cwd=project)
+    assert done.returncode == 0, done.stderr
 
 
 def test_manifest_and_env_exclude_each_other(project: Path) -> None:
