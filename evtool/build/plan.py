@@ -33,6 +33,9 @@ _SHOWN = (
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
+_SHARED_FOLDERS = (".cache/downloads", ".cache/tmp", "platforms")
+
+
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
     """One run of PlatformIO and what comes out of it; every path is absolute.
@@ -111,7 +114,10 @@ def plan_build(
     if for_host:
         core = core_folder / _platformio_version()
         environ = _host_variables(environ, core, firmware, microocpp)
-        packages = scons_package(core / "packages")
+        # PlatformIO makes these folders in two steps (is it there? make it): two first builds
+        # at once would trip over each other.
+        packages = {core / name / ".keep": b"" for name in _SHARED_FOLDERS}
+        packages |= scons_package(core / "packages")
     work = firmware / ".pio"
     environ |= {
         "EVTOOL_BUILD_ID": identifier,

@@ -91,9 +91,8 @@ def test_two_projects_build_at_the_same_time(tmp_path: Path) -> None:
         )
         for root in roots
     ]
-    for process in running:
-        text, _ = process.communicate(timeout=100)
-        assert process.returncode == 0, text.decode()
+    said_by = [process.communicate(timeout=100)[0].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], said_by
     for root in roots:
         said = subprocess.run([root / "build/host/program"], capture_output=True, check=True)
         assert said.stdout.decode().startswith(root.name)
