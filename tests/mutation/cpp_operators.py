@@ -120,7 +120,7 @@ def _structure(text: str) -> Iterator[tuple[int, str, str]]:
         old = match.group(1)
         if not old.startswith(_NOT_STATEMENTS):
             yield match.start(1), text[match.start(1) : match.end(1)], ";"
-    for match in re.finditer(r"\bbreak;", plain):
+    for match in re.finditer(r"\bbreak;(?!\s*\})", plain):
         yield match.start(), "break;", "[[fallthrough]];"
 
 

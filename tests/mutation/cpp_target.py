@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from mutation.cpp_operators import mutants_of
@@ -30,6 +31,10 @@ FILES = (
 # An endless loop and an endless answer are differences too: CPU seconds, and blocks of 512 bytes.
 _LIMITED = 'ulimit -t 30; ulimit -f 400000; exec "$0"'
 _TABLE = PROOF / "gate_table.cpp"
+_DIRECT = PROOF / "direct.cpp"
+_MAINS = {LOCKSTEP[-1], _TABLE, _DIRECT}
+# A subscript beyond an array's end is a difference too.
+_FLAGS = ("-O0", "-w", "-D_GLIBCXX_ASSERTIONS")
 
 
 def source_of(file: str) -> Path:
@@ -37,9 +42,15 @@ def source_of(file: str) -> Path:
     return CORE / ("src" if file.endswith(".cpp") else "include/evcore") / file
 
 
+@cache
+def text_of(file: str) -> str:
+    """A file of the core as it was when it was first asked for: it may be edited meanwhile."""
+    return source_of(file).read_text()
+
+
 def cpp_mutants(files: Sequence[str]) -> list[Mutant]:
     """Every mutant of these files of the core."""
-    return [mutant for file in files for mutant in mutants_of(file, source_of(file).read_text())]
+    return [mutant for file in files for mutant in mutants_of(file, text_of(file))]
 
 
 class CppTarget:
@@ -54,8 +65,8 @@ class CppTarget:
     def __init__(self, gxx: str, folder: Path, stages: Sequence[Sequence[str]]) -> None:
         self._gxx = gxx
         self._folder = folder
-        sources = [*core_sources(), *LOCKSTEP, _TABLE]
-        self._objects = compile_objects(gxx, folder, sources, "-O0")
+        sources = [*core_sources(), *LOCKSTEP, _TABLE, _DIRECT]
+        self._objects = compile_objects(gxx, folder, sources, *_FLAGS)
         self._questions: list[Path] = []
         for number, lines in enumerate(stages):
             path = folder / f"stage{number}.txt"
@@ -64,6 +75,7 @@ class CppTarget:
         table = self._link(folder, {}, _TABLE)
         program = self._link(folder, {}, LOCKSTEP[-1])
         self._table = self._run(table, None, folder / "table.out")
+        self._direct = self._run(self._link(folder, {}, _DIRECT), None, folder / "direct.out")
         self._answers = [
             self._run(program, questions, folder / "answers.out") for questions in self._questions
         ]
@@ -78,19 +90,22 @@ class CppTarget:
         headers.mkdir(parents=True)
         is_header = mutant.file.endswith(".hpp")
         changed = (headers if is_header else folder) / mutant.file
-        changed.write_text(mutant.apply(source_of(mutant.file).read_text()))
+        changed.write_text(mutant.apply(text_of(mutant.file)))
         if mutant.file in GATE_FILES:
             answer = self._gate_shows(mutant, folder, changed)
             if answer is None or answer:
                 return None if answer is None else False
-        objects = self._compile(folder, changed, whole=is_header)
+        objects = self._compile(folder, changed, [*core_sources(), *LOCKSTEP])
         if objects is None:
             return None
         program = self._link(folder, objects, LOCKSTEP[-1])
         for questions, answers in zip(self._questions, self._answers, strict=True):
             if self._run(program, questions, folder / "answers.out") != answers:
                 return False
-        return True
+        if is_header:
+            objects = self._compile(folder, changed, [*core_sources(), _DIRECT])
+        program = self._link(folder, objects or {}, _DIRECT)
+        return self._run(program, None, folder / "direct.out") == self._direct
 
     def _gate_shows(self, mutant: Mutant, folder: Path, changed: Path) -> bool | None:
         """Whether the table of the gate's answers shows it, before the long questions."""
@@ -104,12 +119,11 @@ class CppTarget:
         program = self._link(folder, objects, _TABLE)
         return self._run(program, None, folder / "table.out") != self._table
 
-    def _compile(self, folder: Path, changed: Path, *, whole: bool) -> dict[Path, Path] | None:
-        """The changed file, or everything in one piece where a header changed."""
-        if not whole:
+    def _compile(self, folder: Path, changed: Path, sources: list[Path]) -> dict[Path, Path] | None:
+        """The changed file, or where that is a header all `sources` in one piece."""
+        if changed.suffix == ".cpp":
             made = self._compile_one(folder, changed)
             return None if made is None else {source_of(changed.name): made}
-        sources = [*core_sources(), *LOCKSTEP]
         piece = folder / "whole.cpp"
         piece.write_text("".join(f'#include "{source}"\n' for source in sources))
         made = self._compile_one(folder, piece)
@@ -118,14 +132,16 @@ class CppTarget:
     def _compile_one(self, folder: Path, source: Path) -> Path | None:
         target = folder / f"{source.stem}.o"
         includes = [f"-I{folder / 'include'}", f"-I{CORE / 'include'}", f"-I{HOST}"]
-        command = [self._gxx, *STANDARD, "-w", "-O0", *includes, "-c", str(source)]
+        command = [self._gxx, *STANDARD, *_FLAGS, *includes, "-c", str(source)]
         done = subprocess.run([*command, "-o", str(target)], capture_output=True, check=False)
         return target if done.returncode == 0 else None
 
     def _link(self, folder: Path, changed: dict[Path, Path], main: Path) -> Path:
-        mains = {LOCKSTEP[-1], _TABLE} - {main}
         objects = {**self._objects, **changed}
-        wanted = {path: None for source, path in objects.items() if source not in mains}
+        others = _MAINS - {main}
+        if main != LOCKSTEP[-1]:
+            others = others | set(LOCKSTEP)
+        wanted = {path: None for source, path in objects.items() if source not in others}
         return link(self._gxx, folder, main.stem + ".run", list(wanted))
 
     def _run(self, program: Path, questions: Path | None, output: Path) -> bytes:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from mutation.cpp_target import source_of
+from mutation.cpp_target import text_of
 from mutation.mutant import Mutant
 from proof.cpp_core import PROOF, STANDARD, run_tool
 
@@ -30,7 +30,7 @@ def gate_survivors(gxx: str, folder: Path, mutants: Sequence[Mutant]) -> list[Mu
     Raises:
         AssertionError: one does not compile.
     """
-    texts = {part: source_of(part).read_text() for part in _PARTS}
+    texts = {part: text_of(part) for part in _PARTS}
     texts["gate_table.cpp"] = (PROOF / "gate_table.cpp").read_text()
     headers = sorted({f"#include {name}" for text in texts.values() for name in _standard(text)})
     copies = [_copy(0, texts)]

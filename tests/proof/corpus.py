@@ -15,7 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from controller_rig import Rig
-from parity import test_console_rules, test_fault_rules, test_gate_rules
+from parity import (
+    test_console_rules,
+    test_fault_rules,
+    test_gate_rules,
+    test_power_path_rules,
+)
 
 from evtool.reference_impl.lockstep import Lockstep
 from evtool.reference_impl.random_inputs import random_lines
@@ -23,7 +28,7 @@ from evtool.verify import library_dir
 from evtool.verify.run import Recording
 from evtool.verify.scenario import load_scenario
 
-RULE_TESTS = (test_gate_rules, test_fault_rules, test_console_rules)
+RULE_TESTS = (test_power_path_rules, test_gate_rules, test_fault_rules, test_console_rules)
 FUZZ_SEEDS = range(4)
 FUZZ_LINES = 1500
 

@@ -7,11 +7,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-from evtool.protocol.can_frame import CanFrame
-from evtool.protocol.can_tables import ChargeRequest
 from evtool.reference_impl import charge_gate, permission
-from evtool.reference_impl.controller import Controller
-from evtool.reference_impl.controller_types import BootInfo, BusState, Config, OcppWord
+from evtool.reference_impl.controller_types import OcppWord
 
 BITS = (False, True)
 LIMITS = (None, -5, 0, 1, 32000, 2**31 - 1)
@@ -45,21 +42,3 @@ def _permission_line(told: permission.Permission, now_ms: int) -> str:
     bits = (told.connected(now_ms), told.granted(now_ms), told.in_transaction())
     limit = told.limit_ma(now_ms)
     return "".join(str(int(bit)) for bit in bits) + f" {-2 if limit is None else limit}"
-
-
-def unstarted_lines() -> Iterator[str]:
-    """A controller before its start: no input may have an effect. The twin of unstarted.cpp."""
-    controller = Controller(Config(), BootInfo())
-    controller.on_bus(0, BusState.RUNNING, 0)
-    controller.on_frame(0, CanFrame(ChargeRequest.ID, bytes(8)), 0)
-    controller.on_ocpp(OcppWord(True, True, True), 0)
-    controller.on_key(ord("5"), 0)
-    controller.tick(9000)
-    outputs, snapshot = controller.drain(), controller.snapshot(9000)
-    bits = (bool(outputs), snapshot.plugged, snapshot.transaction)
-    view = snapshot.view.name.lower()
-    yield "".join(str(int(bit)) for bit in bits) + snapshot.bus[0].value + view
-    controller.boot(0)
-    controller.drain()
-    controller.boot(0)
-    yield str(int(bool(controller.drain())))

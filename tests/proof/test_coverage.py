@@ -29,7 +29,7 @@ from proof.cpp_core import (
     core_sources,
     link,
 )
-from proof.gate_table import unstarted_lines
+from proof.direct import direct_lines
 from proof.gcov_branches import unreached
 
 REFERENCE = REPOSITORY / "evtool" / "reference_impl"
@@ -78,9 +78,9 @@ def test_the_core_is_reached_whole(gxx: str, tmp_path: Path) -> None:
     if gcov is None:
         pytest.skip("needs gcov, which comes with g++ (Debian: apt-get install g++)")
     flags = ("--coverage", "-O0")
-    sources = [*core_sources(), *LOCKSTEP, PROOF / "gate_table.cpp", PROOF / "unstarted.cpp"]
+    sources = [*core_sources(), *LOCKSTEP, PROOF / "gate_table.cpp", PROOF / "direct.cpp"]
     objects = compile_objects(gxx, tmp_path, sources, *flags)
-    mains = {"lockstep_main", "gate_table", "unstarted"}
+    mains = {"lockstep_main", "gate_table", "direct"}
     parts = [target for source, target in objects.items() if source.stem not in mains]
     programs = [
         link(gxx, tmp_path, main, [*parts, tmp_path / f"{main}.o"], "--coverage") for main in mains
@@ -89,7 +89,7 @@ def test_the_core_is_reached_whole(gxx: str, tmp_path: Path) -> None:
         program.name: ask(program, coverage_lines() if program.name == "lockstep_main" else [])
         for program in programs
     }
-    assert said["unstarted"].splitlines() == list(unstarted_lines())
+    assert said["direct"].splitlines() == list(direct_lines())
     files = [CORE / folder / f"{part}{suffix}" for part in PARTS for folder, suffix in PLACES]
     assert_reached(unreached(gcov, tmp_path, {path for path in files if path.exists()}), ".cpp")
 
