@@ -7,12 +7,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 
-.PHONY: demo test lint types imports generated unit prove mutants generate format bench clean
+.PHONY: demo test browser lint types imports generated unit prove mutants generate format bench clean
 
 demo: $(READY)
 	$(BIN)/evtool demo
 
-test: $(READY) lint types imports generated unit
+test: $(READY) browser lint types imports generated unit
+
+# The report page is tested in a real browser. Root on Debian installs it; elsewhere those tests
+# skip and say what is missing.
+browser:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null \
+	  || echo "chromium could not be installed: the tests that need a browser will skip"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
