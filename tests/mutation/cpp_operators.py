@@ -40,6 +40,7 @@ _SWAPS = {
 }
 _WORDS = {"true": ("false",), "false": ("true",), "min": ("max",), "max": ("min",)}
 _CONDITION = re.compile(r"\b(?:if|while) \(")
+_VOID_FUNCTION = re.compile(r"^ *void [\w:]+\([^{;]*\) \{", re.MULTILINE)
 _RETURN = re.compile(r"\breturn ([^;{]+);")
 # A call, an assignment or an increment that stands alone. Declarations do not begin so.
 _STATEMENT = re.compile(
@@ -120,6 +121,8 @@ def _structure(text: str) -> Iterator[tuple[int, str, str]]:
         old = match.group(1)
         if not old.startswith(_NOT_STATEMENTS):
             yield match.start(1), text[match.start(1) : match.end(1)], ";"
+    for match in _VOID_FUNCTION.finditer(plain):
+        yield match.end(), "", " return;"
     for match in re.finditer(r"\bbreak;(?!\s*\})", plain):
         yield match.start(), "break;", "[[fallthrough]];"
 

@@ -57,8 +57,12 @@ class Equivalents:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", [])
         self._reasons: dict[tuple[str, str, str], str] = {}
         for entry in entries:
-            for change in entry["changes"]:
-                key = entry["file"], entry["line"], change
+            keys = [
+                (entry["file"], line, change)
+                for line, changes in entry["lines"].items()
+                for change in changes
+            ]
+            for key in keys:
                 assert key not in self._reasons, f"twice in {path.name}: {key}"
                 assert entry["reason"].strip(), f"{path.name}: {key} has no reason"
                 self._reasons[key] = entry["reason"]

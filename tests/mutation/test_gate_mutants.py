@@ -42,6 +42,9 @@ def test_what_the_operators_make_of_a_line() -> None:
         *("age > 3000 -> !(age > 3000)", "age > 3000 -> true", "age > 3000 -> false"),
         *("a && b -> !(a && b)", "a && b -> true", "a && b -> false"),
     }
+    cpp = "void f() { ++a; }\n"
+    made = {mutant.change for mutant in cpp_operators.mutants_of("x.cpp", cpp)}
+    assert made == {"(nothing) -> return;", "++ -> --"}
     python = 'def f(age: int) -> bool:\n    """5 > 4"""\n    if age > 3:\n        stop()\n'
     made = {mutant.change for mutant in python_operators.mutants_of("x.py", python)}
     assert made == {
@@ -54,8 +57,8 @@ def test_an_entry_of_the_list_matches_by_text_or_is_stale(tmp_path: Path) -> Non
     text = "if (a < b) {\n"
     listed = tmp_path / "equivalent.toml"
     listed.write_text(
-        '[[equivalent]]\nfile = "x.cpp"\nline = "if (a < b) {"\n'
-        'changes = ["< -> <=", "< -> >="]\nreason = "they are never equal"\n'
+        '[[equivalent]]\nfile = "x.cpp"\nreason = "they are never equal"\n'
+        '[equivalent.lines]\n"if (a < b) {" = ["< -> <=", "< -> >="]\n'
     )
     equivalents = Equivalents(listed)
     assert equivalents.holds(make("x.cpp", "\n\n" + text, 8, "<", "<="))

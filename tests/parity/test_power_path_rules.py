@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller_rig import Rig
 
 
@@ -27,3 +29,81 @@ def test_over_current_stays_while_the_current_is_above_what_was_exceeded(rig: Ri
     assert "over_current" in rig.state["faults"]
     rig.terminal(72, 34)
     assert "over_current" not in rig.state["faults"]
+
+
+def test_remaining_capacity_is_two_bytes(rig: Rig) -> None:
+    rig.boot()
+    rig.request()
+    rig.frame(0x160B8001, "FFFF4096")
+    assert rig.state["soc_permille"] == "551"
+
+
+def test_a_recovery_is_asked_for_again_after_exactly_five_seconds(rig: Rig) -> None:
+    rig.boot()
+    rig.do("bus 0 bus_off")
+    rig.do("tick", 4999)
+    assert rig.others == ["recover 0"]
+    rig.do("tick", 1)
+    assert rig.others == ["recover 0"] * 2
+
+
+def test_one_of_two_buses_off_is_a_fault(rig: Rig) -> None:
+    rig.boot("buses=2")
+    rig.do("bus 1 bus_off")
+    assert rig.state["faults"] == "bus_off"
+    rig.do("bus 1 running")
+    assert rig.state["faults"] == "-"
+
+
+def test_the_hottest_temperature_that_is_one(rig: Rig) -> None:
+    rig.boot()
+    rig.temperature(2**31 - 1)
+    assert (rig.state["temperature_mdegc"], rig.state["malformed"]) == (str(2**31 - 1), "0")
+    rig.temperature(2**31)
+    assert (rig.state["temperature_mdegc"], rig.state["malformed"]) == (str(2**31 - 1), "1")
+
+
+def test_an_old_answer_is_no_new_disobedience(rig: Rig) -> None:
+    """It said on shortly after off; what comes later is about something else."""
+    rig.energise()
+    rig.word(transaction=0)
+    rig.do("tick", 1900)
+    rig.reply(0x32, state=0)
+    rig.do("tick", 500)
+    terminal, output = lambda: rig.terminal(72, 0), lambda: rig.telemetry(0x82, 0)
+    samples: tuple[Callable[[], object], ...] = (rig.temperature, terminal, output)
+    for sample in samples:
+        sample()
+        assert rig.state["faults"] == "-"
+
+
+def test_the_register_is_stored_after_exactly_a_minute(rig: Rig) -> None:
+    rig.boot()
+    rig.terminal(72, 30)
+    rig.now_ms += 1000
+    rig.terminal(72, 30)
+    assert rig.state["energy_mwh"] == "600"
+    rig.do("tick", 58999)
+    assert rig.others == []
+    rig.do("tick", 1)
+    assert rig.others == ["store energy_mwh 600"]
+
+
+def test_a_voltage_alone_is_a_sample_of_energy(rig: Rig) -> None:
+    rig.boot()
+    rig.telemetry(0x84, 72 * 1024)
+    rig.telemetry(0x82, 36 * 1024)
+    rig.now_ms += 1000
+    rig.telemetry(0x84, 72 * 1024)
+    rig.now_ms += 2500
+    rig.telemetry(0x82, 36 * 1024)
+    assert rig.state["energy_mwh"] == "720"
+
+
+def test_a_question_about_the_past_is_answered_for_the_present(rig: Rig) -> None:
+    rig.boot()
+    rig.request()
+    rig.do("tick", 3001)
+    rig.now_ms -= 3000
+    rig.do("tick")
+    assert (rig.state["plugged"], rig.state["requested_mv"]) == ("0", "-")

@@ -82,10 +82,15 @@ void long_frame() {
   }
 }
 
-void print_commands(evcore::Controller& controller) {
+void print_frames(evcore::Controller& controller) {
   evcore::Output output;
   while (controller.pop(output)) {
-    if (output.kind == evcore::OutputKind::can && output.frame.can_id == ControlRequest::kId) {
+    if (output.kind != evcore::OutputKind::can) {
+      continue;
+    }
+    if (output.frame.can_id != ControlRequest::kId) {
+      std::printf("bus=%d id=%08x urgent=%d\n", output.bus, output.frame.can_id, output.urgent);
+    } else {
       std::printf("bus=%d function=%02x switch=%d urgent=%d\n", output.bus, output.frame.data[1],
                   output.frame.data[3], output.urgent);
     }
@@ -103,14 +108,14 @@ void commands(bool fetched) {
   for (Millis now = 50; now < 1000; now += 50) {
     controller.tick(now);
     if (fetched) {
-      print_commands(controller);
+      print_frames(controller);
     }
   }
   controller.on_ocpp({true, false, false, evcore::kNoLimit}, 1000);
-  print_commands(controller);
+  print_frames(controller);
   for (Millis now = 1050; now < 2000; now += 50) {
     controller.tick(now);
-    print_commands(controller);
+    print_frames(controller);
   }
 }
 

@@ -94,9 +94,13 @@ def _commands(*, fetched: bool) -> Iterator[str]:
 
 def _drained(controller: Controller) -> Iterator[str]:
     for output in controller.drain():
-        if isinstance(output, SendFrame) and output.frame.can_id == ControlRequest.ID:
-            function, state = output.frame.data[1], output.frame.data[3]
+        if not isinstance(output, SendFrame):
+            continue
+        frame, urgent = output.frame, int(output.urgent)
+        if frame.can_id != ControlRequest.ID:
+            yield f"bus={output.bus} id={frame.can_id:08x} urgent={urgent}"
+        else:
             yield (
-                f"bus={output.bus} function={function:02x} switch={state}"
-                f" urgent={int(output.urgent)}"
+                f"bus={output.bus} function={frame.data[1]:02x} switch={frame.data[3]}"
+                f" urgent={urgent}"
             )
