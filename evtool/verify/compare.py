@@ -7,15 +7,15 @@ and one `state` line. The first difference is named by its field, with both valu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evtool.protocol import can_tables
+from evtool.protocol.can_tables import MESSAGE_NAMES
 
 Answer = tuple[str, ...]
 
 _NOTHING = "(nothing)"
+_NAMES = {f"{can_id:08X}": name for can_id, name in MESSAGE_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,5 @@ def _body(line: str) -> str:
 
 def message_name(can_id: str) -> str:
     """`0x1806E5F4 charge_request` for the hex text of an identifier."""
-    for name, message in vars(can_tables).items():
-        if isinstance(message, type) and f"{getattr(message, 'ID', -1):08X}" == can_id:
-            return f"0x{can_id} {_snake_case(name)}"
-    return f"0x{can_id}"
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    name = _NAMES.get(can_id)  # looked up as text: a device may say anything
+    return f"0x{can_id}" if name is None else f"0x{can_id} {name}"
