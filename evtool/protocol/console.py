@@ -133,9 +133,10 @@ class LineSplitter:
         for piece in ended:
             line = self._extend(piece)
             if line is None and not self._dropping:
-                line, self._pending = self._pending, b""
+                # Only where a line really ends is a CR a part of its end.
+                line, self._pending = self._pending.removesuffix(b"\r"), b""
             if line is not None:
-                lines.append(clean_text(line.removesuffix(b"\r")))
+                lines.append(clean_text(line))
             self._dropping = False
         line = self._extend(rest)
         if line is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evtool.protocol.can_frame import Malformed
@@ -213,6 +213,7 @@ _STREAMS = st.lists(
 
 
 @given(_STREAMS, st.lists(st.integers(0, 10_000), max_size=12))
+@example(b"x" * (MAX_LINE_BYTES - 1) + b"\r\0\n", [])
 def test_chunking_does_not_matter(data: bytes, cuts: list[int]) -> None:
     assert split(data, cuts) == split(data, [])
     assert split(data, list(range(len(data)))) == split(data, [])
