@@ -7,6 +7,7 @@ The words behind `can`: `<bus> <id, 8 hex digits> <x|s> <d|r> <dlc> <data in hex
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from evtool.protocol.can_frame import CanFrame, Malformed
 
@@ -23,6 +24,7 @@ def render_can_line(bus: int, frame: CanFrame) -> str:
     return f"can {bus} {frame.can_id:08X} {form} {kind} {frame.dlc} {data}"
 
 
+@lru_cache(maxsize=1024)  # traffic repeats itself
 def parse_can_words(text: str) -> tuple[int, CanFrame] | Malformed:
     """Bus and frame of the words behind `can`, hex digits in either case."""
     match = _WORDS.fullmatch(text)

@@ -51,6 +51,10 @@ class Signal:
     """How many data bytes a frame must have to hold the signal."""
     _order: Literal["big", "little"] = field(init=False, repr=False, compare=False)
     _shift: int = field(init=False, repr=False, compare=False)
+    lowest: int = field(init=False, repr=False, compare=False)
+    """The least raw value."""
+    highest: int = field(init=False, repr=False, compare=False)
+    """The greatest raw value."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.length <= MAX_BITS:
@@ -66,6 +70,9 @@ class Signal:
         object.__setattr__(self, "_order", "big" if is_big else "little")
         shift = 8 * count - first - self.length if is_big else self.start_bit
         object.__setattr__(self, "_shift", shift)
+        lowest = -(1 << (self.length - 1)) if self.kind is Kind.SIGNED else 0
+        object.__setattr__(self, "lowest", lowest)
+        object.__setattr__(self, "highest", lowest + (1 << self.length) - 1)
 
     @property
     def bits(self) -> tuple[int, ...]:
@@ -75,16 +82,6 @@ class Signal:
         # Downwards inside a byte, then to the top of the next one: mirrored, that is a line.
         first = _mirrored(self.start_bit)
         return tuple(_mirrored(line) for line in range(first, first + self.length))
-
-    @property
-    def lowest(self) -> int:
-        """The least raw value."""
-        return -(1 << (self.length - 1)) if self.kind is Kind.SIGNED else 0
-
-    @property
-    def highest(self) -> int:
-        """The greatest raw value."""
-        return self.lowest + (1 << self.length) - 1
 
     def extract(self, data: bytes | bytearray) -> int:
         """The signal's raw value; negative only where `kind` is signed.

@@ -117,32 +117,20 @@ class Bms:
         self._discharged.clear()
 
     def request(self, now_ms: int) -> Request | None:
-        """The request in force, or None."""
+        """The request in force; None, and so no vehicle, without one that is fresh."""
         return self._request.within(ALIVE_MS, now_ms)
 
     def request_age_ms(self, now_ms: int) -> int | None:
         """Age of the last request, stale or not."""
         return self._request.age_ms(now_ms)
 
-    def alive(self, now_ms: int) -> bool:
-        """Whether a vehicle is plugged in."""
-        return self.request(now_ms) is not None
-
-    def in_range(self, now_ms: int) -> bool:
-        """Whether the request in force is one that this charge point may serve."""
-        request = self.request(now_ms)
-        if request is None:
-            return False
+    def in_range(self, request: Request) -> bool:
+        """Whether this is one that this charge point may serve."""
         config = self._config
         return (
             config.request_min_mv < request.voltage_mv < config.request_max_mv
             and 0 < request.current_ma <= config.request_max_ma
         )
-
-    def allowed(self, now_ms: int) -> bool:
-        """Whether the vehicle's switch is on."""
-        request = self.request(now_ms)
-        return request is not None and request.allowed
 
     def silent(self, now_ms: int) -> bool:
         """The feedback's communication timeout: no request for 5000 ms, or none ever."""

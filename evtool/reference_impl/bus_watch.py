@@ -21,6 +21,8 @@ class BusWatch:
     def __init__(self, buses: int) -> None:
         self._buses = buses
         self._state = [BusState.STOPPED, BusState.STOPPED]
+        self._all_running = False
+        self._any_bus_off = False
         self._start_ms = 0
         self._last_recovery_ms: list[int | None] = [None, None]
 
@@ -36,6 +38,9 @@ class BusWatch:
         """Take a state; True if the bus has just become able to transmit."""
         came_back = state in TRANSMITTING and self._state[bus] not in TRANSMITTING
         self._state[bus] = state
+        known = self._state[: self._buses]
+        self._all_running = all(each is BusState.RUNNING for each in known)
+        self._any_bus_off = BusState.BUS_OFF in known
         return came_back
 
     def state(self, bus: int) -> BusState:
@@ -52,11 +57,11 @@ class BusWatch:
 
     def all_running(self) -> bool:
         """Whether every configured bus runs."""
-        return all(self._state[bus] is BusState.RUNNING for bus in range(self._buses))
+        return self._all_running
 
     def any_bus_off(self) -> bool:
         """Whether any configured bus is bus_off."""
-        return any(self._state[bus] is BusState.BUS_OFF for bus in range(self._buses))
+        return self._any_bus_off
 
     def due_recoveries(self, now_ms: int) -> list[int]:
         """Buses to recover now."""

@@ -7,15 +7,14 @@ facts that are missing close it: every default below is the closed one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from evtool.reference_impl.controller_types import GateReason, OcppWord
 
 MAX_TEMPERATURE_MDEGC = 70000
 
 
-@dataclass(frozen=True, slots=True)
-class GateFacts:
+class GateFacts(NamedTuple):
     """What the gate looks at; `temperature_mdegc` and `word` are None when unknown or stale."""
 
     plugged: bool = False

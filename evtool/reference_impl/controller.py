@@ -20,7 +20,7 @@ from evtool.protocol.can_tables import (
 from evtool.reference_impl import console, module_commands
 from evtool.reference_impl.bms import Bms
 from evtool.reference_impl.bus_watch import BusWatch
-from evtool.reference_impl.charge_gate import GateFacts, judge
+from evtool.reference_impl.charge_gate import GateFacts, judge, judge_permission
 from evtool.reference_impl.controller_types import (
     MAX_TIME_MS,
     MODULE_BUS,
@@ -43,10 +43,12 @@ from evtool.reference_impl.controller_types import (
 )
 from evtool.reference_impl.faults import FaultFacts, FaultMonitor, error_code
 from evtool.reference_impl.freshness import Every
+from evtool.reference_impl.known import Known, look
 from evtool.reference_impl.meter import Meter
 from evtool.reference_impl.numbers import power_mw
 from evtool.reference_impl.permission import Permission
-from evtool.reference_impl.power_module import FRESH_MS, Heard, PowerModule
+from evtool.reference_impl.power_module import FRESH_MS, NOTHING, Heard, PowerModule
+from evtool.reference_impl.setpoint import current_cap_ma, wanted_setpoint
 
 REPEAT_MS = 500
 SETPOINT_SPACING_MS = 100
@@ -92,6 +94,7 @@ class Controller:
         self._records = Every(RECORD_MS)
         self._control_turn = 0
         self._telemetry_turn = 0
+        self._known = self._look(0)
 
     # Inputs
 
@@ -101,6 +104,7 @@ class Controller:
             return
         self._booted = True
         now_ms = self._advance_clock(now_ms)
+        self._known = self._look(now_ms)
         self._boot_ms = now_ms
         self._stored_ms = now_ms
         self._buses.start(now_ms)
@@ -118,8 +122,11 @@ class Controller:
         now_ms = self._let_time_pass(now_ms)
         if bus == self._config.bms_bus and isinstance(self._bms.receive(frame, now_ms), Malformed):
             self._malformed += 1
+        heard = NOTHING
         if bus == MODULE_BUS:
-            self._heard(self._module.receive(frame, now_ms), now_ms)
+            heard = self._module.receive(frame, now_ms)
+        self._known = self._look(now_ms)
+        self._judge_samples(heard, now_ms)
         self._settle(now_ms)
 
     def on_key(self, key: int, now_ms: int) -> None:
@@ -129,7 +136,7 @@ class Controller:
         now_ms = self._let_time_pass(now_ms)
         letter = chr(key).lower() if key < 0x80 else ""
         if letter == "s":
-            self._start_by_key(now_ms)
+            self._start_by_key()
         elif letter == "t":
             self._stop_by_key()
         elif letter in ("m", "?"):
@@ -146,6 +153,7 @@ class Controller:
         now_ms = self._let_time_pass(now_ms)
         was_running = self._permission.in_transaction()
         self._permission.set(word, now_ms)
+        self._known = self._look(now_ms)
         if word.transaction and not was_running:
             self._meter.start_session()
             self._event("transaction state=started")
@@ -186,6 +194,7 @@ class Controller:
 
     def _let_time_pass(self, now_ms: int) -> int:
         now_ms = self._advance_clock(now_ms)
+        self._known = self._look(now_ms)
         self._evaluate(now_ms)
         return now_ms
 
@@ -204,14 +213,15 @@ class Controller:
             self._outputs.append(Recover(bus))
 
     def _evaluate(self, now_ms: int) -> None:
-        self._note_plug(now_ms)
-        self._evaluate_faults(now_ms)
-        self._note_word(now_ms)
-        reason = self._judge(now_ms)
+        known = self._known
+        self._note_plug(known.request is not None)
+        self._evaluate_faults(known, now_ms)
+        self._note_word(known.word)
+        reason = self._judge(known)
         if self._energised and reason is not GateReason.OPEN:
             self._close_gate(reason, now_ms)
         elif reason is GateReason.OPEN:
-            wanted = self._wanted_setpoint(now_ms)
+            wanted = wanted_setpoint(self._config, known.request, known.word)
             if not self._energised:
                 self._open_gate(wanted, now_ms)
             elif (
@@ -220,49 +230,54 @@ class Controller:
             ):
                 self._send_setpoint(wanted, now_ms)
 
-    def _note_plug(self, now_ms: int) -> None:
-        plugged = self._bms.alive(now_ms)
+    def _look(self, now_ms: int) -> Known:
+        return look(self._bms, self._module, self._permission, now_ms)
+
+    def _note_plug(self, plugged: bool) -> None:
         if plugged != self._plugged:
             self._plugged = plugged
             self._event(f"plug state={'in' if plugged else 'out'}")
             if not plugged:
                 self._bms.forget_pack()
 
-    def _evaluate_faults(self, now_ms: int) -> None:
+    def _evaluate_faults(self, known: Known, now_ms: int) -> None:
         facts = FaultFacts(
-            plugged=self._plugged,
-            energised=self._energised,
-            measured_mv=self._module.measured_mv(now_ms),
-            measured_ma=self._module.measured_ma(now_ms),
-            temperature_mdegc=self._module.temperature_mdegc(now_ms),
-            module_on=self._module.on(now_ms),
-            any_bus_off=self._buses.any_bus_off(),
-            all_buses_running=self._buses.all_running(),
+            self._plugged,
+            self._energised,
+            known.measured_mv,
+            known.measured_ma,
+            known.temperature_mdegc,
+            known.module_on,
+            self._buses.any_bus_off(),
+            self._buses.all_running(),
         )
         self._faults.evaluate(facts, now_ms)
         active = self._faults.active()
+        if active != self._known_faults:
+            self._tell_faults(active)
+            self._known_faults = active
+
+    def _tell_faults(self, active: tuple[Fault, ...]) -> None:
         for fault in Fault:
             if (fault in active) != (fault in self._known_faults):
                 state = "set" if fault in active else "cleared"
                 self._event(f"fault name={fault.value} state={state}")
-        self._known_faults = active
 
-    def _note_word(self, now_ms: int) -> None:
-        connected = self._permission.connected(now_ms)
+    def _note_word(self, word: OcppWord | None) -> None:
+        connected = word is not None and word.connected
         if connected != self._connected:
             self._connected = connected
             self._event(f"ocpp state={'connected' if connected else 'disconnected'}")
-        permitted = self._permission.granted(now_ms)
+        permitted = judge_permission(word) is GateReason.OPEN
         if permitted != self._permitted:
             self._permitted = permitted
             self._event(f"permit state={'granted' if permitted else 'withdrawn'}")
 
-    def _heard(self, heard: Heard, now_ms: int) -> None:
+    def _judge_samples(self, heard: Heard, now_ms: int) -> None:
         if heard.malformed:
             self._malformed += 1
             return
-        millivolts = self._module.measured_mv(now_ms)
-        milliamperes = self._module.measured_ma(now_ms)
+        millivolts, milliamperes = self._known.measured_mv, self._known.measured_ma
         if self._energised:
             if heard.voltage and millivolts is not None:
                 self._faults.judge_voltage(millivolts, self._setpoint_mv, now_ms)
@@ -270,7 +285,7 @@ class Controller:
                 self._faults.judge_current(milliamperes, self._setpoint_ma, now_ms)
         else:
             self._faults.judge_obedience(
-                heard.state and self._module.on(now_ms) is True,
+                heard.state and self._known.module_on is True,
                 milliamperes if heard.current and milliamperes is not None else 0,
                 now_ms - self._off_since_ms,
             )
@@ -279,44 +294,29 @@ class Controller:
 
     # Facts
 
-    def _judge(self, now_ms: int) -> GateReason:
+    def _judge(self, known: Known) -> GateReason:
+        request = known.request
         return judge(
             GateFacts(
-                plugged=self._bms.alive(now_ms),
-                switch_allowed=self._bms.allowed(now_ms),
-                in_range=self._bms.in_range(now_ms),
-                buses_running=self._buses.all_running(),
-                fault=bool(self._faults.active()),
-                module_alive=self._module.alive(now_ms),
-                temperature_mdegc=self._module.temperature_mdegc(now_ms),
-                word=self._permission.current(now_ms),
+                request is not None,
+                request is not None and request.allowed,
+                request is not None and self._bms.in_range(request),
+                self._buses.all_running(),
+                bool(self._faults.active()),
+                known.module_alive,
+                known.temperature_mdegc,
+                known.word,
             )
         )
 
-    def _wanted_setpoint(self, now_ms: int) -> tuple[int, int]:
-        request = self._bms.request(now_ms)
-        if request is None:
-            return 0, 0
-        return (
-            min(request.voltage_mv, self._config.max_voltage_mv),
-            min(request.current_ma, self._current_cap_ma(now_ms)),
-        )
-
-    def _current_cap_ma(self, now_ms: int) -> int:
-        limit_ma = self._permission.limit_ma(now_ms)
-        cap_ma = self._config.max_current_ma
-        return cap_ma if limit_ma is None else min(cap_ma, limit_ma)
-
-    def _error(self, now_ms: int) -> str:
+    def _error(self, known: Known, now_ms: int) -> str:
         silence_ms = self._module.silence_ms(now_ms)
         if silence_ms is None:
             silence_ms = now_ms - self._boot_ms  # a module has time to say its first word
         return error_code(
             self._faults.active(),
             module_silent=silence_ms > FRESH_MS,
-            bms_silent_in_transaction=(
-                self._permission.in_transaction() and not self._bms.alive(now_ms)
-            ),
+            bms_silent_in_transaction=(known.request is None and self._permission.in_transaction()),
         )
 
     # The module
@@ -385,33 +385,34 @@ class Controller:
 
     def _feedback_frame(self, now_ms: int) -> CanFrame:
         return module_commands.feedback(
-            self._module.measured_mv(now_ms) or 0,
-            self._module.measured_ma(now_ms) or 0,
-            self._feedback_flags(now_ms),
+            self._known.measured_mv or 0,
+            self._known.measured_ma or 0,
+            self._feedback_flags(self._known, now_ms),
         )
 
-    def _feedback_flags(self, now_ms: int) -> int:
+    def _feedback_flags(self, known: Known, now_ms: int) -> int:
         return module_commands.feedback_flags(
             self._faults.active(),
-            plugged=self._bms.alive(now_ms),
+            plugged=known.request is not None,
             silent=self._bms.silent(now_ms),
         )
 
     # Console, store
 
-    def _start_by_key(self, now_ms: int) -> None:
-        refusal = self._start_refusal(now_ms)
+    def _start_by_key(self) -> None:
+        refusal = self._start_refusal()
         if refusal:
             self._event(f"start state=refused reason={refusal}")
             return
         self._event("start state=requested")
         self._outputs.append(OcppStart(self._config.id_tag))
 
-    def _start_refusal(self, now_ms: int) -> str:
+    def _start_refusal(self) -> str:
+        request, word = self._known.request, self._known.word
         reasons = (
-            ("no_vehicle", not self._bms.alive(now_ms)),
-            ("vehicle_switch_off", not self._bms.allowed(now_ms)),
-            ("not_connected", not self._permission.connected(now_ms)),
+            ("no_vehicle", request is None),
+            ("vehicle_switch_off", request is None or not request.allowed),
+            ("not_connected", word is None or not word.connected),
             ("fault", bool(self._faults.active())),
             ("already_charging", self._permission.in_transaction()),
             ("no_id_tag", not self._config.id_tag),
@@ -442,44 +443,46 @@ class Controller:
     def snapshot(self, now_ms: int) -> Snapshot:
         """Everything that is known at `now_ms`, which is not before the last input."""
         now_ms = min(max(now_ms, self._now_ms), MAX_TIME_MS)
-        module, request = self._module, self._bms.request(now_ms)
-        millivolts, milliamperes = module.measured_mv(now_ms), module.measured_ma(now_ms)
+        known = self._known if now_ms == self._now_ms else self._look(now_ms)
+        request, word = known.request, known.word
+        millivolts, milliamperes = known.measured_mv, known.measured_ma
         power = None
         if millivolts is not None and milliamperes is not None:
             power = power_mw(millivolts, milliamperes)
-        plugged, in_range = self._bms.alive(now_ms), self._bms.in_range(now_ms)
+        plugged = request is not None
+        in_range = request is not None and self._bms.in_range(request)
         faults = self._faults.active()
-        evse_ready = module.alive(now_ms) and self._buses.all_running() and not faults
-        permitted = self._permission.granted(now_ms)
+        evse_ready = known.module_alive and self._buses.all_running() and not faults
+        permitted = judge_permission(word) is GateReason.OPEN
         return Snapshot(
             plugged=plugged,
             bms_alive=plugged,
             in_range=in_range,
-            ev_ready=plugged and in_range and self._bms.allowed(now_ms),
-            module_alive=module.alive(now_ms),
+            ev_ready=in_range and request is not None and request.allowed,
+            module_alive=known.module_alive,
             evse_ready=evse_ready,
-            connected=self._permission.connected(now_ms),
+            connected=word is not None and word.connected,
             transaction=self._permission.in_transaction(),
             permitted=permitted,
             energised=self._energised,
-            gate=self._judge(now_ms),
+            gate=self._judge(known),
             faults=faults,
-            error=self._error(now_ms),
-            limit_ma=self._permission.limit_ma(now_ms),
+            error=self._error(known, now_ms),
+            limit_ma=None if word is None else word.limit_ma,
             requested_mv=None if request is None else request.voltage_mv,
             requested_ma=None if request is None else request.current_ma,
             setpoint_mv=self._setpoint_mv,
             setpoint_ma=self._setpoint_ma,
-            offered_ma=self._current_cap_ma(now_ms) if evse_ready and permitted else 0,
+            offered_ma=current_cap_ma(self._config, word) if evse_ready and permitted else 0,
             measured_mv=millivolts,
             measured_ma=milliamperes,
             power_mw=power,
-            temperature_mdegc=module.temperature_mdegc(now_ms),
+            temperature_mdegc=known.temperature_mdegc,
             soc_permille=self._bms.soc_permille(now_ms),
             energy_mwh=self._meter.register_mwh,
             session_mwh=self._meter.session_mwh(),
-            module=module.on(now_ms),
-            flags=self._feedback_flags(now_ms),
+            module=known.module_on,
+            flags=self._feedback_flags(known, now_ms),
             malformed=self._malformed,
             bus=self._buses.states(),
             view=self._view,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from evtool.protocol.can_frame import CanFrame
 
@@ -184,8 +185,7 @@ class Recover:
 Output = SendFrame | ConsoleText | OcppStart | OcppStop | Store | Recover
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Everything that is known at one instant; None is unknown or stale.
 
     Units stand in the names; `module` is True for on; `flags` is charge_feedback's byte 4;

@@ -15,7 +15,7 @@ shows that the cause is gone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from evtool.reference_impl.charge_gate import MAX_TEMPERATURE_MDEGC
 from evtool.reference_impl.controller_types import Fault
@@ -39,8 +39,7 @@ ERROR_CODES = {
 LATCHED = (Fault.OVER_VOLTAGE, Fault.OVER_CURRENT, Fault.MODULE_DISOBEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class FaultFacts:
+class FaultFacts(NamedTuple):
     """What is known when faults are evaluated; None is unknown or stale."""
 
     plugged: bool
@@ -80,7 +79,7 @@ class FaultMonitor:
     """Which faults are active."""
 
     def __init__(self) -> None:
-        self._active: set[Fault] = set()
+        self._active: tuple[Fault, ...] = ()
         self._voltage = _Excess(VOLTAGE_HOLD_MS)
         self._current = _Excess(CURRENT_HOLD_MS)
         self._voltage_limit_mv = 0
@@ -88,7 +87,7 @@ class FaultMonitor:
 
     def active(self) -> tuple[Fault, ...]:
         """The active faults, in the order in which they are reported."""
-        return tuple(fault for fault in Fault if fault in self._active)
+        return self._active
 
     def judge_voltage(self, millivolts: int, setpoint_mv: int, now_ms: int) -> None:
         """A voltage was measured while energised."""
@@ -105,7 +104,7 @@ class FaultMonitor:
         Current in either direction counts: none may flow.
         """
         if off_ms >= OBEY_MS and (module_on or abs(milliamperes) > LEAK_MA):
-            self._active.add(Fault.MODULE_DISOBEYS)
+            self._set(Fault.MODULE_DISOBEYS)
 
     def evaluate(self, facts: FaultFacts, now_ms: int) -> None:
         """Let time and facts set and clear faults."""
@@ -114,25 +113,36 @@ class FaultMonitor:
         if not facts.energised or facts.measured_ma is None:
             self._current.stop()
         if self._voltage.ripe(now_ms):
-            self._active.add(Fault.OVER_VOLTAGE)
+            self._set(Fault.OVER_VOLTAGE)
             self._voltage_limit_mv = self._voltage.limit
         if self._current.ripe(now_ms):
-            self._active.add(Fault.OVER_CURRENT)
+            self._set(Fault.OVER_CURRENT)
             self._current_limit_tenths = self._current.limit
         self._evaluate_levels(facts)
         if not facts.plugged:
-            self._active -= {fault for fault in LATCHED if self._cause_gone(fault, facts)}
+            for fault in self._active:
+                if fault in LATCHED and self._cause_gone(fault, facts):
+                    self._clear(fault)
+
+    def _set(self, fault: Fault) -> None:
+        if fault not in self._active:
+            active = (fault, *self._active)
+            self._active = tuple(each for each in Fault if each in active)
+
+    def _clear(self, fault: Fault) -> None:
+        if fault in self._active:
+            self._active = tuple(each for each in self._active if each is not fault)
 
     def _evaluate_levels(self, facts: FaultFacts) -> None:
         if facts.temperature_mdegc is not None:
             if facts.temperature_mdegc > MAX_TEMPERATURE_MDEGC:
-                self._active.add(Fault.OVER_TEMPERATURE)
+                self._set(Fault.OVER_TEMPERATURE)
             elif facts.temperature_mdegc <= COOL_MDEGC:
-                self._active.discard(Fault.OVER_TEMPERATURE)
+                self._clear(Fault.OVER_TEMPERATURE)
         if facts.any_bus_off:
-            self._active.add(Fault.BUS_OFF)
+            self._set(Fault.BUS_OFF)
         elif facts.all_buses_running:
-            self._active.discard(Fault.BUS_OFF)
+            self._clear(Fault.BUS_OFF)
 
     def _cause_gone(self, fault: Fault, facts: FaultFacts) -> bool:
         if fault is Fault.OVER_VOLTAGE:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from evtool.protocol.can_frame import CanFrame, Malformed
@@ -91,20 +90,18 @@ def parse_number(text: str, maximum: int) -> int | None:
 
 def parse_command(line: str, config: Config) -> Command | Malformed:
     """Read one command, without the lockstep's time; `config` is what a `config` line changes."""
-    name, _, rest = line.partition(" ")
-    bare = name == line
-    parsers: dict[str, Callable[[str], Command | None]] = {
-        "can": _parse_can,
-        "bus": _parse_bus,
-        "ocpp": _parse_ocpp,
-        "key": _parse_key,
-        "tick": lambda _: TickCommand() if bare else None,
-        "config": lambda text: _parse_fields(text, bare, config, _CONFIG_FIELDS),
-        "boot": lambda text: _parse_fields(text, bare, BootInfo(), _BOOT_FIELDS),
-    }
-    if name not in parsers:
-        return Malformed("no such command")
-    return parsers[name](rest) or Malformed(f"bad {name}")
+    name, space, rest = line.partition(" ")
+    parse = _PARSERS.get(name)
+    if parse is not None:
+        return parse(rest) or Malformed(f"bad {name}")
+    match name:
+        case "tick":
+            return Malformed("bad tick") if space else TickCommand()
+        case "config":
+            return _parse_fields(rest, not space, config, _CONFIG_FIELDS) or Malformed("bad config")
+        case "boot":
+            return _parse_fields(rest, not space, BootInfo(), _BOOT_FIELDS) or Malformed("bad boot")
+    return Malformed("no such command")
 
 
 def _parse_can(text: str) -> CanCommand | None:
@@ -133,6 +130,14 @@ def _parse_key(text: str) -> KeyCommand | None:
     if len(text) != 2 or _HEX.fullmatch(text) is None:
         return None
     return KeyCommand(int(text, 16))
+
+
+_PARSERS: dict[str, Callable[[str], Command | None]] = {
+    "can": _parse_can,
+    "bus": _parse_bus,
+    "ocpp": _parse_ocpp,
+    "key": _parse_key,
+}
 
 
 def _number(maximum: int, minimum: int = 0) -> Callable[[str], int]:
@@ -240,15 +245,13 @@ _RENDERERS: dict[str, Callable[[Any], str]] = {
     "bus": lambda states: f"{states[0].value} bus1={states[1].value}",
     "view": lambda view: view.name.lower(),
 }
-_STATE_FIELDS = tuple(Snapshot.__dataclass_fields__)
-_STATE_VALUES = attrgetter(*_STATE_FIELDS)
 _STATE_WORDS = tuple(
     (f"{'bus0' if name == 'bus' else name}=", _RENDERERS.get(name, _plain))
-    for name in _STATE_FIELDS
+    for name in Snapshot._fields
 )
 
 
 def state_line(snapshot: Snapshot) -> str:
     """The whole snapshot as one line."""
-    pairs = zip(_STATE_WORDS, _STATE_VALUES(snapshot), strict=True)
+    pairs = zip(_STATE_WORDS, snapshot, strict=True)
     return "state " + " ".join([word + render(value) for (word, render), value in pairs])

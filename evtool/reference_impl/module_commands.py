@@ -7,8 +7,10 @@ A frame built here is off and zero unless told otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from evtool.protocol.can_frame import CanFrame
+from evtool.protocol.can_signal import Signal
 from evtool.protocol.can_tables import ChargeFeedback, ControlRequest, TelemetryRequest
 from evtool.reference_impl.controller_types import Fault
 from evtool.reference_impl.numbers import (
@@ -26,6 +28,22 @@ TELEMETRY_TURNS = (
 )
 
 
+FLAGS_BYTE = 4
+
+
+def _flag(signal: Signal) -> int:
+    """The flag's bit in the flags' byte."""
+    data = bytearray(ChargeFeedback.LENGTH)
+    signal.insert(data, 1)
+    return data[FLAGS_BYTE]
+
+
+_HARDWARE_FAILURE = _flag(ChargeFeedback.HARDWARE_FAILURE)
+_OVER_TEMPERATURE = _flag(ChargeFeedback.OVER_TEMPERATURE)
+_NOT_CONNECTED = _flag(ChargeFeedback.BATTERY_NOT_CONNECTED)
+_TIMEOUT = _flag(ChargeFeedback.COMMUNICATION_TIMEOUT)
+
+
 def _control(function: int) -> bytearray:
     data = bytearray(ControlRequest.LENGTH)
     ControlRequest.HEADER.insert(data, ControlRequest.HEADER_START)
@@ -33,6 +51,7 @@ def _control(function: int) -> bytearray:
     return data
 
 
+@lru_cache
 def switch(on: bool) -> CanFrame:
     """On or off."""
     data = _control(ControlRequest.Function.OUTPUT)
@@ -41,6 +60,7 @@ def switch(on: bool) -> CanFrame:
     return CanFrame(ControlRequest.ID, bytes(data))
 
 
+@lru_cache
 def voltage_setpoint(millivolts: int) -> CanFrame:
     """The voltage that the module is to hold."""
     data = _control(ControlRequest.Function.VOLTAGE_SETPOINT)
@@ -48,6 +68,7 @@ def voltage_setpoint(millivolts: int) -> CanFrame:
     return CanFrame(ControlRequest.ID, bytes(data))
 
 
+@lru_cache
 def current_setpoint(milliamperes: int) -> CanFrame:
     """The current that the module is not to exceed."""
     data = _control(ControlRequest.Function.CURRENT_SETPOINT)
@@ -55,6 +76,7 @@ def current_setpoint(milliamperes: int) -> CanFrame:
     return CanFrame(ControlRequest.ID, bytes(data))
 
 
+@lru_cache
 def telemetry(function: int) -> CanFrame:
     """Ask for one measurement."""
     data = bytearray(TelemetryRequest.LENGTH)
@@ -68,20 +90,18 @@ def feedback_flags(faults: Iterable[Fault], *, plugged: bool, silent: bool) -> i
 
     The input voltage's flag stays 0: nothing on this hardware measures it.
     """
-    active = set(faults)
-    data = bytearray(ChargeFeedback.LENGTH)
-    hardware_failure = bool(active - {Fault.OVER_TEMPERATURE})
-    ChargeFeedback.HARDWARE_FAILURE.insert(data, int(hardware_failure))
-    ChargeFeedback.OVER_TEMPERATURE.insert(data, int(Fault.OVER_TEMPERATURE in active))
-    ChargeFeedback.BATTERY_NOT_CONNECTED.insert(data, int(not plugged))
-    ChargeFeedback.COMMUNICATION_TIMEOUT.insert(data, int(silent))
-    return data[4]
+    flags = 0
+    for fault in faults:
+        too_hot = fault is Fault.OVER_TEMPERATURE
+        flags |= _OVER_TEMPERATURE if too_hot else _HARDWARE_FAILURE
+    return flags | (0 if plugged else _NOT_CONNECTED) | (_TIMEOUT if silent else 0)
 
 
+@lru_cache
 def feedback(millivolts: int, milliamperes: int, flags: int) -> CanFrame:
     """Tell the BMS what it is given; fields saturate."""
     data = bytearray(ChargeFeedback.LENGTH)
-    data[4] = flags
+    data[FLAGS_BYTE] = flags
     ChargeFeedback.VOLTAGE.insert(data, milli_to_deci_field(millivolts))
     ChargeFeedback.CURRENT.insert(data, milli_to_deci_field(milliamperes))
     return CanFrame(ChargeFeedback.ID, bytes(data))

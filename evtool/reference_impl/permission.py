@@ -7,8 +7,7 @@ believed: then nothing is connected, nothing permitted, and no limit known.
 
 from __future__ import annotations
 
-from evtool.reference_impl.charge_gate import judge_permission
-from evtool.reference_impl.controller_types import GateReason, OcppWord
+from evtool.reference_impl.controller_types import OcppWord
 from evtool.reference_impl.freshness import Timed
 
 YOUNGER_THAN_MS = 5000
@@ -28,21 +27,7 @@ class Permission:
         """The word, while it is believed."""
         return self._word.within(YOUNGER_THAN_MS - 1, now_ms)
 
-    def connected(self, now_ms: int) -> bool:
-        """Whether the CSMS can be reached."""
-        word = self.current(now_ms)
-        return word is not None and word.connected
-
-    def granted(self, now_ms: int) -> bool:
-        """Whether energy may flow, as far as OCPP is concerned."""
-        return judge_permission(self.current(now_ms)) is GateReason.OPEN
-
     def in_transaction(self) -> bool:
         """Whether a transaction runs, by the last word however old: silence does not end one."""
         word = self._word.last()
         return word is not None and word.transaction
-
-    def limit_ma(self, now_ms: int) -> int | None:
-        """The smart-charging limit, None if there is none."""
-        word = self.current(now_ms)
-        return None if word is None else word.limit_ma

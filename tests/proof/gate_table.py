@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import fields, replace
 
 from evtool.reference_impl import charge_gate, permission
-from evtool.reference_impl.controller_types import OcppWord
+from evtool.reference_impl.controller_types import GateReason, OcppWord
 
 BITS = (False, True)
 LIMITS = (None, -5, 0, 1, 32000, 2**31 - 1)
@@ -27,9 +26,8 @@ def table_lines() -> Iterator[str]:
     yield charge_gate.judge(absent).value
     word = OcppWord(True, True, True)
     well = charge_gate.GateFacts(True, True, True, True, False, True, 25000, word)
-    for field in fields(well):
-        facts = replace(well, **{field.name: getattr(absent, field.name)})
-        yield charge_gate.judge(facts).value
+    for name in well._fields:
+        yield charge_gate.judge(well._replace(**{name: getattr(absent, name)})).value
     yield _permission_line(permission.Permission(), 0)
     for word in WORDS:
         told = permission.Permission()
@@ -39,6 +37,9 @@ def table_lines() -> Iterator[str]:
 
 
 def _permission_line(told: permission.Permission, now_ms: int) -> str:
-    bits = (told.connected(now_ms), told.granted(now_ms), told.in_transaction())
-    limit = told.limit_ma(now_ms)
+    word = told.current(now_ms)
+    connected = word is not None and word.connected
+    granted = charge_gate.judge_permission(word) is GateReason.OPEN
+    bits = (connected, granted, told.in_transaction())
+    limit = None if word is None else word.limit_ma
     return "".join(str(int(bit)) for bit in bits) + f" {-2 if limit is None else limit}"

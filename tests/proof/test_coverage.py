@@ -35,14 +35,14 @@ from proof.gcov_branches import unreached
 REFERENCE = REPOSITORY / "evtool" / "reference_impl"
 PARTS = (
     *("charge_gate", "permission", "bms", "faults", "module_commands", "bus_watch"),
-    *("freshness", "power_module", "controller"),
+    *("freshness", "power_module", "known", "setpoint", "controller"),
 )
 PLACES = (("src", ".cpp"), ("include/evcore", ".hpp"))
 NEW_SAMPLE = "a sample that has just come is fresh"
 OPEN_GATE = "a setpoint is wanted only while the gate is open, and then there is a request"
 UNREACHABLE = {
-    ("controller.py", "return 0, 0"): OPEN_GATE,
-    ("controller.py", "if request is None:"): OPEN_GATE,
+    ("setpoint.py", "return 0, 0"): OPEN_GATE,
+    ("setpoint.py", "if request is None:"): OPEN_GATE,
     ("controller.cpp", "return {};"): OPEN_GATE,
     ("controller.cpp", "if (!request) {"): OPEN_GATE,
     ("controller.cpp", "if (heard.voltage && millivolts) {"): NEW_SAMPLE,

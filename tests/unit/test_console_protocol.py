@@ -255,11 +255,11 @@ def test_the_consoles_document_and_this_parser_agree() -> None:
     document = (DOCS / "serial-console.md").read_text(encoding="utf-8")
     examples = [line for line in document.splitlines() if line.startswith("[")]
     assert len(examples) == len(FIELDS) - 1
-    for example in examples:
-        record = parse(example)
+    for text in examples:
+        record = parse(text)
         names = [name for name, _ in FIELDS[record.name].values()]
         assert [name for name in record.fields if name != "raw"] == names
-        assert render_record(record) == example
+        assert render_record(record) == text
 
 
 def test_the_document_names_every_field() -> None:
