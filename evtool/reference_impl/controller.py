@@ -179,7 +179,9 @@ class Controller:
         """Time has come to this point."""
         if not self._booted:
             return
-        self._settle(self._let_time_pass(now_ms))
+        now_ms = self._advance_clock(now_ms)
+        self._known = self._look(now_ms)
+        self._settle(now_ms)  # with no input in between, once is enough
 
     def drain(self) -> list[Output]:
         """What is to be done, in this order; call it after every input."""
