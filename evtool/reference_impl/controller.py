@@ -36,6 +36,7 @@ from evtool.reference_impl.controller_types import (
     OcppWord,
     Output,
     Recover,
+    Report,
     SendFrame,
     Snapshot,
     Store,
@@ -53,8 +54,8 @@ from evtool.reference_impl.setpoint import current_cap_ma, wanted_setpoint
 REPEAT_MS = 500
 SETPOINT_SPACING_MS = 100
 STORE_MS = 60000
+REPORT_SPACING_MS = {Report.SAMPLE: 9000, Report.TRANSACTION: 0}
 RECORD_MS = 1000
-ENERGY_KEY = "energy_mwh"
 
 
 class Controller:
@@ -175,6 +176,14 @@ class Controller:
                 self._tell_off(now_ms)  # what was sent meanwhile is lost
         self._settle(now_ms)
 
+    def on_report(self, report: Report, now_ms: int) -> None:
+        """OCPP is about to tell the register: no more than what is stored after this."""
+        if not self._booted:
+            return
+        now_ms = self._let_time_pass(now_ms)
+        self._store_growth(now_ms, REPORT_SPACING_MS[report])
+        self._settle(now_ms)
+
     def tick(self, now_ms: int) -> None:
         """Time has come to this point."""
         if not self._booted:
@@ -208,8 +217,7 @@ class Controller:
                 self._view, self._bms, self._module, self._meter, now_ms
             ):
                 self._print(record)
-        if self._meter.register_mwh != self._stored_mwh and now_ms - self._stored_ms >= STORE_MS:
-            self._store(now_ms)
+        self._store_growth(now_ms, STORE_MS)
         for bus in self._buses.due_recoveries(now_ms):
             self._event(f"recover bus={bus}")
             self._outputs.append(Recover(bus))
@@ -428,10 +436,14 @@ class Controller:
         self._event("stop state=requested reason=Local")
         self._outputs.append(OcppStop("Local"))
 
+    def _store_growth(self, now_ms: int, spacing_ms: int) -> None:
+        if self._meter.register_mwh != self._stored_mwh and now_ms - self._stored_ms >= spacing_ms:
+            self._store(now_ms)
+
     def _store(self, now_ms: int) -> None:
         self._stored_mwh = self._meter.register_mwh
         self._stored_ms = now_ms
-        self._outputs.append(Store(ENERGY_KEY, self._stored_mwh))
+        self._outputs.append(Store("energy_mwh", self._stored_mwh))
 
     def _send(self, bus: int, frame: CanFrame) -> None:
         self._outputs.append(SendFrame(bus, frame))
@@ -482,6 +494,7 @@ class Controller:
             temperature_mdegc=known.temperature_mdegc,
             soc_permille=self._bms.soc_permille(now_ms),
             energy_mwh=self._meter.register_mwh,
+            stored_mwh=self._stored_mwh,
             session_mwh=self._meter.session_mwh(),
             module=known.module_on,
             flags=self._feedback_flags(known, now_ms),

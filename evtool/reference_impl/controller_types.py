@@ -89,6 +89,13 @@ class OcppWord:
     limit_ma: int | None = None
 
 
+class Report(Enum):
+    """What OCPP is about to tell the register in."""
+
+    SAMPLE = "sample"
+    TRANSACTION = "transaction"  # its start or its end
+
+
 class BusState(Enum):
     """A CAN controller's state."""
 
@@ -217,6 +224,7 @@ class Snapshot(NamedTuple):
     temperature_mdegc: int | None
     soc_permille: int | None
     energy_mwh: int
+    stored_mwh: int
     session_mwh: int | None
     module: bool | None
     flags: int

@@ -27,6 +27,7 @@ from evtool.reference_impl.controller_types import (
     OcppWord,
     Output,
     Recover,
+    Report,
     SendFrame,
     Snapshot,
     Store,
@@ -72,7 +73,7 @@ class TickCommand:
     """Time passes."""
 
 
-Command = CanCommand | BusCommand | KeyCommand | TickCommand | OcppWord | Config | BootInfo
+Command = CanCommand | BusCommand | KeyCommand | TickCommand | OcppWord | Report | Config | BootInfo
 
 _E = TypeVar("_E", bound=Enum)
 
@@ -132,11 +133,16 @@ def _parse_key(text: str) -> KeyCommand | None:
     return KeyCommand(int(text, 16))
 
 
+def _parse_report(text: str) -> Report | None:
+    return Report(text) if text in {known.value for known in Report} else None
+
+
 _PARSERS: dict[str, Callable[[str], Command | None]] = {
     "can": _parse_can,
     "bus": _parse_bus,
     "ocpp": _parse_ocpp,
     "key": _parse_key,
+    "report": _parse_report,
 }
 
 

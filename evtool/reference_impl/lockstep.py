@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from evtool.protocol.can_frame import Malformed
 from evtool.reference_impl.controller import Controller
-from evtool.reference_impl.controller_types import MAX_TIME_MS, BootInfo, Config, OcppWord, Snapshot
+from evtool.reference_impl.controller_types import (
+    MAX_TIME_MS,
+    BootInfo,
+    Config,
+    OcppWord,
+    Report,
+    Snapshot,
+)
 from evtool.reference_impl.line_format import (
     BusCommand,
     CanCommand,
@@ -84,6 +91,8 @@ def _apply(controller: Controller, command: Command, now_ms: int) -> None:
             controller.on_key(key, now_ms)
         case OcppWord():
             controller.on_ocpp(command, now_ms)
+        case Report():
+            controller.on_report(command, now_ms)
         case TickCommand():
             controller.tick(now_ms)
         case _:

@@ -131,6 +131,7 @@ class RandomInputs:
             (4, lambda: [self._capacity()]),
             (3, lambda: [self._heartbeat_or_status()]),
             (2, lambda: [self._any_frame()]),
+            (3, lambda: [f"report {self._random.choice(('sample', 'transaction'))}"]),
             (1, lambda: ["bus 0 running"]),
             (1, lambda: ["bus 1 running"]),
             (3, lambda: [f"key {self._random.choice(KEYS):02x}"]),

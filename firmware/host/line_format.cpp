@@ -164,6 +164,13 @@ std::optional<KeyCommand> parse_key(const std::vector<std::string_view>& words) 
   return KeyCommand{static_cast<std::uint8_t>(*key)};
 }
 
+std::optional<evcore::Report> parse_report(const std::vector<std::string_view>& words) {
+  if (words.size() != 2 || (words[1] != "sample" && words[1] != "transaction")) {
+    return std::nullopt;
+  }
+  return words[1] == "sample" ? evcore::Report::sample : evcore::Report::transaction;
+}
+
 bool set_number(std::string_view text, std::int32_t& field) {
   std::uint64_t number = 0;
   if (!parse_number(text, kMaxInt32, number)) {
@@ -343,6 +350,9 @@ Command parse_command(std::string_view line, const Config& config) {
   if (command == "key") {
     return understood(parse_key(words), command);
   }
+  if (command == "report") {
+    return understood(parse_report(words), command);
+  }
   if (command == "tick") {
     return understood(words.size() == 1 ? std::optional(TickCommand{}) : std::nullopt, command);
   }
@@ -407,6 +417,7 @@ std::string state_line(const evcore::Snapshot& snapshot) {
   append_number(line, "temperature_mdegc", snapshot.temperature_mdegc);
   append_number(line, "soc_permille", snapshot.soc_permille);
   append_number(line, "energy_mwh", snapshot.energy_mwh);
+  append_number(line, "stored_mwh", snapshot.stored_mwh);
   append_number(line, "session_mwh", snapshot.session_mwh);
   append_field(line, "module", name(snapshot.module_state));
   line += " flags=";

@@ -28,7 +28,7 @@ struct NotUnderstood {
 };
 
 using Command = std::variant<NotUnderstood, CanCommand, BusCommand, KeyCommand, TickCommand,
-                             evcore::OcppWord, evcore::Config, evcore::BootInfo>;
+                             evcore::OcppWord, evcore::Report, evcore::Config, evcore::BootInfo>;
 
 // Reads one command, without the lockstep's `@<now_ms> `. `config` changes a copy of `config`.
 Command parse_command(std::string_view line, const evcore::Config& config);

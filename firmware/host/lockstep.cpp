@@ -49,6 +49,11 @@ class Session {
       controller_->on_ocpp(word, now_);
     }
   }
+  void operator()(const evcore::Report& report) {
+    if (controller_) {
+      controller_->on_report(report, now_);
+    }
+  }
   void operator()(const TickCommand&) {
     if (controller_) {
       controller_->tick(now_);

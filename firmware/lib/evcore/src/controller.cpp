@@ -21,6 +21,7 @@ constexpr Millis kLatest = 0x4000'0000'0000'0000;  // 2^62
 constexpr Millis kRepeat = 500;
 constexpr Millis kSetpointSpacing = 100;
 constexpr Millis kStore = 60000;
+constexpr Millis kReportSpacing = 9000;
 constexpr Millis kRecord = 1000;
 constexpr std::uint8_t kControlTurns = 3;
 
@@ -112,6 +113,15 @@ void Controller::on_bus(std::uint8_t bus, BusState state, Millis now) {
   settle(now);
 }
 
+void Controller::on_report(Report report, Millis now) {
+  if (!booted_) {
+    return;
+  }
+  now = let_time_pass(now);
+  store_growth(now, report == Report::transaction ? 0 : kReportSpacing);
+  settle(now);
+}
+
 void Controller::tick(Millis now) {
   if (!booted_) {
     return;
@@ -137,9 +147,7 @@ void Controller::settle(Millis now) {
   if (view_ != View::mute && records_.due(now)) {
     print_view(now);
   }
-  if (meter_.register_mwh() != stored_mwh_ && now - stored_at_ >= kStore) {
-    store(now);
-  }
+  store_growth(now, kStore);
   for (std::uint8_t bus = 0; bus < bus_count_; ++bus) {
     if (buses_.recovery_due(bus, now)) {
       event("recover bus=", bus_digit(bus));
@@ -375,6 +383,12 @@ void Controller::send(std::uint8_t bus, const CanFrame& frame, bool urgent) {
 }
 
 // Store
+
+void Controller::store_growth(Millis now, Millis spacing) {
+  if (meter_.register_mwh() != stored_mwh_ && now - stored_at_ >= spacing) {
+    store(now);
+  }
+}
 
 void Controller::store(Millis now) {
   stored_mwh_ = meter_.register_mwh();

@@ -37,6 +37,7 @@ Snapshot Controller::snapshot(Millis now) const {
   snapshot.temperature_mdegc = module_.temperature_mdegc(now);
   snapshot.soc_permille = bms_.soc_permille(now);
   snapshot.energy_mwh = meter_.register_mwh();
+  snapshot.stored_mwh = stored_mwh_;
   snapshot.session_mwh = meter_.session_mwh();
   if (const auto on = module_.on(now)) {
     snapshot.module_state = *on ? ModuleState::on : ModuleState::off;

@@ -42,6 +42,8 @@ class Controller {
   void on_key(std::uint8_t key, Millis now);
   void on_ocpp(const OcppWord& word, Millis now);
   void on_bus(std::uint8_t bus, BusState state, Millis now);
+  // OCPP is about to tell the register: no more than what is stored after this.
+  void on_report(Report report, Millis now);
   void tick(Millis now);
 
   bool pop(Output& output) { return outputs_.pop(output); }
@@ -82,6 +84,7 @@ class Controller {
   void stop_by_key();
   [[nodiscard]] std::string_view start_refusal(Millis now) const;
   void print_view(Millis now);
+  void store_growth(Millis now, Millis spacing);
   void store(Millis now);
   void print(const ConsoleLine& line);
   void event(std::string_view first, std::string_view second = {}, std::string_view third = {},

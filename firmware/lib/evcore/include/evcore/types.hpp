@@ -62,6 +62,9 @@ struct OcppWord {
   std::int32_t limit_ma = kNoLimit;  // smart charging; 0 means not permitted
 };
 
+// What OCPP is about to tell the register in: a sample, or the start or end of a transaction.
+enum class Report : std::uint8_t { sample, transaction };
+
 enum class BusState : std::uint8_t { stopped, running, error_passive, bus_off, recovering };
 
 enum class Fault : std::uint8_t {
@@ -150,6 +153,7 @@ struct Snapshot {
   std::optional<std::int64_t> temperature_mdegc;
   std::optional<std::int64_t> soc_permille;
   std::uint64_t energy_mwh = 0;
+  std::uint64_t stored_mwh = 0;  // what was last given out to be stored: OCPP tells no more
   std::optional<std::uint64_t> session_mwh;
   ModuleState module_state = ModuleState::unknown;
   std::uint8_t feedback_flags = 0;
