@@ -67,6 +67,7 @@ class Board {
   void take_line_before_boot(const std::string& line, Millis now);
   void boot(evcore::BootInfo info, Millis now);
   void report_identity(const std::vector<evidentity::Problem>& problems);
+  uint64_t store_energy(evcore::Report report, Millis now);
   void step(Millis now);
   void step_ocpp(Millis now);
   void carry_out();
@@ -167,9 +168,17 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   carry_out();
   report_identity(loaded.problems);
   if (loaded.complete()) {
-    ocpp_ =
-        OcppLink::open(loaded.identity, [this](const std::string& line) { hardware_.send(line); });
+    ocpp_ = OcppLink::open(
+        loaded.identity, [this](const std::string& line) { hardware_.send(line); },
+        [this](evcore::Report report) { return store_energy(report, monotonic_ms()); });
   }
+}
+
+// Lines are carried out in their order: what is told after the store was stored.
+uint64_t Board::store_energy(evcore::Report report, Millis now) {
+  controller_->on_report(report, now);
+  carry_out();
+  return controller_->snapshot(now).stored_mwh;
 }
 
 // Without a whole identity the unit runs, and its gate stays closed: no CSMS will permit.
@@ -197,6 +206,9 @@ void Board::take_line(const std::string& line, Millis now) {
     controller_->on_bus(bus->bus, bus->state, now);
   } else if (const auto* word = std::get_if<evcore::OcppWord>(&command)) {
     controller_->on_ocpp(*word, now);
+  } else if (const auto* report = std::get_if<evcore::Report>(&command)) {
+    store_energy(*report, now);
+    told_at_ = now - kStatePeriodMs;  // its answer is the state
   } else if (const auto* wrong = std::get_if<NotUnderstood>(&command)) {
     malformed(wrong->reason);
   } else {

@@ -112,13 +112,13 @@ class WsLines : public MicroOcpp::Connection {
 
 class MicroOcppLink : public OcppLink {
  public:
-  MicroOcppLink(const evidentity::Identity& identity, SendLine send)
+  MicroOcppLink(const evidentity::Identity& identity, SendLine send, StoreEnergy store_energy)
       : socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
                 evidentity::basic_credentials(identity), std::move(send)),
         charge_point_(
             socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
             {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-            hooks()) {}
+            hooks(std::move(store_energy))) {}
 
   bool take(std::string_view words) override { return socket_.take(words); }
 
@@ -134,10 +134,11 @@ class MicroOcppLink : public OcppLink {
   bool restart_wanted() const override { return restart_; }
 
  private:
-  evocpp::Hooks hooks() {
+  evocpp::Hooks hooks(StoreEnergy store_energy) {
     evocpp::Hooks hooks;
     hooks.boot_nonce = random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
+    hooks.durable_energy = std::move(store_energy);
     return hooks;
   }
 
@@ -150,12 +151,13 @@ class MicroOcppLink : public OcppLink {
 
 const char* OcppLink::library() { return evocpp::library_version(); }
 
-std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send) {
+std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send,
+                                         StoreEnergy store_energy) {
   if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
     mocpp_set_console_out(log_to_stderr);
   }
   mocpp_set_timer(library_clock);
-  return std::make_unique<MicroOcppLink>(identity, std::move(send));
+  return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(store_energy));
 }
 
 }  // namespace evhost
@@ -167,7 +169,7 @@ namespace evhost {
 const char* OcppLink::library() { return "-"; }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& /*identity*/,
-                                         SendLine /*send*/) {
+                                         SendLine /*send*/, StoreEnergy /*store_energy*/) {
   return nullptr;
 }
 

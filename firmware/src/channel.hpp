@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What tasks pass to each other: values, copied under FreeRTOS's own critical section. No task
-// reads another's variables, and nothing here waits.
+// reads another's variables, and nothing here waits but take_within, which control never calls.
 #pragma once
 
 #include <type_traits>
@@ -18,7 +18,10 @@ class Mailbox {
   bool created() const { return queue_ != nullptr; }
   void put(const T& value) { xQueueOverwrite(queue_, &value); }
   // Takes the value out: it is seen once, so that an old word cannot be taken for a new one.
-  bool take(T& value) { return xQueueReceive(queue_, &value, 0) == pdTRUE; }
+  bool take(T& value) { return take_within(value, 0); }
+  bool take_within(T& value, TickType_t ticks) {
+    return xQueueReceive(queue_, &value, ticks) == pdTRUE;
+  }
 
  private:
   QueueHandle_t queue_ = nullptr;

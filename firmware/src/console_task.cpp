@@ -30,9 +30,9 @@ void console_task(void* argument) {
     while (shared.lines.take(line)) {
       print(line);
     }
-    Store store;
-    while (shared.stores.take(store)) {
-      if (!nvs_store::put_u64(store.key, store.value)) {
+    std::uint64_t energy_mwh = 0;
+    while (shared.stores.take(energy_mwh)) {
+      if (nvs_store::keep_energy(energy_mwh) < energy_mwh) {
         print(evcore::ConsoleLine("[event] store state=failed"));
       }
     }

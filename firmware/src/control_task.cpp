@@ -63,6 +63,12 @@ class Control {
       controller_.on_ocpp(word, now);
       carry_out();
     }
+    evcore::Report report{};
+    if (shared_.report.take(report)) {
+      controller_.on_report(report, now);
+      carry_out();
+      shared_.may_tell.put(controller_.snapshot(now).stored_mwh);
+    }
     std::uint8_t key = 0;
     while (shared_.keys.take(key)) {
       controller_.on_key(key, now);
@@ -93,7 +99,7 @@ class Control {
                                 evcore::FixedText<20>(output_.text.view())});
           break;
         case evcore::OutputKind::store:
-          shared_.stores.put({evcore::FixedText<15>(output_.text.view()), output_.value});
+          shared_.stores.put(output_.value);  // the core stores nothing but the register
           break;
         case evcore::OutputKind::recover:
           if (output_.bus == evcore::kModuleBus) {

@@ -55,12 +55,14 @@ void require(bool enough_memory) {
 bool Shared::create() {
   snapshot.create();
   word.create();
+  report.create();
+  may_tell.create();
   requests.create(4);
   keys.create(32);
   lines.create(64);
   stores.create(4);
-  return snapshot.created() && word.created() && requests.created() && keys.created() &&
-         lines.created() && stores.created();
+  return snapshot.created() && word.created() && report.created() && may_tell.created() &&
+         requests.created() && keys.created() && lines.created() && stores.created();
 }
 
 void setup() {
@@ -81,7 +83,7 @@ void setup() {
   boot_info.version = evcore::FixedText<16>(kVersion);
   boot_info.build = evcore::FixedText<40>(kBuildId);
   boot_info.charge_point = evcore::FixedText<48>(loaded.identity.charge_point);
-  nvs_store::get_u64("energy_mwh", boot_info.energy_mwh);
+  boot_info.energy_mwh = nvs_store::load_energy();
 
   // Control first: the module is told to be off before anything else has begun.
   require(start_control_task(shared, config, boot_info));

@@ -4,6 +4,8 @@
 #include <nvs.h>
 #include <nvs_flash.h>
 
+#include <mutex>
+
 #if __has_include("secrets.h")
 #include "secrets.h"
 #endif
@@ -12,11 +14,15 @@ namespace nvs_store {
 namespace {
 
 constexpr const char* kState = "evstate";
+constexpr const char* kEnergy = "energy_mwh";
 constexpr const char* kChangedKey = "auth_key";
 constexpr const char* kChangedFrom = "auth_from";
 
 // Identity and AuthorizationKey as they were provisioned; written once, before there is a task.
 std::string provisioned;
+
+std::mutex energy_lock;           // the console and the OCPP task both store
+std::uint64_t stored_energy = 0;  // what NVS holds
 
 // An open namespace, closed at the end of its scope.
 class Handle {
@@ -130,16 +136,25 @@ evidentity::Loaded load_identity() {
   return loaded;
 }
 
-bool get_u64(const char* key, std::uint64_t& value) {
+std::uint64_t load_energy() {
+  const std::lock_guard<std::mutex> lock(energy_lock);
   const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY);
-  return handle && nvs_get_u64(handle.get(), key, &value) == ESP_OK;
+  if (!handle || nvs_get_u64(handle.get(), kEnergy, &stored_energy) != ESP_OK) {
+    stored_energy = 0;
+  }
+  return stored_energy;
 }
 
-bool put_u64(const evcore::FixedText<15>& key, std::uint64_t value) {
-  const std::string name(key.view());
-  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
-  return handle && nvs_set_u64(handle.get(), name.c_str(), value) == ESP_OK &&
-         nvs_commit(handle.get()) == ESP_OK;
+std::uint64_t keep_energy(std::uint64_t mwh) {
+  const std::lock_guard<std::mutex> lock(energy_lock);
+  if (mwh > stored_energy) {
+    const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+    if (handle && nvs_set_u64(handle.get(), kEnergy, mwh) == ESP_OK &&
+        nvs_commit(handle.get()) == ESP_OK) {
+      stored_energy = mwh;
+    }
+  }
+  return stored_energy;
 }
 
 bool get_changed_key(std::string& hex) {

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 
-#include "evcore/fixed_text.hpp"
 #include "evidentity/identity.hpp"
 
 // NVS: the factory's partition, which is only read, and the firmware's own state.
@@ -15,9 +14,14 @@ namespace nvs_store {
 // password that happens to be compiled in.
 evidentity::Loaded load_identity();
 
-// Namespace evstate of the partition nvs.
-bool get_u64(const char* key, std::uint64_t& value);
-bool put_u64(const evcore::FixedText<15>& key, std::uint64_t value);
+// The energy register, mWh, as it was last stored; 0 where none was. Called once, before there is
+// a task.
+std::uint64_t load_energy();
+
+// Stores the register and gives what NVS holds afterwards: `mwh`, or what it held where that is
+// more, or where it cannot be written. So a value that waited for its turn never replaces a newer
+// one. May be called by any task that has time for the flash.
+std::uint64_t keep_energy(std::uint64_t mwh);
 
 // The AuthorizationKey that the CSMS has set, hex digits. It counts only as long as the partition
 // evcfg says what it said then: a unit that is provisioned anew has the key that it was given.

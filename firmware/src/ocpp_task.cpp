@@ -23,6 +23,7 @@ constexpr UBaseType_t kPriority = 5;
 constexpr BaseType_t kCore = 0;
 constexpr std::uint32_t kStack = 12288;  // ArduinoJson documents and the library's call depth
 constexpr std::uint8_t kOpenFiles = 10;
+constexpr TickType_t kAnswer = pdMS_TO_TICKS(100);  // the control task has its turn every 5 ms
 
 struct Arguments {
   Shared& shared;
@@ -38,10 +39,24 @@ std::shared_ptr<MicroOcpp::FilesystemAdapter> mount(Shared& shared) {
   return MicroOcpp::makeDefaultFilesystemAdapter(MicroOcpp::FilesystemOpt::Use);
 }
 
-evocpp::Hooks hooks() {
+// The core says what may be told; this task, which may wait for the flash, stores it first. Without
+// an answer, or where the flash refuses, it tells what was stored before.
+std::uint64_t durable_energy(Shared& shared, evcore::Report report) {
+  std::uint64_t may_tell = 0;
+  shared.may_tell.take(may_tell);  // an answer that came too late for an earlier question
+  may_tell = 0;
+  shared.report.put(report);
+  shared.may_tell.take_within(may_tell, kAnswer);
+  return nvs_store::keep_energy(may_tell);
+}
+
+evocpp::Hooks hooks(Shared& shared) {
   evocpp::Hooks hooks;
   hooks.boot_nonce = (static_cast<std::uint64_t>(esp_random()) << 32U) | esp_random();
   hooks.reset = [](bool) { ESP.restart(); };
+  hooks.durable_energy = [&shared](evcore::Report report) {
+    return durable_energy(shared, report);
+  };
   hooks.store_key = [](const char* hex) {
     if (!nvs_store::put_changed_key(hex)) {
       return false;
@@ -59,7 +74,7 @@ void ocpp_task(void* argument) {
   evocpp::ChargePoint charge_point(
       csms_socket(), mount(shared),
       {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-      hooks());
+      hooks(shared));
   esp_task_wdt_add(nullptr);
   for (;;) {
     const evcore::Millis now = uptime_ms();

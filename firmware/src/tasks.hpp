@@ -13,18 +13,15 @@ struct OcppRequest {
   evcore::FixedText<20> text;  // id_tag, or OCPP's reason
 };
 
-struct Store {
-  evcore::FixedText<15> key;
-  std::uint64_t value = 0;
-};
-
 struct Shared {
   Mailbox<evcore::Snapshot> snapshot;  // control to ocpp
   Mailbox<evcore::OcppWord> word;      // ocpp to control
+  Mailbox<evcore::Report> report;      // ocpp to control: the register is about to be told
+  Mailbox<std::uint64_t> may_tell;     // control to ocpp, its answer: this much, once it is stored
   Channel<OcppRequest> requests;       // control to ocpp
   Channel<std::uint8_t> keys;          // console to control
   Channel<evcore::ConsoleLine> lines;  // anyone to console
-  Channel<Store> stores;               // control to console, which has time for the flash
+  Channel<std::uint64_t> stores;       // control to console, which has time for the flash: mWh
 
   bool create();
 };

@@ -48,7 +48,7 @@ DEFINES = [
 PLANTED = [
     ("twai_bus.cpp", "twai_transmit(&message, 0)", "twai_transmit(message, 0)"),
     ("network_task.cpp", "setReconnectInterval(kReconnectMs)", 'setReconnectInterval("5 s")'),
-    ("nvs_store.cpp", "name.c_str(), value)", "name, value)"),
+    ("nvs_store.cpp", "kEnergy, mwh)", "mwh, kEnergy)"),
     ("ocpp_task.cpp", "FilesystemOpt::Use)", "FilesystemOpt::Used)"),
     ("control_task.cpp", "esp_task_wdt_add(nullptr)", "esp_task_wdt_add(1, 2)"),
 ]

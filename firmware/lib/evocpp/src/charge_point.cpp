@@ -6,6 +6,7 @@
 #include <MicroOcpp.h>
 #include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
+#include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
 #include <MicroOcpp/Model/Reservation/ReservationService.h>
 
@@ -56,6 +57,26 @@ std::unique_ptr<MicroOcpp::JsonDoc> status_answer(const char* status) {
       new MicroOcpp::JsonDoc(MicroOcpp::initJsonDoc("evocpp", JSON_OBJECT_SIZE(1))));
   (*document)["status"] = status;
   return document;
+}
+
+// What setEnergyMeterInput() makes, but knowing what the value is for. The library asks once for
+// each sample, and for meterStart and meterStop; never in between.
+std::unique_ptr<MicroOcpp::SampledValueSampler> energy_sampler(
+    std::function<uint64_t(evcore::Report)> durable_energy) {
+  using Format = MicroOcpp::SampledValueDeSerializer<int32_t>;
+  MicroOcpp::SampledValueProperties properties;
+  properties.setMeasurand("Energy.Active.Import.Register");
+  properties.setUnit("Wh");
+  auto sample = [durable_energy](ReadingContext context) -> int32_t {
+    const bool of_transaction =
+        context == ReadingContext_TransactionBegin || context == ReadingContext_TransactionEnd;
+    const uint64_t wh =
+        durable_energy(of_transaction ? evcore::Report::transaction : evcore::Report::sample) /
+        1000;
+    return wh > INT32_MAX ? INT32_MAX : static_cast<int32_t>(wh);
+  };
+  return std::unique_ptr<MicroOcpp::SampledValueSampler>(
+      new MicroOcpp::SampledValueSamplerConcrete<int32_t, Format>(properties, sample));
 }
 
 bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
@@ -125,11 +146,8 @@ void ChargePoint::install_meters() {
       "MeterValuesSampledData",
       "Energy.Active.Import.Register,Power.Active.Import,Voltage,Current.Import,Current.Offered,"
       "Temperature,SoC");
-  setEnergyMeterInput(
-      [this] {
-        const std::uint64_t wh = inputs_.energy_mwh / 1000;
-        return wh > INT_MAX ? INT_MAX : static_cast<int>(wh);
-      },
+  addMeterValueInput(
+      energy_sampler([this](evcore::Report report) { return hooks_.durable_energy(report); }),
       kConnector);
   setPowerMeterInput([this] { return scaled(inputs_.power_mw, 1000.0F); }, kConnector);
   addMeterValueInput([this] { return scaled(inputs_.measured_mv, 1000.0F); }, "Voltage", "V",

@@ -33,6 +33,9 @@ struct Hooks {
   uint64_t boot_nonce = 0;                                   // random, new at every boot
   std::function<void(bool hard)> reset = nullptr;            // empty: Reset is refused
   std::function<bool(const char* hex)> store_key = nullptr;  // AuthorizationKey from the CSMS
+  // Must be set. Has the register stored, as far as Controller::on_report wants it, and gives what
+  // is stored then, mWh: no more is told, so that a power cut never takes back what was told.
+  std::function<uint64_t(evcore::Report)> durable_energy = nullptr;
 };
 
 class ChargePoint {
