@@ -11,6 +11,7 @@ import pytest
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import (
+    AskRegister,
     ChargePoint,
     Inputs,
     Persist,
@@ -18,6 +19,7 @@ from evtool.reference_impl.charge_point import (
     Send,
     Settings,
 )
+from evtool.reference_impl.controller_types import Report
 
 NOON = "2024-05-01T12:00:00Z"
 PLUGGED = Inputs(plugged=True, ev_ready=True, evse_ready=True, energy_mwh=1_234_567)
@@ -38,6 +40,7 @@ class Station:
         self.answers: dict[str, ocpp16.Message] = {}
         self.kept: dict[str, str] = {}
         self.restarts: list[str] = []
+        self.registers_asked: list[Report] = []
         self.asked: dict[str, str] = {}
         self.transaction_id = 0
         self.id_tag_status = "Accepted"
@@ -53,6 +56,8 @@ class Station:
                     self.kept[key] = value
                 case Restart(kind):
                     self.restarts.append(kind)
+                case AskRegister(report):
+                    self.registers_asked.append(report)
 
     def _take(self, message: object) -> None:
         match message:

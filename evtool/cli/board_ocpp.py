@@ -23,6 +23,7 @@ from evtool.link.websocket import WebSocket, keep_connected, open_websocket
 from evtool.protocol import ocpp16
 from evtool.protocol.csms_url import charge_point_url
 from evtool.reference_impl.charge_point import (
+    AskRegister,
     ChargePoint,
     Inputs,
     Persist,
@@ -224,6 +225,9 @@ class ReferenceOcpp:
                 case Persist(key, value):
                     self._stored[key] = value
                     self._write_stored()
+                case AskRegister(report):
+                    # The firmware stores first and says its state after it, in this order.
+                    self._send(f"report {report.value}")
                 case Restart():
                     # Not from within: the restart ends this very object.
                     asyncio.get_running_loop().call_soon(self._restart)
@@ -259,7 +263,7 @@ def inputs_of(state: Mapping[str, str]) -> Inputs:
         plugged=state.get("plugged") == "1",
         ev_ready=state.get("ev_ready") == "1",
         evse_ready=state.get("evse_ready") == "1",
-        energy_mwh=number("energy_mwh") or 0,
+        energy_mwh=number("stored_mwh") or 0,
         power_mw=number("power_mw"),
         measured_mv=number("measured_mv"),
         measured_ma=number("measured_ma"),
@@ -268,6 +272,7 @@ def inputs_of(state: Mapping[str, str]) -> Inputs:
         soc_permille=number("soc_permille"),
         faulted=bool(faults),
         error=state.get("error", "NoError"),
+        unstored=state.get("energy_mwh") != state.get("stored_mwh"),
     )
 
 

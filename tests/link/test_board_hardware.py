@@ -213,7 +213,10 @@ async def _reference_speaks(folder: Path) -> None:
         assert boot["chargePointVendor"] == "Vendor"
         assert boot["firmwareVersion"] == "1.2.3"
         await until(lambda: any("connected=1" in line for line in lines), "connected")
-        ocpp.on_line("state", "plugged=1 ev_ready=1 evse_ready=1 energy_mwh=5000 soc_permille=-")
+        ocpp.on_line(
+            "state",
+            "plugged=1 ev_ready=1 evse_ready=1 energy_mwh=5000 stored_mwh=5000 soc_permille=-",
+        )
         ocpp.on_line("ocpp", "start LOCAL")
         await until(lambda: any("permitted=1" in line for line in lines), "permission")
         ocpp.on_line("ocpp", "stop Local")

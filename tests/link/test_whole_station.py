@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from evtool.errors import DeviceError
-from evtool.reference_impl.charge_point import ChargePoint, Inputs, Send, Settings
+from evtool.reference_impl.charge_point import AskRegister, ChargePoint, Inputs, Send, Settings
 from evtool.reference_impl.controller import Controller
 from evtool.reference_impl.controller_types import (
     BootInfo,
@@ -87,6 +87,8 @@ class Whole:
         for message in self.charge_point.drain():
             if isinstance(message, Send):
                 self._up.put_nowait(message.text)
+            elif isinstance(message, AskRegister):
+                self.controller.on_report(message.report, now)
 
     def press(self, key: str) -> None:
         self.controller.on_key(ord(key), self.now_ms)

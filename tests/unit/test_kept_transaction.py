@@ -17,10 +17,22 @@ from evtool.reference_impl.charge_point.kept_transaction import (
     KeptTransaction,
     read_kept,
 )
+from evtool.reference_impl.controller_types import Report
+
+TELLING = {"MeterValues", "StartTransaction", "StopTransaction"}
 
 
 def stops(station: Station) -> list[ocpp16.Payload]:
     return [payload for action, payload in station.sent if action == "StopTransaction"]
+
+
+def told_wh(station: Station) -> int:
+    """The register in the last message that tells it."""
+    action, payload = next(each for each in reversed(station.sent) if each[0] in TELLING)
+    if action == "MeterValues":
+        values = payload["meterValue"][0]["sampledValue"]
+        return int(next(v["value"] for v in values if v["unit"] == "Wh"))
+    return int(payload["meterStart" if action == "StartTransaction" else "meterStop"])
 
 
 def charging() -> Station:
@@ -56,18 +68,63 @@ def test_after_a_power_cut_the_transaction_is_stopped_once(reason: str, after: I
     assert stops(third) == []
 
 
-@pytest.mark.parametrize("way", ["period", "trigger"])
-def test_the_meter_never_stops_below_what_the_csms_was_told(way: str) -> None:
-    station = charging()
+@pytest.mark.parametrize("way", ["period", "trigger", "start", "end"])
+def test_the_register_is_told_once_it_is_stored(way: str) -> None:
+    """Told is what the inputs after `AskRegister` say is stored, not what was stored before."""
+    station = Station().online() if way == "start" else charging()
+    grown = replace(PLUGGED, energy_mwh=1_290_000, unstored=True)
+    station.see(grown)
+    assert station.registers_asked == []
+    station.heard()
+    match way:
+        case "period":
+            station.wait(10)
+        case "trigger":
+            station.ask("TriggerMessage", requestedMessage="MeterValues", connectorId=1)
+        case "start":
+            station.present("A")
+        case "end":
+            station.charge_point.on_stop_request("Local", station.now_ms)
+            station.serve()
+            assert not station.charge_point.word().transaction, "power need not wait"
+    station.wait(1)
+    kind = Report.TRANSACTION if way in ("start", "end") else Report.SAMPLE
+    assert station.registers_asked == [kind], "asked for once"
+    assert not TELLING & set(station.heard()), "nothing is told before it is stored"
     station.see(replace(PLUGGED, energy_mwh=1_300_999))
-    if way == "period":
-        station.wait(10)
-    else:
-        station.ask("TriggerMessage", requestedMessage="MeterValues", connectorId=1)
-    for register_mwh, meter_stop in ((1_234_567, 1300), (1_302_000, 1302)):
-        again = Station(**station.kept).online()
-        again.see(replace(PLUGGED, energy_mwh=register_mwh))
-        assert stops(again)[0]["meterStop"] == meter_stop
+    assert told_wh(station) == 1300
+    if way == "end":
+        assert station.kept[KEY] == "", "the CSMS has taken it"
+
+
+def test_where_the_controller_does_not_store_what_was_stored_is_told() -> None:
+    station = charging()
+    station.see(replace(PLUGGED, energy_mwh=1_290_000, unstored=True))
+    station.wait(10)
+    station.heard()
+    station.see(replace(PLUGGED, energy_mwh=1_290_000, unstored=True))
+    assert told_wh(station) == 1290
+    station.wait(10)
+    assert station.registers_asked == [Report.SAMPLE], "that answer still holds"
+
+
+def test_a_cut_between_the_end_and_its_register_stops_with_what_is_known() -> None:
+    station = charging()
+    station.see(replace(PLUGGED, energy_mwh=1_290_000, unstored=True))
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.collect()
+    again = Station(**station.kept).online()
+    again.see(replace(PLUGGED, energy_mwh=1_300_999))
+    assert [stop["meterStop"] for stop in stops(again)] == [1290]
+
+
+@pytest.mark.parametrize(("register_mwh", "meter_stop"), [(1_302_000, 1302), (0, 1234)])
+def test_a_transaction_that_was_cut_off_stops_at_the_stored_register(
+    register_mwh: int, meter_stop: int
+) -> None:
+    again = Station(**charging().kept).online()
+    again.see(replace(PLUGGED, energy_mwh=register_mwh))
+    assert stops(again)[0]["meterStop"] == meter_stop
 
 
 def test_an_end_that_was_not_delivered_comes_as_it_was() -> None:

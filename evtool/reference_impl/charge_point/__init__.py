@@ -6,6 +6,7 @@ from __future__ import annotations
 from evtool.reference_impl.charge_point.machine import ChargePoint
 from evtool.reference_impl.charge_point.values import (
     CONNECTOR,
+    AskRegister,
     Inputs,
     Output,
     Persist,
@@ -14,4 +15,14 @@ from evtool.reference_impl.charge_point.values import (
     Settings,
 )
 
-__all__ = ["CONNECTOR", "ChargePoint", "Inputs", "Output", "Persist", "Restart", "Send", "Settings"]
+__all__ = [
+    "CONNECTOR",
+    "AskRegister",
+    "ChargePoint",
+    "Inputs",
+    "Output",
+    "Persist",
+    "Restart",
+    "Send",
+    "Settings",
+]

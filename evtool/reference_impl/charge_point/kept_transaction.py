@@ -24,7 +24,7 @@ class KeptTransaction:
     Attributes:
         transaction_id: the CSMS's.
         id_tag: who started it.
-        meter_wh: the last register that the CSMS was told, or the one at the end.
+        meter_wh: the register at the end; while it runs, the one at the CSMS's answer.
         reason: why it ended; "" while it runs.
         timestamp: when it ended, as on the wire; "" while it runs.
     """
@@ -45,8 +45,8 @@ class KeptTransaction:
         Args:
             restart_reason: why the charge point restarted, where it ran until then.
             now: the timestamp where its own is not known.
-            register_wh: the register after the restart, which may be older than what the
-                CSMS was told: it is stored once a minute.
+            register_wh: the register after the restart. It is no less than what the CSMS was
+                told, unless somebody has erased what it was stored in.
         """
         payload: ocpp16.Payload = {
             "transactionId": self.transaction_id,

@@ -12,6 +12,7 @@ waits for the CSMS: `outbox`. What the CSMS may ask: `operations`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from evtool.protocol import ocpp16
@@ -26,10 +27,12 @@ from evtool.reference_impl.charge_point.connector_status import (
 from evtool.reference_impl.charge_point.kept_transaction import KEY, KeptTransaction, read_kept
 from evtool.reference_impl.charge_point.metering import register_wh, sampled_values
 from evtool.reference_impl.charge_point.outbox import Lane, Outbox, Request
+from evtool.reference_impl.charge_point.register_told import RegisterTold
 from evtool.reference_impl.charge_point.session import Event, Phase, Session, Transaction
 from evtool.reference_impl.charge_point.smart_charging import ProfileStore
 from evtool.reference_impl.charge_point.values import (
     CONNECTOR,
+    AskRegister,
     Inputs,
     Output,
     Persist,
@@ -37,7 +40,7 @@ from evtool.reference_impl.charge_point.values import (
     Send,
     Settings,
 )
-from evtool.reference_impl.controller_types import OcppWord
+from evtool.reference_impl.controller_types import OcppWord, Report
 
 DEFAULT_BOOT_INTERVAL_S = 60
 RESET_DELAY_MS = 10_000
@@ -72,6 +75,7 @@ class ChargePoint:
         self._status = "Available"
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
         self._outputs: list[Output] = []
+        self._register = RegisterTold(lambda report: self._outputs.append(AskRegister(report)))
         self._kept: Transaction | None = None
         self._cut_off = read_kept(settings.stored.get(KEY, ""))
 
@@ -120,6 +124,7 @@ class ChargePoint:
         if self._cut_off is not None:  # now that the register is known
             self._stop_cut_off(self._cut_off)
             self._cut_off = None
+        self._register.on_inputs()
         self.tick(now_ms)
 
     def on_start_request(self, id_tag: str, now_ms: int) -> None:
@@ -228,13 +233,17 @@ class ChargePoint:
         transaction = self.session.transaction
         if transaction is None:
             return
-        end_ms, meter_stop = self.now_ms, register_wh(self.inputs)
-        id_tag = transaction.id_tag
-        self._record(transaction, "StopTxnSampledData", "Transaction.End")
-        self.keep(transaction, reason)
+        end_ms = self.now_ms
+        self.keep(transaction, reason, end_ms)  # its register follows, when it is stored
         self.session.move(Event.END)
         self.profiles.clear(purpose="TxProfile")
         self._next_sample_ms = None
+        self.once_stored(Report.TRANSACTION, lambda: self._queue_stop(transaction, reason, end_ms))
+
+    def _queue_stop(self, transaction: Transaction, reason: str, end_ms: int) -> None:
+        meter_stop = register_wh(self.inputs)
+        self._record(transaction, "StopTxnSampledData", "Transaction.End", end_ms)
+        self.keep(transaction, reason, end_ms)
 
         def build() -> ocpp16.Payload:
             payload: ocpp16.Payload = {
@@ -245,7 +254,7 @@ class ChargePoint:
                 "reason": reason,
             }  # fmt: skip
             if reason == "Local":
-                payload["idTag"] = id_tag
+                payload["idTag"] = transaction.id_tag
             if transaction.records:
                 payload["transactionData"] = [
                     {"timestamp": self.timestamp(at_ms), "sampledValue": values}
@@ -257,10 +266,14 @@ class ChargePoint:
             Request("StopTransaction", build, Lane.TRANSACTION, transaction=transaction)
         )
 
-    def keep(self, transaction: Transaction, reason: str = "") -> None:
+    def once_stored(self, report: Report, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the inputs hold a register that may be told."""
+        self._register.once_stored(self.inputs.unstored, report, tell)
+
+    def keep(self, transaction: Transaction, reason: str = "", end_ms: int = 0) -> None:
         """Have what is known of `transaction` outlive a power cut; with its reason: it ended."""
         if transaction.transaction_id is not None:
-            ended = self.timestamp(self.now_ms) if reason else ""
+            ended = self.timestamp(end_ms) if reason else ""
             kept = KeptTransaction(
                 transaction.transaction_id,
                 transaction.id_tag,
@@ -317,14 +330,12 @@ class ChargePoint:
 
         return Request("StatusNotification", build)
 
-    def meter_values_request(self, key: str, context: str, lane: Lane) -> Request | None:
-        """MeterValues of the measurands that `key` lists; None if none is known now."""
+    def queue_sample(self, key: str, context: str, lane: Lane = Lane.TRANSACTION) -> None:
+        """Send MeterValues of the measurands that `key` lists and that are known now."""
         values = sampled_values(self.inputs, self.configuration.measurands(key), context)
         if not values:
-            return None
+            return
         at_ms, transaction = self.now_ms, self.session.transaction
-        if transaction is not None:
-            self.keep(transaction)  # with the register that the CSMS is told
 
         def build() -> ocpp16.Payload:
             payload: ocpp16.Payload = {"connectorId": CONNECTOR}
@@ -333,14 +344,15 @@ class ChargePoint:
             payload["meterValue"] = [{"timestamp": self.timestamp(at_ms), "sampledValue": values}]
             return payload
 
-        return Request("MeterValues", build, lane, transaction=transaction)
+        self.outbox.put(Request("MeterValues", build, lane, transaction=transaction))
 
     # What happens by itself.
 
     def _move_session(self) -> None:
         session, inputs = self.session, self.inputs
         if session.phase is Phase.AUTHORIZED and inputs.plugged and self.is_operative():
-            self._start_transaction()
+            if self._may_tell(Report.TRANSACTION):
+                self._start_transaction()
         elif session.phase in (Phase.AUTHORIZING, Phase.AUTHORIZED):
             limit_ms = self.configuration.integer("ConnectionTimeOut") * 1000
             if limit_ms and not inputs.plugged and self.now_ms - session.since_ms >= limit_ms:
@@ -371,7 +383,7 @@ class ChargePoint:
         )
         if tx_profile is not None:
             operations.install_profile(self, CONNECTOR, tx_profile)
-        self._record(transaction, "StopTxnSampledData", "Transaction.Begin")
+        self._record(transaction, "StopTxnSampledData", "Transaction.Begin", self.now_ms)
         self._next_sample_ms = self.now_ms
 
     def _stop_cut_off(self, kept: KeptTransaction) -> None:
@@ -387,11 +399,14 @@ class ChargePoint:
             Request("StopTransaction", build, Lane.TRANSACTION, transaction=transaction)
         )
 
-    def _record(self, transaction: Transaction, key: str, context: str) -> None:
+    def _may_tell(self, report: Report) -> bool:
+        return self._register.may_tell(self.inputs.unstored, report)
+
+    def _record(self, transaction: Transaction, key: str, context: str, at_ms: int) -> None:
         """Keep a sample for StopTransaction; the last place is the end's."""
         values = sampled_values(self.inputs, self.configuration.measurands(key), context)
         if values and (len(transaction.records) < MAX_RECORDS - 1 or context == "Transaction.End"):
-            transaction.records.append((self.now_ms, values))
+            transaction.records.append((at_ms, values))
 
     def _report_statuses(self) -> None:
         session, inputs = self.session, self.inputs
@@ -425,24 +440,22 @@ class ChargePoint:
         interval_ms = self.configuration.integer("MeterValueSampleInterval") * 1000
         if transaction is None or self._next_sample_ms is None:
             return
-        if interval_ms and self.now_ms - self._next_sample_ms >= interval_ms:
+        due = interval_ms and self.now_ms - self._next_sample_ms >= interval_ms
+        if due and self._may_tell(Report.SAMPLE):
             # One sample, however long the pause was; the grid stays that of the start.
             self._next_sample_ms = self.now_ms - (self.now_ms - self._next_sample_ms) % interval_ms
-            self._queue_sample("MeterValuesSampledData", "Sample.Periodic")
+            self.queue_sample("MeterValuesSampledData", "Sample.Periodic")
         aligned_ms = self.configuration.integer("ClockAlignedDataInterval") * 1000
         if not aligned_ms or self.unix_offset_ms is None:
             self._clock_slot = None
             return
         slot = self.unix_ms(self.now_ms) % 86_400_000 // aligned_ms
         if self._clock_slot is not None and slot != self._clock_slot:
-            self._queue_sample("MeterValuesAlignedData", "Sample.Clock")
-            self._record(transaction, "StopTxnAlignedData", "Sample.Clock")
+            if not self._may_tell(Report.SAMPLE):
+                return
+            self.queue_sample("MeterValuesAlignedData", "Sample.Clock")
+            self._record(transaction, "StopTxnAlignedData", "Sample.Clock", self.now_ms)
         self._clock_slot = slot
-
-    def _queue_sample(self, key: str, context: str) -> None:
-        request = self.meter_values_request(key, context, Lane.TRANSACTION)
-        if request is not None:
-            self.outbox.put(request)
 
     def _keep_registered(self) -> None:
         if not self.registered:

@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.metering import sampled_values
 from evtool.reference_impl.charge_point.outbox import Lane, Request
 from evtool.reference_impl.charge_point.session import Phase
 from evtool.reference_impl.charge_point.smart_charging import read_profile
 from evtool.reference_impl.charge_point.values import CONNECTOR
+from evtool.reference_impl.controller_types import Report
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
@@ -149,12 +151,7 @@ def _trigger(charge_point: ChargePoint, payload: ocpp16.Payload) -> Answer:
             numbers = (0, CONNECTOR) if connector_id is None else (connector_id,)
             requests = [charge_point.status_request(number) for number in numbers]
         case "MeterValues":
-            values = charge_point.meter_values_request(
-                "MeterValuesSampledData", "Trigger", Lane.VOLATILE
-            )
-            if values is None or connector_id == 0:
-                return _status("Rejected")
-            requests = [values]
+            return _trigger_meter_values(charge_point, connector_id)
         case "DiagnosticsStatusNotification" | "FirmwareStatusNotification" as action:
             requests = [Request(action, lambda: {"status": "Idle"})]
 
@@ -166,6 +163,24 @@ def _trigger(charge_point: ChargePoint, payload: ocpp16.Payload) -> Answer:
     if not charge_point.registered and payload["requestedMessage"] != "BootNotification":
         return _status("Rejected")
     return _status("Accepted", send) if requests else _status("NotImplemented")
+
+
+def _trigger_meter_values(charge_point: ChargePoint, connector_id: int | None) -> Answer:
+    key, context = "MeterValuesSampledData", "Trigger"
+    named = charge_point.configuration.measurands(key)
+    if (
+        connector_id == 0
+        or not charge_point.registered
+        or not sampled_values(charge_point.inputs, named, context)
+    ):
+        return _status("Rejected")
+
+    def send() -> None:
+        charge_point.once_stored(
+            Report.SAMPLE, lambda: charge_point.queue_sample(key, context, Lane.VOLATILE)
+        )
+
+    return _status("Accepted", send)
 
 
 def _set_charging_profile(charge_point: ChargePoint, payload: ocpp16.Payload) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evtool.reference_impl.controller_types import Fault, Snapshot
+from evtool.reference_impl.controller_types import Fault, Report, Snapshot
 
 CONNECTOR = 1
 """The one physical connector; 0 stands for the charge point as a whole."""
@@ -44,10 +44,11 @@ class Inputs:
     """What the controller's snapshot says; None is unknown, never zero.
 
     Attributes:
-        energy_mwh: the register, which only grows.
+        energy_mwh: the register as it is stored, which only grows: what the CSMS may be told.
         faulted: a fault of the charge point itself; what the vehicle or the bus causes only
             suspends.
         error: an OCPP error code, or NoError.
+        unstored: the register has grown since it was stored.
     """
 
     plugged: bool = False
@@ -62,6 +63,7 @@ class Inputs:
     soc_permille: int | None = None
     faulted: bool = False
     error: str = "NoError"
+    unstored: bool = False
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Inputs:
@@ -70,7 +72,7 @@ class Inputs:
             plugged=snapshot.plugged,
             ev_ready=snapshot.ev_ready,
             evse_ready=snapshot.evse_ready,
-            energy_mwh=snapshot.energy_mwh,
+            energy_mwh=snapshot.stored_mwh,
             power_mw=snapshot.power_mw,
             measured_mv=snapshot.measured_mv,
             measured_ma=snapshot.measured_ma,
@@ -79,6 +81,7 @@ class Inputs:
             soc_permille=snapshot.soc_permille,
             faulted=any(fault is not Fault.BUS_OFF for fault in snapshot.faults),
             error=snapshot.error,
+            unstored=snapshot.energy_mwh != snapshot.stored_mwh,
         )
 
 
@@ -107,4 +110,12 @@ class Restart:
     kind: Literal["Soft", "Hard"]
 
 
-Output = Send | Persist | Restart
+@dataclass(frozen=True, slots=True)
+class AskRegister:
+    """The register is about to be told: give it to the controller's `on_report`, carry out what
+    that stores, and hand the snapshot in with `on_inputs`."""
+
+    report: Report
+
+
+Output = Send | Persist | Restart | AskRegister
