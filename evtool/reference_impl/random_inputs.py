@@ -122,7 +122,8 @@ class RandomInputs:
             return self._next_phase()
         actions: tuple[tuple[int, Callable[[], list[str]]], ...] = (
             (2, self._everything_well),
-            (30, lambda: ["tick"]),
+            (27, lambda: ["tick"]),
+            (3, lambda: [f"report {('sample', 'transaction')[self._now_ms % 2]}"]),
             (14, lambda: [self._request()]),
             (14, lambda: [self._telemetry()]),
             (12, lambda: [self._terminal()]),
@@ -131,7 +132,6 @@ class RandomInputs:
             (4, lambda: [self._capacity()]),
             (3, lambda: [self._heartbeat_or_status()]),
             (2, lambda: [self._any_frame()]),
-            (3, lambda: [f"report {self._random.choice(('sample', 'transaction'))}"]),
             (1, lambda: ["bus 0 running"]),
             (1, lambda: ["bus 1 running"]),
             (3, lambda: [f"key {self._random.choice(KEYS):02x}"]),

@@ -49,6 +49,7 @@ ACTIONS: dict[str, dict[str, type]] = {
     "ocpp": {"mode": str},
     "limit": {"current_ma": int},
     "word": {"transaction": bool, "permitted": bool},
+    "report": {"of": str},
     "key": {"text": str},
     "bus": {"bus": int, "state": str},
     "frame": {"can_id": int, "data": str, "bus": int, "extended": bool, "remote": bool},
@@ -67,6 +68,7 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("module", "mode"): ("normal", "silent", "hot", "disobey"),
     ("ocpp", "mode"): ("online", "offline", "silent"),
     ("bus", "state"): ("running", "stopped", "bus_off", "error_passive", "recovering"),
+    ("report", "of"): ("sample", "transaction"),
     ("power_cut", "reset"): ("power_on", "brownout", "watchdog", "software", "panic"),
 }
 _RANGES: dict[tuple[str, str], range] = {

@@ -91,7 +91,7 @@ class World:
             case "power_cut":
                 self._next_word_ms = now_ms
                 return self._power_cut(parameters)
-            case "word" | "remote_start" | "remote_stop" | "ocpp" | "limit":
+            case "word" | "report" | "remote_start" | "remote_stop" | "ocpp" | "limit":
                 return self._ocpp_action(action, parameters, now_ms)
             case "lose":
                 self._to_lose[parameters["can_id"]] = parameters["frames"]
@@ -126,6 +126,8 @@ class World:
             case "word":
                 self._next_word_ms = now_ms + OCPP_PERIOD_MS
                 return [self._word_line(parameters["transaction"], parameters["permitted"])]
+            case "report":
+                return [f"report {parameters['of']}"]
             case "remote_start":
                 self._awaits_vehicle = True
                 return []

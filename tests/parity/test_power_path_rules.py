@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller_rig import Rig
+from controller_rig import OFF, Rig
 
 
 def test_an_excess_ends_with_the_gate(rig: Rig) -> None:
@@ -87,6 +87,58 @@ def test_the_register_is_stored_after_exactly_a_minute(rig: Rig) -> None:
     assert rig.others == []
     rig.do("tick", 1)
     assert rig.others == ["store energy_mwh 600"]
+
+
+def test_before_a_sample_is_told_the_register_is_stored_once_in_9_s(rig: Rig) -> None:
+    rig.boot(energy_mwh=10)
+    rig.do("report sample", 20_000)
+    assert rig.others == [], "nothing has grown"
+    rig.boot()
+    rig.terminal()
+    rig.now_ms += 1000
+    rig.terminal()
+    assert (rig.state["energy_mwh"], rig.state["stored_mwh"]) == ("600", "0")
+    rig.do("report sample", 7999)
+    assert rig.others == []
+    assert rig.state["stored_mwh"] == "0", "what may be told"
+    rig.do("report sample", 1)
+    assert rig.others == ["store energy_mwh 600"]
+    assert rig.state["stored_mwh"] == "600"
+    rig.terminal()
+    rig.now_ms += 1000
+    rig.terminal()
+    rig.do("report sample", 7999)
+    assert rig.state["stored_mwh"] == "600"
+    rig.do("report sample", 1)
+    assert rig.state["stored_mwh"] == "1200"
+    rig.terminal()
+    rig.now_ms += 1000
+    rig.terminal()
+    rig.do("tick", 58_999)
+    assert len(rig.others) == 2
+    rig.do("tick", 1)
+    assert rig.others[2:] == ["store energy_mwh 1800"], "a minute after it was last stored"
+
+
+def test_before_a_start_or_an_end_is_told_the_register_is_stored_at_once(rig: Rig) -> None:
+    rig.boot()
+    rig.terminal()
+    for growth in (1, 2):
+        rig.now_ms += 1000
+        rig.terminal()
+        rig.do("report transaction")
+        assert rig.state["stored_mwh"] == rig.state["energy_mwh"] == str(600 * growth)
+        assert rig.others[-1] == f"store energy_mwh {600 * growth}"
+        rig.do("report transaction")
+        assert len(rig.others) == growth, "nothing has grown"
+
+
+def test_a_report_lets_time_pass_like_any_input(rig: Rig) -> None:
+    rig.energise()
+    rig.now_ms += 3001
+    sent = rig.do("report sample")
+    assert sent[0].data == OFF
+    assert rig.state["gate"] == "no_vehicle"
 
 
 def test_a_voltage_alone_is_a_sample_of_energy(rig: Rig) -> None:

@@ -33,6 +33,7 @@ void unstarted() {
   controller.on_frame(0, kRequest, 0);
   controller.on_ocpp({true, true, true, evcore::kNoLimit}, 0);
   controller.on_key('5', 0);
+  controller.on_report(evcore::Report::transaction, 0);
   controller.tick(9000);
   evcore::Output output;
   const evcore::Snapshot snapshot = controller.snapshot(9000);

@@ -14,6 +14,7 @@ from evtool.reference_impl.controller_types import (
     Config,
     ConsoleText,
     OcppWord,
+    Report,
     SendFrame,
     View,
 )
@@ -39,6 +40,7 @@ def _unstarted() -> Iterator[str]:
     controller.on_frame(0, REQUEST, 0)
     controller.on_ocpp(PERMITTED, 0)
     controller.on_key(ord("5"), 0)
+    controller.on_report(Report.TRANSACTION, 0)
     controller.tick(9000)
     outputs, snapshot = controller.drain(), controller.snapshot(9000)
     bits = [bool(outputs), snapshot.plugged, snapshot.transaction]
