@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ STEP_S = 0.25
 WORD_MS = 500
 _STORED_FILE = "charge_point.json"
 _CA_FILE = "ca_certificate.pem"
+_CHANGED_KEY = "AuthorizationKey"
+_CHANGED_FROM = "AuthorizationKey.from"
 _NEEDED = ("cp_id", "csms_url", "vendor", "model")
 
 Report = Callable[[str, dict[str, object]], None]
@@ -132,14 +135,14 @@ class ReferenceOcpp:
         tell: Callable[[str, str | None], None],
         restart: Callable[[], None],
     ) -> None:
-        identity = start.identity
+        self._identity = identity = start.identity
         self._send = send
         self._tell = tell
         self._restart = restart
         self._file = folder / _STORED_FILE if folder is not None else None
         self._stored = _read_stored(self._file)
         self._url = charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id"))
-        self._authorization = _authorization(identity)
+        self._authorization = _authorization(identity, self._stored)
         self._certificate = _ca_certificate(identity, folder)
         self._charge_point = ChargePoint(
             Settings(
@@ -218,13 +221,13 @@ class ReferenceOcpp:
         self._tell("closed", error.message)
 
     def _carry_out(self) -> None:
-        for output in self._charge_point.drain():
+        outputs = self._charge_point.drain()
+        # Kept before anything is told, and in one write: a power cut leaves all of it or nothing.
+        self._keep({each.key: each.value for each in outputs if isinstance(each, Persist)})
+        for output in outputs:
             match output:
                 case Send(text):
                     self._texts.put_nowait(text)
-                case Persist(key, value):
-                    self._stored[key] = value
-                    self._write_stored()
                 case AskRegister(report):
                     # The firmware stores first and says its state after it, in this order.
                     self._send(f"report {report.value}")
@@ -245,7 +248,13 @@ class ReferenceOcpp:
             self._told, self._told_ms = line, now_ms
             self._send(line)
 
-    def _write_stored(self) -> None:
+    def _keep(self, changed: dict[str, str]) -> None:
+        if not changed:
+            return
+        self._stored |= changed
+        if _CHANGED_KEY in changed:
+            self._stored[_CHANGED_FROM] = _fingerprint(self._identity)
+            self._authorization = _authorization(self._identity, self._stored)
         if self._file is not None:
             with contextlib.suppress(EvtoolError):  # a full disk is the computer's trouble
                 write_atomically(self._file, json.dumps(self._stored, indent=1) + "\n", 0o600)
@@ -291,8 +300,19 @@ def restart_reason(start: StartApp) -> str:
     return "PowerLoss" if "reset=power_on" in boot.split(" ") else "Reboot"
 
 
-def _authorization(identity: Mapping[str, int | str | bytes]) -> str | None:
+def _fingerprint(identity: Mapping[str, int | str | bytes]) -> str:
+    """Which identity and key were provisioned, without showing the key."""
+    provisioned = f"{_text(identity, 'cp_id')}:{_text(identity, 'auth_key')}"
+    return hashlib.sha256(provisioned.encode()).hexdigest()
+
+
+def _authorization(
+    identity: Mapping[str, int | str | bytes], stored: Mapping[str, str]
+) -> str | None:
+    """HTTP Basic with the key that the CSMS has set, as long as it replaced this identity's."""
     key = _text(identity, "auth_key")
+    if stored.get(_CHANGED_FROM) == _fingerprint(identity):
+        key = stored.get(_CHANGED_KEY, key)
     if not key or identity.get("sec_profile", 1) == 0:
         return None
     decoded = ocpp16.decode_authorization_key(key)
