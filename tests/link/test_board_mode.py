@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import select
-import shutil
 import struct
 import subprocess
 import time
@@ -14,18 +13,7 @@ from pathlib import Path
 import pytest
 
 from evtool.link.app_process import AppProcess
-from evtool.resources import firmware_dir
 
-FIRMWARE = firmware_dir()
-INCLUDES = [
-    FIRMWARE / "include",
-    *(FIRMWARE / "lib" / name / "include" for name in ("evcore", "evidentity", "evocpp")),
-]
-SOURCES = [
-    *(FIRMWARE / "host").glob("*.cpp"),
-    *(FIRMWARE / "lib" / "evcore" / "src").glob("*.cpp"),
-    *(FIRMWARE / "lib" / "evidentity" / "src").glob("*.cpp"),
-]
 IDENTITY = {
     "cp_id": "CP-0001",
     "vendor": "ACME",
@@ -40,27 +28,6 @@ IDENTITY = {
 PERMITTED = "ocpp connected=1 transaction=1 permitted=1 limit_ma=-"
 REFUSED = "ocpp connected=1 transaction=1 permitted=0 limit_ma=-"
 DEADLINE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program, compiled without MicroOcpp and without a warning."""
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    path = tmp_path_factory.mktemp("host") / "program"
-    defines = ['-DEVTOOL_VERSION="9.8.7"', '-DEVTOOL_BUILD_ID="cafe0001"']
-    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    includes = [f"-I{folder}" for folder in INCLUDES]
-    compiled = subprocess.run(
-        [gxx, "-std=c++17", "-O0", *strict, *defines, *includes, *SOURCES, "-o", path],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert compiled.returncode == 0, compiled.stderr
-    return path
 
 
 class BoardUnderTest:
@@ -187,6 +154,21 @@ def test_a_word_that_is_not_repeated_is_believed_no_longer(booted: BoardUnderTes
     booted.until(lambda: booted.state()["energised"] == "1", booted.vehicle_and_module)
     booted.until(lambda: booted.state()["energised"] == "0", booted.vehicle_and_module)
     assert booted.state()["gate"] == "permission_stale"
+
+
+def test_a_report_stores_first_and_then_says_the_state(booted: BoardUnderTest) -> None:
+    def charge() -> None:
+        booted.vehicle_and_module()
+        booted.send("can 0 00433F01 x d 8 4290000041F00000")
+
+    booted.until(lambda: int(booted.state()["energy_mwh"]) > 123_456, charge)
+    assert booted.state()["stored_mwh"] == "123456"
+    said = len(booted.lines)
+    booted.send("report transaction")
+    booted.until(lambda: any(line.startswith("state ") for line in booted.lines[said:]))
+    wanted = [line for line in booted.lines[said:] if line.startswith(("store ", "state "))]
+    assert wanted[0].startswith("store energy_mwh ")
+    assert booted.state()["stored_mwh"] == wanted[0].split(" ")[2]
 
 
 def test_keys_choose_views_and_start_asks_ocpp(booted: BoardUnderTest) -> None:

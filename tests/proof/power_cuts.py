@@ -24,18 +24,18 @@ class FailingChip(FlashChip):
         super().__init__(memoryview(storage))
         self.storage = storage
         self.writes = 0
-        self._fails_at = fails_at
-        self._half = half
+        self.fails_at = fails_at
+        self.half = half
 
     def count(self) -> bool:
         """Another write; True: the power fails before it is done."""
-        fails = self.writes == self._fails_at
+        fails = self.writes == self.fails_at
         self.writes += not fails
         return fails
 
     def _store(self, offset: int, data: bytes) -> None:
         if self.count():
-            if self._half:
+            if self.half:
                 super()._store(offset, data[: len(data) // 2])
             raise PowerCut
         super()._store(offset, data)

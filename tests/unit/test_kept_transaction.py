@@ -108,6 +108,33 @@ def test_where_the_controller_does_not_store_what_was_stored_is_told() -> None:
     assert station.registers_asked == [Report.SAMPLE], "that answer still holds"
 
 
+def test_the_answer_to_a_sample_is_none_to_an_end() -> None:
+    station = charging()
+    grown = replace(PLUGGED, energy_mwh=1_290_000, unstored=True)
+    station.see(grown)
+    station.wait(10)
+    station.see(grown)
+    station.heard()
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.serve()
+    assert station.registers_asked == [Report.SAMPLE, Report.TRANSACTION]
+    station.see(grown)  # was on its way already
+    assert not TELLING & set(station.heard())
+    station.see(replace(PLUGGED, energy_mwh=1_300_999))
+    assert told_wh(station) == 1300
+
+
+def test_an_end_does_not_wait_for_ever() -> None:
+    station = charging()
+    station.charge_point.on_inputs(replace(PLUGGED, energy_mwh=1_290_000, unstored=True), 0)
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.serve()
+    for energy_mwh in (1_290_000, 1_295_000):
+        assert stops(station) == []
+        station.see(replace(PLUGGED, energy_mwh=energy_mwh, unstored=True))
+    assert stops(station)[0]["meterStop"] == 1295
+
+
 def test_a_cut_between_the_end_and_its_register_stops_with_what_is_known() -> None:
     station = charging()
     station.see(replace(PLUGGED, energy_mwh=1_290_000, unstored=True))

@@ -124,7 +124,7 @@ class ChargePoint:
         if self._cut_off is not None:  # now that the register is known
             self._stop_cut_off(self._cut_off)
             self._cut_off = None
-        self._register.on_inputs()
+        self._register.on_inputs(inputs.unstored)
         self.tick(now_ms)
 
     def on_start_request(self, id_tag: str, now_ms: int) -> None:

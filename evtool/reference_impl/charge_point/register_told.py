@@ -2,8 +2,11 @@
 """The CSMS is told of the register only what is stored, so that no power cut takes it back.
 
 Where the register has grown since it was stored, the controller is asked first (`AskRegister`),
-and what wants to tell it waits for the next inputs. They hold what is stored by then, whether the
-controller has stored anew or not: it limits how often it does (docs/controller.md, Energy).
+and what wants to tell it waits for inputs that come after that. A sample tells what they say is
+stored, whether the controller has stored anew or not: it limits how often it does
+(docs/controller.md, Energy). A start or an end waits until everything is stored. It waits for two
+inputs at most: the first may have been on its way already, and the register may have grown again.
+In doubt less is told, never more.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evtool.reference_impl.controller_types import Report
+
+_PATIENCE = {Report.SAMPLE: 1, Report.TRANSACTION: 2}
 
 
 class RegisterTold:
@@ -22,17 +27,23 @@ class RegisterTold:
 
     def __init__(self, ask: Callable[[Report], None]) -> None:
         self._ask = ask
-        self._asked: set[Report] = set()
-        self._answered = False
-        self._waiting: list[Callable[[], None]] = []
+        self._asked: dict[Report, int] = {}  # how many inputs have come since
+        self._answered: set[Report] = set()
+        self._waiting: list[tuple[Report, Callable[[], None]]] = []
 
-    def on_inputs(self) -> None:
-        """New inputs are there, which answer what was asked; who waited has its turn."""
-        self._answered = bool(self._asked)
-        self._asked.clear()
+    def on_inputs(self, unstored: bool) -> None:
+        """New inputs are there; who waited for what they say has its turn."""
+        self._asked = {report: came + 1 for report, came in self._asked.items()}
+        self._answered = {
+            report
+            for report, came in self._asked.items()
+            if not unstored or came >= _PATIENCE[report]
+        }
+        for report in self._answered:
+            del self._asked[report]
         waiting, self._waiting = self._waiting, []
-        for tell in waiting:
-            tell()
+        for report, tell in waiting:
+            self.once_stored(unstored, report, tell)
 
     def may_tell(self, unstored: bool, report: Report) -> bool:
         """Whether the inputs at hand may be told; if not, the controller is asked.
@@ -41,10 +52,10 @@ class RegisterTold:
             unstored: the register has grown since what the inputs say was stored.
             report: what it is told in.
         """
-        if not unstored or self._answered:
+        if not unstored or self._answered & {report, Report.TRANSACTION}:
             return True
         if report not in self._asked:
-            self._asked.add(report)
+            self._asked[report] = 0
             self._ask(report)
         return False
 
@@ -53,4 +64,4 @@ class RegisterTold:
         if self.may_tell(unstored, report):
             tell()
         else:
-            self._waiting.append(tell)
+            self._waiting.append((report, tell))
