@@ -235,6 +235,45 @@ async def _reference_speaks(folder: Path) -> None:
     assert restarts == []
 
 
+def test_the_key_that_the_csms_sets_is_used_from_the_next_connection_on(tmp_path: Path) -> None:
+    asyncio.run(_key_is_changed(tmp_path))
+
+
+async def _key_is_changed(folder: Path) -> None:
+    csms = Csms()
+    csms.answer = accept
+    told: list[dict[str, object]] = []
+    ocpp = BoardOcpp(lambda _: folder, lambda _, fields: told.append(fields), lambda: None)
+    changed = "fedcba9876543210fedcba9876543210fedcba98"
+
+    async def connected_with(provisioned: str, key: str) -> None:
+        seen, registered = len(csms.keys), csms.actions().count("BootNotification")
+        start = StartApp(b"", (), identity(port) | {"auth_key": provisioned}, "1.2.3", "name")
+        ocpp.app_started(start, lambda _: None)
+        ocpp.on_line("runs", "-")
+        await until(lambda: csms.actions().count("BootNotification") > registered, "registration")
+        basic = base64.b64encode(b"CP-0001:" + bytes.fromhex(key)).decode()
+        assert csms.keys[seen:] == [f"Basic {basic}"]
+
+    async with running(csms) as port:
+        await connected_with(KEY, KEY)
+        request = {"key": "AuthorizationKey", "value": changed}
+        await csms.sockets[0].send(json.dumps([2, "x", "ChangeConfiguration", request]))
+        await until(lambda: '[3,"x",{"status":"Accepted"}]' in csms.texts, "its answer")
+        assert changed in (folder / "charge_point.json").read_text(), "kept before it is answered"
+        await csms.sockets[0].close()
+        await until(lambda: len(csms.keys) == 2, "the next connection")
+        basic = base64.b64encode(b"CP-0001:" + bytes.fromhex(changed)).decode()
+        assert csms.keys[1] == f"Basic {basic}"
+        ocpp.app_stopped()
+        await connected_with(KEY, changed)
+        ocpp.app_stopped()
+        # Provisioned anew, it has the key that it was given.
+        await connected_with("00" * 20, "00" * 20)
+        ocpp.app_stopped()
+    assert changed not in json.dumps(told)
+
+
 @pytest.mark.parametrize("version", ["-", "1.2.0"])
 def test_without_an_identity_nobody_speaks(version: str) -> None:
     events: list[tuple[str, dict[str, object]]] = []
