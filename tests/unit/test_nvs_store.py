@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,10 @@ from evtool.protocol.nvs_store import (
     NvsStore,
     apply_operation,
 )
+from evtool.protocol.partition_table import parse as parse_partitions
+from evtool.reference_impl.controller import REPORT_SPACING_MS
+from evtool.reference_impl.controller_types import Report
+from evtool.resources import firmware_dir
 
 BLANK = b"\xff" * 0x5000
 Change = tuple[str, NvsKind, NvsContent]
@@ -181,3 +186,23 @@ def test_blobs_and_odd_sizes_are_refused() -> None:
         NvsStore(BLANK).set("n", "k", "blob", b"")
     with pytest.raises(ValueError, match="whole number of pages"):
         NvsStore(BLANK[:-1])
+
+
+def test_the_registers_stores_do_not_wear_the_partition_out_in_ten_years() -> None:
+    """One every 9 s without a pause, 240 entries of other values in two of the five pages."""
+    value = "x" * (32 * 59 - 1)
+    others = [NvsEntry("wifi", f"key{number}", "str", value) for number in range(4)]
+    partition = next(
+        each
+        for each in parse_partitions((firmware_dir() / "partitions.csv").read_text("utf-8"))
+        if each.name == "nvs"
+    )
+    store = NvsStore(render_image(others, partition.size))
+    erased: Counter[int] = Counter()
+    stores = 4000
+    for number in range(1, stores + 1):
+        operations = store.set("evstate", "energy_mwh", "u64", number)
+        erased.update(each.offset for each in operations if isinstance(each, FlashErase))
+    stores_for_an_erase = stores / max(erased.values())
+    seconds = 100_000 * stores_for_an_erase * REPORT_SPACING_MS[Report.SAMPLE] / 1000
+    assert 10 < seconds / (365 * 86_400) < 12, "docs/flash-layout.md says so"
