@@ -177,8 +177,9 @@ class BoardHost:
         verb, _, rest = line.partition(" ")
         if verb == "store":
             key, _, value = rest.partition(" ")
-            if value.isascii() and value.isdigit():
-                self.board.on_app_store(key, int(value))
+            # Whoever waits for the store hears of it only when it is done.
+            if value.isascii() and value.isdigit() and self.board.on_app_store(key, int(value)):
+                self._send_to_app(f"stored {key} {value}")
             return
         if verb == "state":
             self.state = dict(word.partition("=")[::2] for word in rest.split(" "))

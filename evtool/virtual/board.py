@@ -189,12 +189,18 @@ class Board:
         if self.mode is Mode.APP:
             self._send_text(data)
 
-    def on_app_store(self, key: str, value: int) -> None:
-        """The application stores a value in the partition `nvs`, namespace `evstate`."""
-        if self.mode is Mode.APP and self._boot is not None:
-            problem = store_value(self.flash, self._boot.partitions, key, value)
-            if problem is not None:
-                self._report("store_failed", key=key, reason=problem)
+    def on_app_store(self, key: str, value: int) -> bool:
+        """The application stores a value in the partition `nvs`, namespace `evstate`.
+
+        Returns:
+            whether it is there now.
+        """
+        if self.mode is not Mode.APP or self._boot is None:
+            return False
+        problem = store_value(self.flash, self._boot.partitions, key, value)
+        if problem is not None:
+            self._report("store_failed", key=key, reason=problem)
+        return problem is None
 
     def on_app_exit(self, return_code: int, how: str, now_ms: int) -> None:
         """The application ended by itself: 0 is a restart it asked for, else a crash.

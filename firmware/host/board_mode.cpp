@@ -6,8 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +31,8 @@ using evcore::Millis;
 
 constexpr int kStepMs = 10;
 constexpr Millis kStatePeriodMs = 1000;
+constexpr Millis kStoreMs = 100;  // how long OCPP waits for a store before it tells an older value
+constexpr std::string_view kStored = "stored energy_mwh ";
 
 Millis monotonic_ms() {
   timespec now{};
@@ -63,11 +67,13 @@ class Board {
 
  private:
   bool wait();
+  bool next_line(std::string& line, bool& too_long);
   void take_line(const std::string& line, Millis now);
   void take_line_before_boot(const std::string& line, Millis now);
   void boot(evcore::BootInfo info, Millis now);
   void report_identity(const std::vector<evidentity::Problem>& problems);
-  uint64_t store_energy(evcore::Report report, Millis now);
+  uint64_t durable_energy(evcore::Report report);
+  bool take_stored(const std::string& line);
   void step(Millis now);
   void step_ocpp(Millis now);
   void carry_out();
@@ -78,7 +84,9 @@ class Board {
   ConsolePort console_;
   NvsLines nvs_;
   std::optional<evcore::Controller> controller_;
-  std::unique_ptr<OcppLink> ocpp_;  // null where no MicroOcpp is compiled in
+  std::unique_ptr<OcppLink> ocpp_;   // null where no MicroOcpp is compiled in
+  uint64_t stored_mwh_ = 0;          // what the board's flash holds, by its own word
+  std::deque<std::string> put_off_;  // lines that came while OCPP waited for a store
   std::string told_flags_;
   Millis told_at_ = 0;
 };
@@ -88,7 +96,7 @@ int Board::run() {
     const Millis now = monotonic_ms();
     std::string line;
     bool too_long = false;
-    while (hardware_.next_line(line, too_long)) {
+    while (next_line(line, too_long)) {
       if (too_long) {
         malformed("line is longer than 65536 bytes");
       } else if (controller_) {
@@ -134,6 +142,16 @@ bool Board::wait() {
   return true;
 }
 
+bool Board::next_line(std::string& line, bool& too_long) {
+  if (put_off_.empty()) {
+    return hardware_.next_line(line, too_long);
+  }
+  too_long = false;
+  line = std::move(put_off_.front());
+  put_off_.pop_front();
+  return true;
+}
+
 void Board::take_line_before_boot(const std::string& line, Millis now) {
   if (starts_with(line, "nvs ")) {
     const std::string wrong = nvs_.add(std::string_view(line).substr(4));
@@ -161,6 +179,7 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   info.build = evcore::FixedText<40>(kBuildId);
   info.charge_point = evcore::FixedText<48>(loaded.identity.charge_point);
   nvs_.get_u64("evstate", "energy_mwh", info.energy_mwh);
+  stored_mwh_ = info.energy_mwh;
 
   hardware_.send(std::string("runs ") + OcppLink::library());
   controller_.emplace(config, info);
@@ -170,15 +189,45 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   if (loaded.complete()) {
     ocpp_ = OcppLink::open(
         loaded.identity, [this](const std::string& line) { hardware_.send(line); },
-        [this](evcore::Report report) { return store_energy(report, monotonic_ms()); });
+        [this](evcore::Report report) { return durable_energy(report); });
   }
 }
 
-// Lines are carried out in their order: what is told after the store was stored.
-uint64_t Board::store_energy(evcore::Report report, Millis now) {
-  controller_->on_report(report, now);
+// MicroOcpp writes its files itself, so the order of lines is not enough: the board says when it
+// has stored. Until then the controller has its turns, and nobody else: the library, which is
+// asking, must not be called, so what else comes is put off.
+uint64_t Board::durable_energy(evcore::Report report) {
+  const Millis begin = monotonic_ms();
+  controller_->on_report(report, begin);
   carry_out();
-  return controller_->snapshot(now).stored_mwh;
+  const uint64_t wanted = controller_->snapshot(begin).stored_mwh;
+  for (Millis now = begin; stored_mwh_ < wanted && now - begin < kStoreMs; now = monotonic_ms()) {
+    hardware_.flush();
+    pollfd watched{hardware_.descriptor(), POLLIN, 0};
+    if (::poll(&watched, 1, kStepMs) > 0 && !hardware_.receive()) {
+      break;
+    }
+    std::string line;
+    bool too_long = false;
+    while (hardware_.next_line(line, too_long)) {
+      if (!take_stored(line)) {
+        put_off_.push_back(too_long ? std::string() : line);
+      }
+    }
+    controller_->tick(monotonic_ms());
+    carry_out();
+  }
+  return stored_mwh_;
+}
+
+bool Board::take_stored(const std::string& line) {
+  uint64_t value = 0;
+  if (!starts_with(line, kStored) ||
+      !parse_number(std::string_view(line).substr(kStored.size()), UINT64_MAX, value)) {
+    return false;
+  }
+  stored_mwh_ = std::max(stored_mwh_, value);
+  return true;
 }
 
 // Without a whole identity the unit runs, and its gate stays closed: no CSMS will permit.
@@ -189,6 +238,9 @@ void Board::report_identity(const std::vector<evidentity::Problem>& problems) {
 }
 
 void Board::take_line(const std::string& line, Millis now) {
+  if (take_stored(line)) {
+    return;
+  }
   if (starts_with(line, "ws ")) {
     if (!ocpp_ || !ocpp_->take(std::string_view(line).substr(3))) {
       malformed("ws wants open, closed or recv, and a program that runs MicroOcpp");
@@ -207,7 +259,7 @@ void Board::take_line(const std::string& line, Millis now) {
   } else if (const auto* word = std::get_if<evcore::OcppWord>(&command)) {
     controller_->on_ocpp(*word, now);
   } else if (const auto* report = std::get_if<evcore::Report>(&command)) {
-    store_energy(*report, now);
+    controller_->on_report(*report, now);
     told_at_ = now - kStatePeriodMs;  // its answer is the state
   } else if (const auto* wrong = std::get_if<NotUnderstood>(&command)) {
     malformed(wrong->reason);

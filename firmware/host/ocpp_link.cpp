@@ -112,13 +112,13 @@ class WsLines : public MicroOcpp::Connection {
 
 class MicroOcppLink : public OcppLink {
  public:
-  MicroOcppLink(const evidentity::Identity& identity, SendLine send, StoreEnergy store_energy)
+  MicroOcppLink(const evidentity::Identity& identity, SendLine send, DurableEnergy durable_energy)
       : socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
                 evidentity::basic_credentials(identity), std::move(send)),
         charge_point_(
             socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
             {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-            hooks(std::move(store_energy))) {}
+            hooks(std::move(durable_energy))) {}
 
   bool take(std::string_view words) override { return socket_.take(words); }
 
@@ -134,11 +134,11 @@ class MicroOcppLink : public OcppLink {
   bool restart_wanted() const override { return restart_; }
 
  private:
-  evocpp::Hooks hooks(StoreEnergy store_energy) {
+  evocpp::Hooks hooks(DurableEnergy durable_energy) {
     evocpp::Hooks hooks;
     hooks.boot_nonce = random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
-    hooks.durable_energy = std::move(store_energy);
+    hooks.durable_energy = std::move(durable_energy);
     return hooks;
   }
 
@@ -152,12 +152,12 @@ class MicroOcppLink : public OcppLink {
 const char* OcppLink::library() { return evocpp::library_version(); }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send,
-                                         StoreEnergy store_energy) {
+                                         DurableEnergy durable_energy) {
   if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
     mocpp_set_console_out(log_to_stderr);
   }
   mocpp_set_timer(library_clock);
-  return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(store_energy));
+  return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(durable_energy));
 }
 
 }  // namespace evhost
@@ -169,7 +169,7 @@ namespace evhost {
 const char* OcppLink::library() { return "-"; }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& /*identity*/,
-                                         SendLine /*send*/, StoreEnergy /*store_energy*/) {
+                                         SendLine /*send*/, DurableEnergy /*durable_energy*/) {
   return nullptr;
 }
 

@@ -16,13 +16,13 @@ namespace evhost {
 class OcppLink {
  public:
   using SendLine = std::function<void(const std::string&)>;
-  // Sends `store` where the core wants it, and gives what may be told in lines after that, mWh.
-  using StoreEnergy = std::function<uint64_t(evcore::Report)>;
+  // See evocpp::Hooks::durable_energy.
+  using DurableEnergy = std::function<uint64_t(evcore::Report)>;
 
   // Version of the library, "-" for none.
   static const char* library();
   static std::unique_ptr<OcppLink> open(const evidentity::Identity& identity, SendLine send,
-                                        StoreEnergy store_energy);
+                                        DurableEnergy durable_energy);
 
   virtual ~OcppLink() = default;
   // A line after `ws `; false where it is not understood.
