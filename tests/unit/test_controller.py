@@ -20,7 +20,10 @@ from evtool.reference_impl.controller_types import (
     Output,
     SendFrame,
 )
+from evtool.reference_impl.lockstep import Lockstep
+from evtool.reference_impl.random_inputs import random_lines
 
+SEEDS, ROUNDS = range(40, 44), 1500
 PERMITTED = OcppWord(connected=True, transaction=True, permitted=True)
 
 
@@ -89,3 +92,25 @@ def test_a_second_start_changes_nothing() -> None:
     controller.boot(10)
     assert controller.drain() == []
     assert controller.snapshot(10).energised
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_report_is_a_tick_that_may_store(seed: int) -> None:
+    """Whatever comes before and after: nothing but the stored register differs."""
+    reporting, ticking = Lockstep(), Lockstep()
+    reports = 0
+    for line in random_lines(seed, ROUNDS):
+        stamp, _, command = line.partition(" ")
+        reports += command.startswith("report ")
+        tick = f"{stamp} tick" if command.startswith("report ") else line
+        answers = [_without_stores(each) for each in (reporting.answer(line), ticking.answer(tick))]
+        assert answers[0] == answers[1], line
+    assert reports > 10
+
+
+def _without_stores(answer: list[str]) -> list[str]:
+    return [
+        " ".join(word for word in line.split(" ") if not word.startswith("stored_mwh="))
+        for line in answer
+        if not line.startswith("store ")
+    ]

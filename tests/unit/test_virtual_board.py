@@ -305,7 +305,8 @@ def test_a_restart_that_the_firmware_asked_for_is_no_panic() -> None:
 
 def test_what_the_firmware_stores_is_there_after_a_restart() -> None:
     board = bench().start()
-    board.board.on_app_store("energy_mwh", 2**63)
+    assert board.board.on_app_store("energy_mwh", 2**63), "done"
+    assert not board.board.on_app_store("a_key_of_16_byte", 1)
     board.start()
     line = "nvs evstate energy_mwh u64 " + (2**63).to_bytes(8, "little").hex()
     assert line in board.apps()[-1].lines
