@@ -180,9 +180,7 @@ class Controller:
         """OCPP is about to tell the register: no more than what is stored after this."""
         if not self._booted:
             return
-        now_ms = self._let_time_pass(now_ms)
-        self._store_growth(now_ms, REPORT_SPACING_MS[report])
-        self._settle(now_ms)
+        self._settle(self._let_time_pass(now_ms), REPORT_SPACING_MS[report])
 
     def tick(self, now_ms: int) -> None:
         """Time has come to this point."""
@@ -209,7 +207,7 @@ class Controller:
         self._evaluate(now_ms)
         return now_ms
 
-    def _settle(self, now_ms: int) -> None:
+    def _settle(self, now_ms: int, store_ms: int = STORE_MS) -> None:
         self._evaluate(now_ms)
         self._send_what_is_due(now_ms)
         if self._view is not View.MUTE and self._records.due(now_ms):
@@ -217,7 +215,8 @@ class Controller:
                 self._view, self._bms, self._module, self._meter, now_ms
             ):
                 self._print(record)
-        self._store_growth(now_ms, STORE_MS)
+        if self._meter.register_mwh != self._stored_mwh and now_ms - self._stored_ms >= store_ms:
+            self._store(now_ms)
         for bus in self._buses.due_recoveries(now_ms):
             self._event(f"recover bus={bus}")
             self._outputs.append(Recover(bus))
@@ -435,10 +434,6 @@ class Controller:
             return
         self._event("stop state=requested reason=Local")
         self._outputs.append(OcppStop("Local"))
-
-    def _store_growth(self, now_ms: int, spacing_ms: int) -> None:
-        if self._meter.register_mwh != self._stored_mwh and now_ms - self._stored_ms >= spacing_ms:
-            self._store(now_ms)
 
     def _store(self, now_ms: int) -> None:
         self._stored_mwh = self._meter.register_mwh

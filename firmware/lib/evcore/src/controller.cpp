@@ -20,7 +20,6 @@ using can_tables::TelemetryRequest;
 constexpr Millis kLatest = 0x4000'0000'0000'0000;  // 2^62
 constexpr Millis kRepeat = 500;
 constexpr Millis kSetpointSpacing = 100;
-constexpr Millis kStore = 60000;
 constexpr Millis kReportSpacing = 9000;
 constexpr Millis kRecord = 1000;
 constexpr std::uint8_t kControlTurns = 3;
@@ -117,9 +116,7 @@ void Controller::on_report(Report report, Millis now) {
   if (!booted_) {
     return;
   }
-  now = let_time_pass(now);
-  store_growth(now, report == Report::transaction ? 0 : kReportSpacing);
-  settle(now);
+  settle(let_time_pass(now), report == Report::transaction ? 0 : kReportSpacing);
 }
 
 void Controller::tick(Millis now) {
@@ -141,13 +138,15 @@ Millis Controller::let_time_pass(Millis now) {
   return now_;
 }
 
-void Controller::settle(Millis now) {
+void Controller::settle(Millis now, Millis store_spacing) {
   evaluate(now);
   send_what_is_due(now);
   if (view_ != View::mute && records_.due(now)) {
     print_view(now);
   }
-  store_growth(now, kStore);
+  if (meter_.register_mwh() != stored_mwh_ && now - stored_at_ >= store_spacing) {
+    store(now);
+  }
   for (std::uint8_t bus = 0; bus < bus_count_; ++bus) {
     if (buses_.recovery_due(bus, now)) {
       event("recover bus=", bus_digit(bus));
@@ -383,12 +382,6 @@ void Controller::send(std::uint8_t bus, const CanFrame& frame, bool urgent) {
 }
 
 // Store
-
-void Controller::store_growth(Millis now, Millis spacing) {
-  if (meter_.register_mwh() != stored_mwh_ && now - stored_at_ >= spacing) {
-    store(now);
-  }
-}
 
 void Controller::store(Millis now) {
   stored_mwh_ = meter_.register_mwh();

@@ -50,6 +50,8 @@ class Controller {
   [[nodiscard]] Snapshot snapshot(Millis now) const;
 
  private:
+  static constexpr Millis kStoreSpacing = 60000;
+
   struct Setpoint {
     std::int64_t millivolts = 0;
     std::int64_t milliamperes = 0;
@@ -57,7 +59,7 @@ class Controller {
 
   [[nodiscard]] Millis not_before_last(Millis now) const;
   Millis let_time_pass(Millis now);
-  void settle(Millis now);
+  void settle(Millis now, Millis store_spacing = kStoreSpacing);
   void evaluate(Millis now);
   void note_plug(Millis now);
   void evaluate_faults(Millis now);
@@ -84,7 +86,6 @@ class Controller {
   void stop_by_key();
   [[nodiscard]] std::string_view start_refusal(Millis now) const;
   void print_view(Millis now);
-  void store_growth(Millis now, Millis spacing);
   void store(Millis now);
   void print(const ConsoleLine& line);
   void event(std::string_view first, std::string_view second = {}, std::string_view third = {},
