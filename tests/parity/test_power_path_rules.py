@@ -133,6 +133,17 @@ def test_before_a_start_or_an_end_is_told_the_register_is_stored_at_once(rig: Ri
         assert len(rig.others) == growth, "nothing has grown"
 
 
+def test_at_once_is_in_the_millisecond_of_another_store(rig: Rig) -> None:
+    rig.boot()
+    rig.word(transaction=1)
+    rig.terminal()
+    rig.now_ms += 1000
+    rig.word(transaction=0)
+    rig.terminal()
+    rig.do("report transaction")
+    assert rig.others == ["store energy_mwh 0", "store energy_mwh 600"]
+
+
 def test_a_report_lets_time_pass_like_any_input(rig: Rig) -> None:
     rig.energise()
     rig.now_ms += 3001
