@@ -79,17 +79,19 @@ void Bms::forget_pack() {
   discharged_mah_.clear();
 }
 
-std::optional<Request> Bms::request(Millis now) const { return request_.within(kAlive, now); }
+const std::optional<Request>& Bms::request(Millis now) const {
+  return request_.within(kAlive, now);
+}
 
 bool Bms::in_range(Millis now) const {
-  const auto asked = request(now);
+  const auto& asked = request(now);
   return asked && asked->voltage_mv > config_.request_min_mv &&
          asked->voltage_mv < config_.request_max_mv && asked->current_ma > 0 &&
          asked->current_ma <= config_.request_max_ma;
 }
 
 bool Bms::allowed(Millis now) const {
-  const auto asked = request(now);
+  const auto& asked = request(now);
   return asked && asked->allowed;
 }
 
@@ -99,13 +101,13 @@ bool Bms::silent(Millis now) const {
 }
 
 std::optional<std::int64_t> Bms::soc_permille(Millis now) const {
-  const auto capacity = capacity_mah_.within(kCapacityFresh, now);
+  const auto& capacity = capacity_mah_.within(kCapacityFresh, now);
   if (!capacity) {
     return std::nullopt;
   }
   std::int64_t remaining = *capacity;
   if (config_.capacity_source == CapacitySource::charged_minus_discharged) {
-    const auto discharged = discharged_mah_.within(kCapacityFresh, now);
+    const auto& discharged = discharged_mah_.within(kCapacityFresh, now);
     if (!discharged) {
       return std::nullopt;
     }

@@ -99,7 +99,7 @@ ConsoleLine bms_record(const Bms& bms, Millis now) {
   std::optional<bool> allowed;
   std::optional<bool> heating;
   std::optional<RawData> raw;
-  if (const auto request = bms.request(now)) {
+  if (const auto& request = bms.request(now)) {
     voltage = request->voltage_mv;
     current = request->current_ma;
     allowed = request->allowed;
@@ -152,7 +152,7 @@ ConsoleLine terminal_record(const PowerModule& module, const Meter& meter, Milli
   std::optional<std::int64_t> voltage;
   std::optional<std::int64_t> current;
   std::optional<std::int64_t> power;
-  if (const auto terminal = module.terminal(now)) {
+  if (const auto& terminal = module.terminal(now)) {
     voltage = terminal->millivolts;
     current = terminal->milliamperes;
     power = power_mw(terminal->millivolts, terminal->milliamperes);

@@ -123,7 +123,8 @@ void Controller::tick(Millis now) {
   if (!booted_) {
     return;
   }
-  settle(let_time_pass(now));
+  now_ = not_before_last(now);
+  settle(now_);
 }
 
 // What happens in every input
@@ -205,6 +206,9 @@ void Controller::evaluate_faults(Millis now) {
   facts.all_buses_running = buses_.all_running();
   faults_.evaluate(facts, now);
   const Faults active = faults_.active();
+  if (active == known_faults_) {
+    return;
+  }
   for (std::uint8_t index = 0; index < kFaultCount; ++index) {
     const auto fault = static_cast<Fault>(index);
     if (active.has(fault) != known_faults_.has(fault)) {
@@ -267,7 +271,7 @@ GateReason Controller::judge_gate(Millis now) const {
 }
 
 Controller::Setpoint Controller::wanted_setpoint(Millis now) const {
-  const auto request = bms_.request(now);
+  const auto& request = bms_.request(now);
   if (!request) {
     return {};
   }

@@ -22,7 +22,7 @@ Snapshot Controller::snapshot(Millis now) const {
   snapshot.gate = judge_gate(now);
   snapshot.error = error(now);
   snapshot.limit_ma = permission_.limit_ma(now);
-  if (const auto request = bms_.request(now)) {
+  if (const auto& request = bms_.request(now)) {
     snapshot.requested_mv = request->voltage_mv;
     snapshot.requested_ma = request->current_ma;
   }

@@ -49,7 +49,7 @@ class Bms {
   // The vehicle left: its state of charge goes with it.
   void forget_pack();
 
-  [[nodiscard]] std::optional<Request> request(Millis now) const;
+  [[nodiscard]] const std::optional<Request>& request(Millis now) const;
   [[nodiscard]] std::optional<Millis> request_age(Millis now) const { return request_.age(now); }
   [[nodiscard]] bool alive(Millis now) const { return request(now).has_value(); }
   [[nodiscard]] bool in_range(Millis now) const;

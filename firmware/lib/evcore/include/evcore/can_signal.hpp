@@ -33,12 +33,7 @@ struct Signal {
 
   // The bits as they stand, zero-extended.
   [[nodiscard]] constexpr std::uint64_t extract(const CanData& data) const {
-    std::uint64_t raw = 0;
-    for (std::uint8_t index = 0; index < length; ++index) {
-      const std::uint8_t bit = bit_at(index);
-      raw = (raw << 1U) | ((std::uint32_t{data[bit >> 3U]} >> (bit & 7U)) & 1U);
-    }
-    return raw;
+    return (number(data) >> shift()) & mask();
   }
 
   // The value, sign-extended where the kind is signed_integer. A value of 64 bits that is not
@@ -57,29 +52,47 @@ struct Signal {
   // Writes the low `length` bits of `value`; all other bits of `data` stay. The caller has
   // checked or saturated the value: higher bits are dropped. A signed value is cast to uint64.
   constexpr void insert(CanData& data, std::uint64_t value) const {
-    for (std::uint8_t index = length; index > 0; --index) {
-      const std::uint8_t bit = bit_at(static_cast<std::uint8_t>(index - 1U));
-      const auto mask = static_cast<std::uint8_t>(1U << (bit & 7U));
-      std::uint8_t& byte = data[bit >> 3U];
-      byte = static_cast<std::uint8_t>(
-          (value & 1U) != 0 ? (byte | mask) : (byte & static_cast<std::uint8_t>(~mask)));
-      value >>= 1U;
+    std::uint64_t rest = (number(data) & ~(mask() << shift())) | ((value & mask()) << shift());
+    for (unsigned place = byte_count(); place > 0; --place) {
+      data[byte_at(place - 1)] = static_cast<std::uint8_t>(rest & 0xFFU);
+      rest >>= 8U;
     }
   }
 
  private:
-  // The DBC number of the bit that stands `index` places after the most significant one.
-  [[nodiscard]] constexpr std::uint8_t bit_at(std::uint8_t index) const {
-    if (byte_order == ByteOrder::little_endian) {
-      return static_cast<std::uint8_t>(start_bit + length - 1U - index);
+  // Read in its own byte order, what the signal touches is one number of whole bytes, in which the
+  // signal is one run of bits.
+  [[nodiscard]] constexpr std::uint64_t number(const CanData& data) const {
+    std::uint64_t value = 0;
+    for (unsigned place = 0; place < byte_count(); ++place) {
+      value = (value << 8U) | data[byte_at(place)];
     }
-    // Downwards inside a byte, then to the top of the next one: mirrored, that is a line.
-    return mirrored(static_cast<std::uint8_t>(mirrored(start_bit) + index));
+    return value;
   }
 
-  static constexpr std::uint8_t mirrored(std::uint8_t bit) {
-    return static_cast<std::uint8_t>((bit & ~7U) | (7U - (bit & 7U)));
+  [[nodiscard]] constexpr std::uint64_t mask() const { return ~std::uint64_t{0} >> (64U - length); }
+
+  // How many of the number's bits stand below the signal.
+  [[nodiscard]] constexpr unsigned shift() const {
+    return is_big() ? 7U - (first_bit() + length - 1U) % 8U : start_bit % 8U;
   }
+
+  [[nodiscard]] constexpr unsigned byte_count() const {
+    return (first_bit() % 8U + length + 7U) / 8U;
+  }
+
+  // The byte that stands `place` bytes after the number's most significant one.
+  [[nodiscard]] constexpr unsigned byte_at(unsigned place) const {
+    const unsigned first = start_bit / 8U;
+    return is_big() ? first + place : first + byte_count() - 1U - place;
+  }
+
+  // How far the signal begins into the frame, counted in its own byte order's direction.
+  [[nodiscard]] constexpr unsigned first_bit() const {
+    return is_big() ? (start_bit & ~7U) | (7U - start_bit % 8U) : start_bit;
+  }
+
+  [[nodiscard]] constexpr bool is_big() const { return byte_order == ByteOrder::big_endian; }
 };
 
 }  // namespace evcore

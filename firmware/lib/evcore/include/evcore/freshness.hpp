@@ -28,18 +28,18 @@ class Timed {
     return now - at_;
   }
 
-  // The value if it is at most `limit` old.
-  [[nodiscard]] std::optional<Value> within(Millis limit, Millis now) const {
-    if (now - at_ > limit) {
-      return std::nullopt;
-    }
-    return value_;
+  // The value if it is at most `limit` old. In place: it is asked for in every input, and some
+  // values are large.
+  [[nodiscard]] const std::optional<Value>& within(Millis limit, Millis now) const {
+    return now - at_ > limit ? kUnknown : value_;
   }
 
   // The value, however old: for edges and records, never for a decision.
   [[nodiscard]] const std::optional<Value>& last() const { return value_; }
 
  private:
+  static constexpr std::optional<Value> kUnknown{};
+
   std::optional<Value> value_;
   Millis at_ = 0;
 };

@@ -19,12 +19,12 @@ class Permission {
   void set(const OcppWord& word, Millis now) { word_.set(word, now); }
 
   // The word, while it is believed.
-  [[nodiscard]] std::optional<OcppWord> current(Millis now) const {
+  [[nodiscard]] const std::optional<OcppWord>& current(Millis now) const {
     return word_.within(kYoungerThan - 1, now);
   }
 
   [[nodiscard]] bool connected(Millis now) const {
-    const auto word = current(now);
+    const auto& word = current(now);
     return word && word->connected;
   }
 
@@ -37,7 +37,7 @@ class Permission {
   [[nodiscard]] bool in_transaction() const { return word_.last() && word_.last()->transaction; }
 
   [[nodiscard]] std::optional<std::int64_t> limit_ma(Millis now) const {
-    const auto word = current(now);
+    const auto& word = current(now);
     if (!word || word->limit_ma == kNoLimit) {
       return std::nullopt;
     }

@@ -47,7 +47,7 @@ class PowerModule {
   [[nodiscard]] std::optional<std::int64_t> measured_ma(Millis now) const;
 
   // terminal_power and terminal_status as they came.
-  [[nodiscard]] std::optional<Terminal> terminal(Millis now) const {
+  [[nodiscard]] const std::optional<Terminal>& terminal(Millis now) const {
     return terminal_.within(kModuleFresh, now);
   }
   [[nodiscard]] std::optional<Millis> terminal_age(Millis now) const { return terminal_.age(now); }
@@ -86,7 +86,7 @@ class PowerModule {
   [[nodiscard]] std::optional<bool> heartbeat(Millis now) const {
     return heartbeat_.within(kModuleFresh, now);
   }
-  [[nodiscard]] std::optional<RawData> control_raw(Millis now) const {
+  [[nodiscard]] const std::optional<RawData>& control_raw(Millis now) const {
     return control_.within(kModuleFresh, now);
   }
   [[nodiscard]] std::optional<Millis> control_age(Millis now) const { return control_.age(now); }

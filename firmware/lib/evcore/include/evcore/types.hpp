@@ -81,6 +81,7 @@ class Faults {
  public:
   [[nodiscard]] constexpr bool has(Fault fault) const { return (bits_ & mask(fault)) != 0; }
   [[nodiscard]] constexpr bool any() const { return bits_ != 0; }
+  [[nodiscard]] constexpr bool operator==(Faults other) const { return bits_ == other.bits_; }
   constexpr void set(Fault fault) { bits_ = static_cast<std::uint8_t>(bits_ | mask(fault)); }
   constexpr void clear(Fault fault) {
     bits_ = static_cast<std::uint8_t>(bits_ & (0xFFU ^ mask(fault)));
