@@ -66,6 +66,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/startup.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.simulated_hour
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

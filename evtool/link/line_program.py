@@ -60,7 +60,13 @@ class LineProgram:
             if _SET_PIPE_SIZE is not None:
                 with contextlib.suppress(OSError):  # the administrator allows less: slower only
                     fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_BYTES)
+        self._answering = select.poll()
+        self._answering.register(self._source, select.POLLIN)
+        self._both_ways = select.poll()
+        self._both_ways.register(self._source, select.POLLIN)
+        self._both_ways.register(self._sink, select.POLLOUT)
         self._unsent = memoryview(b"")
+        self._arrived = memoryview(bytearray(_PIPE_BYTES))
         self._read = bytearray(b"\n")  # so that an answer of `ok` alone begins like any other
         self._searched = 0
         self._position = 0
@@ -80,19 +86,19 @@ class LineProgram:
         deadline = time.monotonic() + timeout_s
         end = self._find(count)
         while end is None and not self._ended:
-            left_s = deadline - time.monotonic()
-            waiting = [self._sink] if self._unsent else []
-            ready = select.select([self._source], waiting, [], max(left_s, 0.0))
-            if ready[1]:
+            left_s = max(deadline - time.monotonic(), 0.0)
+            poll = self._both_ways if self._unsent else self._answering
+            ready = [descriptor for descriptor, _ in poll.poll(left_s * 1000)]
+            if self._sink in ready:
                 self._write()
-            if ready[0]:
+            if self._source in ready:
                 self._fill()
                 end = self._find(count)
-            elif left_s <= 0:
+            elif left_s == 0:
                 break
         if end is None:
             end = len(self._read)
-        text = bytes(self._read[1:end]).decode("ascii", "backslashreplace")
+        text = self._read[1:end].decode("ascii", "backslashreplace")
         del self._read[1:end]
         self._searched = self._position = 0
         return text
@@ -138,11 +144,11 @@ class LineProgram:
 
     def _fill(self) -> None:
         try:
-            data = os.read(self._source, _PIPE_BYTES)
+            count = os.readv(self._source, [self._arrived])
         except BlockingIOError:
             return
-        self._read += data
-        self._ended = not data
+        self._read += self._arrived[:count]
+        self._ended = count == 0
 
     def _write(self) -> None:
         while self._unsent:

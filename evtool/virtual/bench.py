@@ -39,16 +39,22 @@ class Bench:
         self._advance(now_ms)
         answers = []
         if bus == MODULE_BUS:
-            answers += [(MODULE_BUS, answer) for answer in self.module.on_frame(frame)]
+            for answer in self.module.on_frame(frame):
+                answers.append((bus, answer))
         if bus == self._bms_bus:
-            answers += [(bus, answer) for answer in self.vehicle.on_frame(frame)]
+            for answer in self.vehicle.on_frame(frame):
+                answers.append((bus, answer))
         return answers
 
     def tick(self, now_ms: int) -> list[tuple[int, CanFrame]]:
         """Let time pass; return (bus, frame) for each frame that is due."""
         self._advance(now_ms)
-        due = [(MODULE_BUS, frame) for frame in self.module.tick(now_ms)]
-        return due + [(self._bms_bus, frame) for frame in self.vehicle.tick(now_ms)]
+        due = []
+        for frame in self.module.tick(now_ms):
+            due.append((MODULE_BUS, frame))
+        for frame in self.vehicle.tick(now_ms):
+            due.append((self._bms_bus, frame))
+        return due
 
     def command(self, line: str) -> bool:
         """Obey one of `COMMANDS` but `status` and `quit`; False where it is none of them."""
@@ -90,14 +96,16 @@ class Bench:
     def _advance(self, now_ms: int) -> None:
         # Whole steps, so that often asking loses nothing to rounding; short ones, so that the
         # current follows the battery; after a long pause coarser ones.
-        step = max(_STEP_MS, (now_ms - self._now_ms) // _MAX_STEPS)
-        while now_ms - self._now_ms >= step:
-            self._now_ms += step
+        passed_ms = now_ms - self._now_ms
+        if passed_ms < _STEP_MS:
+            return
+        vehicle = self.vehicle
+        step = max(_STEP_MS, passed_ms // _MAX_STEPS)
+        for _ in range(passed_ms // step):
             battery = None
-            if self.vehicle.plugged:
-                battery = Battery(
-                    self.vehicle.open_circuit_mv, self.vehicle.settings.resistance_mohm
-                )
+            if vehicle.plugged:
+                battery = Battery(vehicle.open_circuit_mv, vehicle.settings.resistance_mohm)
             current_ma = self.module.deliver(battery, step)
             if battery is not None:
-                self.vehicle.charge(current_ma, step)
+                vehicle.charge(current_ma, step)
+        self._now_ms += passed_ms // step * step

@@ -12,9 +12,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evtool.protocol.can_frame import CanFrame
+from evtool.protocol.can_signal import Signal
 from evtool.protocol.can_tables import (
     ControlReply,
     ControlRequest,
@@ -56,8 +57,7 @@ class PowerModuleSettings:
     warming_mdegc_per_s: int = 3_000
 
 
-@dataclass(frozen=True, slots=True)
-class Battery:
+class Battery(NamedTuple):
     """What is connected to the terminals."""
 
     open_circuit_mv: int
@@ -126,9 +126,7 @@ class PowerModule:
             frames += [self._terminal_power(), self._terminal_status()]
         if self._next_heartbeat_ms is None or now_ms >= self._next_heartbeat_ms:
             self._next_heartbeat_ms = now_ms + self.settings.heartbeat_period_ms
-            data = bytearray(ModuleHeartbeat.LENGTH)
-            ModuleHeartbeat.ALIVE.insert(data, 1)
-            frames.append(CanFrame(ModuleHeartbeat.ID, bytes(data)))
+            frames.append(_HEARTBEAT)
         return frames
 
     def deliver(self, battery: Battery | None, elapsed_ms: int) -> int:
@@ -227,16 +225,29 @@ class PowerModule:
         return CanFrame(TerminalPower.ID, bytes(data))
 
     def _terminal_status(self) -> CanFrame:
-        data = bytearray(TerminalStatus.LENGTH)
-        charging = self.on and self.output_ma > 0
-        status = TerminalStatus.Status
-        TerminalStatus.STATUS.insert(data, status.CHARGING if charging else status.NOT_CHARGING)
-        return CanFrame(TerminalStatus.ID, bytes(data))
+        return _CHARGING if self.on and self.output_ma > 0 else _NOT_CHARGING
 
 
 def _towards(value: int, target: int, change: int) -> int:
     """`value`, moved towards `target` by at most `change` (not negative)."""
+    if value == target:
+        return value
     return min(value + change, target) if value < target else max(value - change, target)
+
+
+def _one_signal(
+    message: type[ModuleHeartbeat | TerminalStatus], signal: Signal, value: int
+) -> CanFrame:
+    data = bytearray(message.LENGTH)
+    signal.insert(data, value)
+    return CanFrame(message.ID, bytes(data))
+
+
+_HEARTBEAT = _one_signal(ModuleHeartbeat, ModuleHeartbeat.ALIVE, 1)
+_CHARGING = _one_signal(TerminalStatus, TerminalStatus.STATUS, TerminalStatus.Status.CHARGING)
+_NOT_CHARGING = _one_signal(
+    TerminalStatus, TerminalStatus.STATUS, TerminalStatus.Status.NOT_CHARGING
+)
 
 
 def _float_bits(milli: int) -> int:

@@ -75,6 +75,11 @@ class Vehicle:
         return self._charge_ma_ms * _FULL_PERMILLE // full
 
     @property
+    def charge_ma_ms(self) -> int:
+        """Charge in the battery, in milliampere-milliseconds."""
+        return self._charge_ma_ms
+
+    @property
     def remaining_mah(self) -> int:
         """Charge in the battery."""
         return self._charge_ma_ms // _MA_MS_PER_MAH
@@ -115,7 +120,7 @@ class Vehicle:
         """Take `current_ma` for `elapsed_ms`; the battery holds no more than full."""
         full = self.settings.capacity_mah * _MA_MS_PER_MAH
         charge = self._charge_ma_ms + current_ma * elapsed_ms
-        self._charge_ma_ms = min(max(charge, 0), full)
+        self._charge_ma_ms = charge if 0 <= charge <= full else max(0, min(charge, full))
 
     def on_frame(self, frame: CanFrame) -> list[CanFrame]:
         """Hear a frame; return the answers. Whatever is not for a BMS is ignored."""

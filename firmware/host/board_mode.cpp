@@ -298,7 +298,9 @@ void Board::carry_out() {
     } else if (output.kind == evcore::OutputKind::ocpp_stop && ocpp_) {
       ocpp_->stop(text);
     } else {
-      hardware_.send(output_line(output));
+      std::string line;
+      append_output(line, output);
+      hardware_.send(line);
     }
   }
 }
@@ -309,7 +311,9 @@ void Board::tell_state(Millis now) {
   if (flags == told_flags_ && (now - told_at_ < kStatePeriodMs || hardware_.congested())) {
     return;
   }
-  hardware_.send(state_line(snapshot));
+  std::string line;
+  append_state(line, snapshot);
+  hardware_.send(line);
   told_flags_ = std::move(flags);
   told_at_ = now;
 }

@@ -2,6 +2,7 @@
 #include "line_format.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <optional>
 #include <type_traits>
@@ -22,6 +23,7 @@ constexpr std::uint32_t kMaxExtendedId = 0x1FFFFFFF;
 
 std::vector<std::string_view> split(std::string_view text) {
   std::vector<std::string_view> words;
+  words.reserve(8);  // what most lines have at most
   while (true) {
     const std::size_t space = text.find(' ');
     words.push_back(text.substr(0, space));
@@ -285,33 +287,58 @@ void append_hex(std::string& text, std::uint32_t value, unsigned digits) {
   }
 }
 
-void append_field(std::string& line, std::string_view field, std::string_view value) {
+template <typename Number>
+void append_number(std::string& text, Number number) {
+  std::array<char, 20> digits;  // a sign and 19, or 20
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  text.append(digits.data(), end.ptr);
+}
+
+void append_label(std::string& line, std::string_view field) {
   line += ' ';
   line += field;
   line += '=';
+}
+
+void append_field(std::string& line, std::string_view field, std::string_view value) {
+  append_label(line, field);
   line += value;
 }
 
-template <typename Number>
-void append_number(std::string& line, std::string_view field, const Number& number) {
-  append_field(line, field, std::to_string(number));
+void append_field(std::string& line, std::string_view field, bool fact) {
+  append_field(line, field, std::string_view(fact ? "1" : "0"));
 }
 
 template <typename Number>
-void append_number(std::string& line, std::string_view field, const std::optional<Number>& number) {
-  append_field(line, field, number ? std::to_string(*number) : "-");
+void append_field(std::string& line, std::string_view field, Number number) {
+  append_label(line, field);
+  append_number(line, number);
 }
 
-std::string fault_names(evcore::Faults faults) {
-  std::string names;
+template <typename Number>
+void append_field(std::string& line, std::string_view field, const std::optional<Number>& number) {
+  if (number) {
+    append_field(line, field, *number);
+  } else {
+    append_field(line, field, std::string_view("-"));
+  }
+}
+
+void append_faults(std::string& line, evcore::Faults faults) {
+  append_label(line, "faults");
+  if (!faults.any()) {
+    line += '-';
+    return;
+  }
+  bool first = true;
   for (std::size_t index = 0; index < evcore::kFaultCount; ++index) {
     const auto fault = static_cast<evcore::Fault>(index);
     if (faults.has(fault)) {
-      names += names.empty() ? "" : ",";
-      names += name(fault);
+      line += first ? "" : ",";
+      line += name(fault);
+      first = false;
     }
   }
-  return names.empty() ? "-" : names;
 }
 
 }  // namespace
@@ -365,68 +392,81 @@ Command parse_command(std::string_view line, const Config& config) {
   return NotUnderstood{"no such command"};
 }
 
-std::string output_line(const evcore::Output& output) {
+void append_output(std::string& line, const evcore::Output& output) {
   switch (output.kind) {
-    case evcore::OutputKind::can: {
-      std::string line = "can " + std::to_string(output.bus) + ' ';
+    case evcore::OutputKind::can:
+      line += "can ";
+      append_number(line, output.bus);
+      line += ' ';
       append_hex(line, output.frame.can_id, 8);
-      line += " x d " + std::to_string(output.frame.dlc) + ' ';
+      line += " x d ";
+      append_number(line, output.frame.dlc);
+      line += ' ';
       for (std::size_t index = 0; index < output.frame.dlc; ++index) {
         append_hex(line, output.frame.data[index], 2);
       }
-      return line;
-    }
+      break;
     case evcore::OutputKind::console:
-      return "console " + std::string(output.text.view());
+      line += "console ";
+      line += output.text.view();
+      break;
     case evcore::OutputKind::ocpp_start:
-      return "ocpp start " + std::string(output.text.view());
+      line += "ocpp start ";
+      line += output.text.view();
+      break;
     case evcore::OutputKind::ocpp_stop:
-      return "ocpp stop " + std::string(output.text.view());
+      line += "ocpp stop ";
+      line += output.text.view();
+      break;
     case evcore::OutputKind::store:
-      return "store " + std::string(output.text.view()) + ' ' + std::to_string(output.value);
+      line += "store ";
+      line += output.text.view();
+      line += ' ';
+      append_number(line, output.value);
+      break;
     case evcore::OutputKind::recover:
-      return "recover " + std::to_string(output.bus);
+      line += "recover ";
+      append_number(line, output.bus);
+      break;
   }
-  return "";
 }
 
-std::string state_line(const evcore::Snapshot& snapshot) {
-  std::string line = "state";
-  append_number(line, "plugged", snapshot.plugged);
-  append_number(line, "bms_alive", snapshot.bms_alive);
-  append_number(line, "in_range", snapshot.in_range);
-  append_number(line, "ev_ready", snapshot.ev_ready);
-  append_number(line, "module_alive", snapshot.module_alive);
-  append_number(line, "evse_ready", snapshot.evse_ready);
-  append_number(line, "connected", snapshot.connected);
-  append_number(line, "transaction", snapshot.transaction);
-  append_number(line, "permitted", snapshot.permitted);
-  append_number(line, "energised", snapshot.energised);
+void append_state(std::string& line, const evcore::Snapshot& snapshot) {
+  line += "state";
+  append_field(line, "plugged", snapshot.plugged);
+  append_field(line, "bms_alive", snapshot.bms_alive);
+  append_field(line, "in_range", snapshot.in_range);
+  append_field(line, "ev_ready", snapshot.ev_ready);
+  append_field(line, "module_alive", snapshot.module_alive);
+  append_field(line, "evse_ready", snapshot.evse_ready);
+  append_field(line, "connected", snapshot.connected);
+  append_field(line, "transaction", snapshot.transaction);
+  append_field(line, "permitted", snapshot.permitted);
+  append_field(line, "energised", snapshot.energised);
   append_field(line, "gate", name(snapshot.gate));
-  append_field(line, "faults", fault_names(snapshot.faults));
+  append_faults(line, snapshot.faults);
   append_field(line, "error", snapshot.error);
-  append_number(line, "limit_ma", snapshot.limit_ma);
-  append_number(line, "requested_mv", snapshot.requested_mv);
-  append_number(line, "requested_ma", snapshot.requested_ma);
-  append_number(line, "setpoint_mv", snapshot.setpoint_mv);
-  append_number(line, "setpoint_ma", snapshot.setpoint_ma);
-  append_number(line, "offered_ma", snapshot.offered_ma);
-  append_number(line, "measured_mv", snapshot.measured_mv);
-  append_number(line, "measured_ma", snapshot.measured_ma);
-  append_number(line, "power_mw", snapshot.power_mw);
-  append_number(line, "temperature_mdegc", snapshot.temperature_mdegc);
-  append_number(line, "soc_permille", snapshot.soc_permille);
-  append_number(line, "energy_mwh", snapshot.energy_mwh);
-  append_number(line, "stored_mwh", snapshot.stored_mwh);
-  append_number(line, "session_mwh", snapshot.session_mwh);
+  append_field(line, "limit_ma", snapshot.limit_ma);
+  append_field(line, "requested_mv", snapshot.requested_mv);
+  append_field(line, "requested_ma", snapshot.requested_ma);
+  append_field(line, "setpoint_mv", snapshot.setpoint_mv);
+  append_field(line, "setpoint_ma", snapshot.setpoint_ma);
+  append_field(line, "offered_ma", snapshot.offered_ma);
+  append_field(line, "measured_mv", snapshot.measured_mv);
+  append_field(line, "measured_ma", snapshot.measured_ma);
+  append_field(line, "power_mw", snapshot.power_mw);
+  append_field(line, "temperature_mdegc", snapshot.temperature_mdegc);
+  append_field(line, "soc_permille", snapshot.soc_permille);
+  append_field(line, "energy_mwh", snapshot.energy_mwh);
+  append_field(line, "stored_mwh", snapshot.stored_mwh);
+  append_field(line, "session_mwh", snapshot.session_mwh);
   append_field(line, "module", name(snapshot.module_state));
   line += " flags=";
   append_hex(line, snapshot.feedback_flags, 2);
-  append_number(line, "malformed", snapshot.malformed);
+  append_field(line, "malformed", snapshot.malformed);
   append_field(line, "bus0", name(snapshot.bus[0]));
   append_field(line, "bus1", name(snapshot.bus[1]));
   append_field(line, "view", name(snapshot.view));
-  return line;
 }
 
 }  // namespace evhost

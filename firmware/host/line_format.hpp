@@ -36,8 +36,8 @@ Command parse_command(std::string_view line, const evcore::Config& config);
 // Whole decimal number up to `maximum`, no sign, no leading zeros.
 bool parse_number(std::string_view text, std::uint64_t maximum, std::uint64_t& value);
 
-// Lines without their end.
-std::string output_line(const evcore::Output& output);
-std::string state_line(const evcore::Snapshot& snapshot);
+// Append a line without its end.
+void append_output(std::string& line, const evcore::Output& output);
+void append_state(std::string& line, const evcore::Snapshot& snapshot);
 
 }  // namespace evhost

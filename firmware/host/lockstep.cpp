@@ -82,6 +82,7 @@ bool parse_stamp(std::string_view line, std::uint64_t& now, std::string_view& co
 int run_lockstep(std::istream& input, std::ostream& output) {
   Session session;
   std::string line;
+  std::string answer;
   while (std::getline(input, line)) {
     std::uint64_t now = 0;
     std::string_view text;
@@ -97,15 +98,20 @@ int run_lockstep(std::istream& input, std::ostream& output) {
     const auto now_ms = static_cast<evcore::Millis>(now);
     session.set_time(now_ms);
     std::visit(session, command);
+    answer.clear();
     auto& controller = session.controller();
     if (controller && !std::holds_alternative<evcore::Config>(command)) {
       evcore::Output out;
       while (controller->pop(out)) {
-        output << output_line(out) << '\n';
+        append_output(answer, out);
+        answer += '\n';
       }
-      output << state_line(controller->snapshot(now_ms)) << '\n';
+      append_state(answer, controller->snapshot(now_ms));
+      answer += '\n';
     }
-    output << "ok\n" << std::flush;
+    answer += "ok\n";
+    // Out before the next line is begun: whoever waits has it, and a crash tells in which line.
+    output << answer << std::flush;
   }
   return 0;
 }

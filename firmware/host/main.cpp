@@ -32,6 +32,7 @@ constexpr const char* kUsage =
 int main(int argc, char** argv) {
   const char* mode = argc == 2 ? argv[1] : "";
   if (std::strcmp(mode, "--lockstep") == 0) {
+    std::ios::sync_with_stdio(false);
     return evhost::run_lockstep(std::cin, std::cout);
   }
   if (std::strcmp(mode, "--board") == 0) {

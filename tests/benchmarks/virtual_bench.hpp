@@ -20,13 +20,13 @@ using evcore::Millis;
 
 // Frames on their way to the controller.
 class Frames {
-public:
-  void add(const CanFrame &frame) { frames_.at(size_++) = frame; }
+ public:
+  void add(const CanFrame& frame) { frames_.at(size_++) = frame; }
   void clear() { size_ = 0; }
-  [[nodiscard]] const CanFrame *begin() const { return frames_.data(); }
-  [[nodiscard]] const CanFrame *end() const { return frames_.data() + size_; }
+  [[nodiscard]] const CanFrame* begin() const { return frames_.data(); }
+  [[nodiscard]] const CanFrame* end() const { return frames_.data() + size_; }
 
-private:
+ private:
   std::array<CanFrame, 16> frames_;
   std::size_t size_ = 0;
 };
@@ -38,10 +38,8 @@ inline CanFrame empty_frame(std::uint32_t can_id) {
   return frame;
 }
 
-inline std::int64_t towards(std::int64_t value, std::int64_t target,
-                            std::int64_t change) {
-  return value < target ? std::min(value + change, target)
-                        : std::max(value - change, target);
+inline std::int64_t towards(std::int64_t value, std::int64_t target, std::int64_t change) {
+  return value < target ? std::min(value + change, target) : std::max(value - change, target);
 }
 
 inline std::uint32_t float_bits(std::int64_t milli) {
@@ -52,7 +50,7 @@ inline std::uint32_t float_bits(std::int64_t milli) {
 }
 
 class Vehicle {
-public:
+ public:
   Vehicle(std::int64_t capacity_mah, std::int64_t soc_permille)
       : full_ma_ms_(capacity_mah * kMaMsPerMah),
         charge_ma_ms_(full_ma_ms_ * soc_permille / kFullPermille) {}
@@ -63,47 +61,40 @@ public:
   [[nodiscard]] std::int64_t charge_ma_ms() const { return charge_ma_ms_; }
 
   void charge(std::int64_t current_ma, Millis elapsed) {
-    charge_ma_ms_ = std::clamp<std::int64_t>(
-        charge_ma_ms_ + current_ma * elapsed, 0, full_ma_ms_);
+    charge_ma_ms_ = std::clamp<std::int64_t>(charge_ma_ms_ + current_ma * elapsed, 0, full_ma_ms_);
   }
 
-  void on_frame(const CanFrame &frame, Frames &answers) const {
+  void on_frame(const CanFrame& frame, Frames& answers) const {
     using Reply = evcore::can_tables::CapacityReply;
     if (frame.can_id != evcore::can_tables::CapacityQuery::kId) {
       return;
     }
     CanFrame reply = empty_frame(Reply::kId);
-    const std::int64_t remaining =
-        std::min<std::int64_t>(charge_ma_ms_ / kMaMsPerMah, 0xFFFF);
+    const std::int64_t remaining = std::min<std::int64_t>(charge_ma_ms_ / kMaMsPerMah, 0xFFFF);
     Reply::kRemaining.insert(reply.data, static_cast<std::uint64_t>(remaining));
     answers.add(reply);
   }
 
-  void tick(Millis now, Frames &due) {
+  void tick(Millis now, Frames& due) {
     using Request = evcore::can_tables::ChargeRequest;
     if (now < next_request_) {
       return;
     }
     next_request_ = now + Request::kPeriodMs;
-    const std::int64_t soc_permille =
-        charge_ma_ms_ * kFullPermille / full_ma_ms_;
-    const std::int64_t above =
-        std::max<std::int64_t>(0, soc_permille - kTaperFromPermille);
+    const std::int64_t soc_permille = charge_ma_ms_ * kFullPermille / full_ma_ms_;
+    const std::int64_t above = std::max<std::int64_t>(0, soc_permille - kTaperFromPermille);
     const std::int64_t requested_ma =
-        kRequestMa - (kRequestMa - kTaperEndMa) * above /
-                         (kFullPermille - kTaperFromPermille);
+        kRequestMa - (kRequestMa - kTaperEndMa) * above / (kFullPermille - kTaperFromPermille);
     CanFrame request = empty_frame(Request::kId);
     Request::kVoltage.insert(request.data, kRequestMv / 100);
-    Request::kCurrent.insert(request.data,
-                             static_cast<std::uint64_t>(requested_ma / 100));
-    Request::kControl.insert(request.data,
-                             soc_permille < kFullPermille ? 0 : 1);
+    Request::kCurrent.insert(request.data, static_cast<std::uint64_t>(requested_ma / 100));
+    Request::kControl.insert(request.data, soc_permille < kFullPermille ? 0 : 1);
     due.add(request);
   }
 
   static constexpr std::int64_t kResistanceMohm = 50;
 
-private:
+ private:
   static constexpr std::int64_t kMaMsPerMah = 3'600'000;
   static constexpr std::int64_t kFullPermille = 1000;
   static constexpr std::int64_t kTaperFromPermille = 900;
@@ -119,27 +110,24 @@ private:
 };
 
 class PowerModule {
-public:
+ public:
   // Lets `elapsed` pass with a battery at the terminals; the current that it
   // was given.
   std::int64_t deliver(std::int64_t open_circuit_mv, Millis elapsed) {
     std::int64_t wanted = 0;
     if (on_) {
-      const std::int64_t room_mv =
-          std::max<std::int64_t>(0, set_mv_ - open_circuit_mv);
-      wanted = std::min(
-          {set_ma_, room_mv * 1000 / Vehicle::kResistanceMohm, kRatedMa});
+      const std::int64_t room_mv = std::max<std::int64_t>(0, set_mv_ - open_circuit_mv);
+      wanted = std::min({set_ma_, room_mv * 1000 / Vehicle::kResistanceMohm, kRatedMa});
     }
     const std::int64_t rate = wanted > output_ma_ ? kRampMaPerS : kFallMaPerS;
     output_ma_ = towards(output_ma_, wanted, rate * elapsed / 1000);
     output_mv_ = open_circuit_mv + output_ma_ * Vehicle::kResistanceMohm / 1000;
     const std::int64_t target = kAmbientMdegc + 30'000 * output_ma_ / kRatedMa;
-    temperature_mdegc_ =
-        towards(temperature_mdegc_, target, kWarmingMdegcPerS * elapsed / 1000);
+    temperature_mdegc_ = towards(temperature_mdegc_, target, kWarmingMdegcPerS * elapsed / 1000);
     return output_ma_;
   }
 
-  void on_frame(const CanFrame &frame, Frames &answers) {
+  void on_frame(const CanFrame& frame, Frames& answers) {
     if (frame.can_id == evcore::can_tables::ControlRequest::kId) {
       answers.add(control_reply(frame));
     } else if (frame.can_id == evcore::can_tables::TelemetryRequest::kId) {
@@ -147,7 +135,7 @@ public:
     }
   }
 
-  void tick(Millis now, Frames &due) {
+  void tick(Millis now, Frames& due) {
     if (now >= next_terminal_) {
       next_terminal_ = now + 200;
       due.add(terminal_power());
@@ -162,7 +150,7 @@ public:
     }
   }
 
-private:
+ private:
   static constexpr std::int64_t kRatedMv = 90'000;
   static constexpr std::int64_t kRatedMa = 100'000;
   static constexpr std::int64_t kRampMaPerS = 20'000;
@@ -170,39 +158,36 @@ private:
   static constexpr std::int64_t kAmbientMdegc = 25'000;
   static constexpr std::int64_t kWarmingMdegcPerS = 3'000;
 
-  CanFrame control_reply(const CanFrame &order) {
+  CanFrame control_reply(const CanFrame& order) {
     using Order = evcore::can_tables::ControlRequest;
     using Reply = evcore::can_tables::ControlReply;
     CanFrame reply = empty_frame(Reply::kId);
     const std::uint64_t function = Order::kFunction.extract(order.data);
     Reply::kFunction.insert(reply.data, function);
     switch (static_cast<Order::Function>(function)) {
-    case Order::Function::output: {
-      on_ = Order::kOutput.extract(order.data) ==
-            static_cast<std::uint64_t>(Order::Output::on);
-      const auto state = on_ ? Reply::Output::on : Reply::Output::off;
-      Reply::kOutput.insert(reply.data, static_cast<std::uint64_t>(state));
-      break;
-    }
-    case Order::Function::voltage_setpoint: {
-      const std::uint64_t raw = Order::kVoltageSetpoint.extract(order.data);
-      set_mv_ = std::min(static_cast<std::int64_t>((raw * 1000 + 512) / 1024),
-                         kRatedMv);
-      Reply::kVoltageSetpoint.insert(reply.data, raw);
-      break;
-    }
-    case Order::Function::current_setpoint: {
-      const std::uint64_t raw = Order::kCurrentSetpoint.extract(order.data);
-      set_ma_ =
-          std::min(static_cast<std::int64_t>((raw * 2000 + 30) / 61), kRatedMa);
-      Reply::kCurrentSetpoint.insert(reply.data, raw);
-      break;
-    }
+      case Order::Function::output: {
+        on_ = Order::kOutput.extract(order.data) == static_cast<std::uint64_t>(Order::Output::on);
+        const auto state = on_ ? Reply::Output::on : Reply::Output::off;
+        Reply::kOutput.insert(reply.data, static_cast<std::uint64_t>(state));
+        break;
+      }
+      case Order::Function::voltage_setpoint: {
+        const std::uint64_t raw = Order::kVoltageSetpoint.extract(order.data);
+        set_mv_ = std::min(static_cast<std::int64_t>((raw * 1000 + 512) / 1024), kRatedMv);
+        Reply::kVoltageSetpoint.insert(reply.data, raw);
+        break;
+      }
+      case Order::Function::current_setpoint: {
+        const std::uint64_t raw = Order::kCurrentSetpoint.extract(order.data);
+        set_ma_ = std::min(static_cast<std::int64_t>((raw * 2000 + 30) / 61), kRatedMa);
+        Reply::kCurrentSetpoint.insert(reply.data, raw);
+        break;
+      }
     }
     return reply;
   }
 
-  [[nodiscard]] CanFrame telemetry_reply(const CanFrame &question) const {
+  [[nodiscard]] CanFrame telemetry_reply(const CanFrame& question) const {
     using Reply = evcore::can_tables::TelemetryReply;
     CanFrame reply = empty_frame(Reply::kId);
     const std::uint64_t function =
@@ -212,23 +197,22 @@ private:
       return static_cast<std::uint64_t>((milli * 1024 + 500) / 1000);
     };
     switch (static_cast<Reply::Function>(function)) {
-    case Reply::Function::output_voltage:
-      Reply::kOutputVoltage.insert(reply.data, per_1024(output_mv_));
-      break;
-    case Reply::Function::output_current:
-      Reply::kOutputCurrent.insert(
-          reply.data, std::min<std::uint64_t>(per_1024(output_ma_), 0xFFFF));
-      break;
-    case Reply::Function::temperature:
-      Reply::kTemperature.insert(
-          reply.data, static_cast<std::uint64_t>(temperature_mdegc_));
-      break;
-    case Reply::Function::metric_79:
-      Reply::kMetric79.insert(reply.data, 12);
-      break;
-    case Reply::Function::metric_83:
-      Reply::kMetric83.insert(reply.data, float_bits(1500));
-      break;
+      case Reply::Function::output_voltage:
+        Reply::kOutputVoltage.insert(reply.data, per_1024(output_mv_));
+        break;
+      case Reply::Function::output_current:
+        Reply::kOutputCurrent.insert(reply.data,
+                                     std::min<std::uint64_t>(per_1024(output_ma_), 0xFFFF));
+        break;
+      case Reply::Function::temperature:
+        Reply::kTemperature.insert(reply.data, static_cast<std::uint64_t>(temperature_mdegc_));
+        break;
+      case Reply::Function::metric_79:
+        Reply::kMetric79.insert(reply.data, 12);
+        break;
+      case Reply::Function::metric_83:
+        Reply::kMetric83.insert(reply.data, float_bits(1500));
+        break;
     }
     return reply;
   }
@@ -244,8 +228,8 @@ private:
   [[nodiscard]] CanFrame terminal_status() const {
     using Status = evcore::can_tables::TerminalStatus;
     CanFrame frame = empty_frame(Status::kId);
-    const auto status = on_ && output_ma_ > 0 ? Status::Status::charging
-                                              : Status::Status::not_charging;
+    const auto status =
+        on_ && output_ma_ > 0 ? Status::Status::charging : Status::Status::not_charging;
     Status::kStatus.insert(frame.data, static_cast<std::uint64_t>(status));
     return frame;
   }
@@ -262,31 +246,30 @@ private:
 
 // Both on bus 0, moved together in steps of 20 ms.
 class Bench {
-public:
-  explicit Bench(const Vehicle &vehicle) : vehicle_(vehicle) {}
+ public:
+  explicit Bench(const Vehicle& vehicle) : vehicle_(vehicle) {}
 
-  [[nodiscard]] const Vehicle &vehicle() const { return vehicle_; }
+  [[nodiscard]] const Vehicle& vehicle() const { return vehicle_; }
 
-  void on_frame(const CanFrame &frame, Millis now, Frames &answers) {
+  void on_frame(const CanFrame& frame, Millis now, Frames& answers) {
     advance(now);
     module_.on_frame(frame, answers);
     vehicle_.on_frame(frame, answers);
   }
 
-  void tick(Millis now, Frames &due) {
+  void tick(Millis now, Frames& due) {
     advance(now);
     module_.tick(now, due);
     vehicle_.tick(now, due);
   }
 
-private:
+ private:
   static constexpr Millis kStep = 20;
 
   void advance(Millis now) {
     while (now - now_ >= kStep) {
       now_ += kStep;
-      vehicle_.charge(module_.deliver(vehicle_.open_circuit_mv(), kStep),
-                      kStep);
+      vehicle_.charge(module_.deliver(vehicle_.open_circuit_mv(), kStep), kStep);
     }
   }
 
@@ -295,4 +278,4 @@ private:
   Millis now_ = 0;
 };
 
-} // namespace benchmark
+}  // namespace benchmark
