@@ -11,7 +11,7 @@ from benchmarks.simulated_hour import Run, build, by_core, by_host, by_reference
 
 
 def test_a_short_run_ends_alike(gxx: str, tmp_path: Path) -> None:
-    # A small pack at a tenth below the taper: the models must agree there as well.
+    # A small pack, so that the current tapers: the models must agree there as well.
     run = Run(seconds=90, capacity_mah=2_000, soc_permille=600)
     host, core = build(gxx, tmp_path)
     expected = by_reference(run)

@@ -156,14 +156,4 @@ std::int64_t PowerModule::temperature_of(const CanFrame& frame) const {
   return static_cast<std::int64_t>(TelemetryReply::kTemperature.extract(frame.data));
 }
 
-std::optional<std::int64_t> PowerModule::measured_mv(Millis now) const {
-  const auto& at_terminal = terminal(now);
-  return at_terminal ? at_terminal->millivolts : output_mv(now);
-}
-
-std::optional<std::int64_t> PowerModule::measured_ma(Millis now) const {
-  const auto& at_terminal = terminal(now);
-  return at_terminal ? at_terminal->milliamperes : output_ma(now);
-}
-
 }  // namespace evcore

@@ -30,14 +30,32 @@ class BusWatch {
 
   [[nodiscard]] BusState state(std::uint8_t bus) const { return state_[bus]; }
   [[nodiscard]] const std::array<BusState, kMaxBuses>& states() const { return state_; }
-  [[nodiscard]] bool transmits(std::uint8_t bus) const;
-  [[nodiscard]] bool all_running() const;
-  [[nodiscard]] bool any_bus_off() const;
+  [[nodiscard]] bool transmits(std::uint8_t bus) const { return can_transmit(state_[bus]); }
+  [[nodiscard]] bool all_running() const {
+    for (std::uint8_t bus = 0; bus < buses_; ++bus) {
+      if (state_[bus] != BusState::running) {
+        return false;
+      }
+    }
+    return true;
+  }
+  [[nodiscard]] bool any_bus_off() const {
+    for (std::uint8_t bus = 0; bus < buses_; ++bus) {
+      if (state_[bus] == BusState::bus_off) {
+        return true;
+      }
+    }
+    return false;
+  }
 
   // Whether to recover this bus now; true at most once in 5000 ms.
   bool recovery_due(std::uint8_t bus, Millis now);
 
  private:
+  static constexpr bool can_transmit(BusState state) {
+    return state == BusState::running || state == BusState::error_passive;
+  }
+
   std::uint8_t buses_;
   Millis start_ = 0;
   std::array<BusState, kMaxBuses> state_{BusState::stopped, BusState::stopped};

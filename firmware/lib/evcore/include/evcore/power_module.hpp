@@ -43,8 +43,14 @@ class PowerModule {
   [[nodiscard]] std::optional<Millis> silence(Millis now) const { return any_.age(now); }
 
   // At the vehicle.
-  [[nodiscard]] std::optional<std::int64_t> measured_mv(Millis now) const;
-  [[nodiscard]] std::optional<std::int64_t> measured_ma(Millis now) const;
+  [[nodiscard]] std::optional<std::int64_t> measured_mv(Millis now) const {
+    const auto& at_terminal = terminal(now);
+    return at_terminal ? at_terminal->millivolts : output_mv(now);
+  }
+  [[nodiscard]] std::optional<std::int64_t> measured_ma(Millis now) const {
+    const auto& at_terminal = terminal(now);
+    return at_terminal ? at_terminal->milliamperes : output_ma(now);
+  }
 
   // terminal_power and terminal_status as they came.
   [[nodiscard]] const std::optional<Terminal>& terminal(Millis now) const {
