@@ -200,9 +200,14 @@ def _conclude(verdicts: list[Verdict], device: DeviceUnderTest, output: Output) 
         output.result(summary, {})
     output.event("summary", device=device.name, runs=len(verdicts), steps=steps, failed=len(bad))
     if bad:
-        first = headline(bad[0]).split(maxsplit=1)[1]
+        first = " ".join(headline(bad[0]).split(maxsplit=1)[1].split())
+        if bad[0].at_step is None:
+            raise CheckFailed(
+                f"the reference does not do what the scenario expects: {first}",
+                fix="docs/controller.md says which is right; mend the other",
+            )
         raise CheckFailed(
-            f"the firmware and the reference differ: {' '.join(first.split())}",
+            f"the firmware and the reference differ: {first}",
             fix="docs/controller.md says which is right; mend the other",
         )
 

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,12 @@ _PIPE_BYTES = 1 << 20
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 _END_OF_ANSWER = b"\nok\n"
 _GRACE_S = 2.0
+_LOOK_S = 0.5
+# No answer of the controller has more than some dozen lines.
+_MOST_BYTES_AN_ANSWER = 16 << 10
+_MOST_BYTES = 4 << 20
+_MOST_ERRORS = 16 << 20
+_SHOWN_ERRORS = 64 << 10
 
 
 class LineProgram:
@@ -71,6 +78,7 @@ class LineProgram:
         self._searched = 0
         self._position = 0
         self._ended = False
+        self.floods = False
 
     def send(self, text: str) -> None:
         """Hand over lines of ASCII; what does not fit into the pipe goes with the next call."""
@@ -80,22 +88,26 @@ class LineProgram:
     def receive(self, count: int, timeout_s: float) -> str:
         """The text of the next `count` answers, each ended by a line `ok`.
 
-        Shorter if the program ended before, or did not answer within `timeout_s`; then all
-        that it wrote is returned.
+        Shorter if the program ended before, did not answer within `timeout_s`, or writes
+        without end; then all that it wrote is returned.
         """
         deadline = time.monotonic() + timeout_s
+        most = _MOST_BYTES + count * _MOST_BYTES_AN_ANSWER
         end = self._find(count)
         while end is None and not self._ended:
-            left_s = max(deadline - time.monotonic(), 0.0)
+            left_s = deadline - time.monotonic()
+            self.floods = len(self._read) > most or self._written_errors() > _MOST_ERRORS
+            if self.floods or left_s <= 0:
+                break
             poll = self._both_ways if self._unsent else self._answering
-            ready = [descriptor for descriptor, _ in poll.poll(left_s * 1000)]
+            ready = [descriptor for descriptor, _ in poll.poll(min(left_s, _LOOK_S) * 1000)]
             if self._sink in ready:
                 self._write()
             if self._source in ready:
                 self._fill()
                 end = self._find(count)
-            elif left_s == 0:
-                break
+            elif self._process.poll() is not None and not self._answering.poll(0):
+                break  # a child of its own holds the pipe open
         if end is None:
             end = len(self._read)
         text = self._read[1:end].decode("ascii", "backslashreplace")
@@ -114,19 +126,25 @@ class LineProgram:
         while not self._ended and time.monotonic() < deadline:
             if select.select([self._source], [], [], 0.1)[0]:
                 self._fill()
+                del self._read[1:]  # nobody asks for it any more
+            elif self._process.poll() is not None:
+                break
         with contextlib.suppress(subprocess.TimeoutExpired):
             return_code = self._process.wait(max(0.0, deadline - time.monotonic()))
-        self._errors.seek(0)
-        return return_code, self._errors.read().decode("utf-8", "replace")
+        self._errors.seek(max(0, self._written_errors() - _SHOWN_ERRORS))
+        return return_code, self._errors.read(_SHOWN_ERRORS).decode("utf-8", "replace")
 
     def close(self) -> None:
-        """End the program, however it is."""
-        if self._process.poll() is None:
-            self._process.kill()
+        """End the program, however it is, and whatever it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # it leads a session of its own
         self._process.wait()
         self._close_pipe(self._process.stdin)
         self._close_pipe(self._process.stdout)
         self._errors.close()
+
+    def _written_errors(self) -> int:
+        return os.fstat(self._errors.fileno()).st_size
 
     def _find(self, count: int) -> int | None:
         """Where the `count`-th answer ends; None while it is not there.

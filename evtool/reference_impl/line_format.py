@@ -256,6 +256,11 @@ _STATE_WORDS = tuple(
     for name in Snapshot._fields
 )
 
+STATE_FIELDS = tuple(
+    field for name in Snapshot._fields for field in (("bus0", "bus1") if name == "bus" else (name,))
+)
+"""The fields of the state line, in their order."""
+
 
 def state_line(snapshot: Snapshot) -> str:
     """The whole snapshot as one line."""

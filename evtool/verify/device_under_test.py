@@ -56,6 +56,8 @@ class DeviceUnderTest(Protocol):
 class LineProgram(Protocol):
     """A running program (`evtool.link.line_program`)."""
 
+    @property
+    def floods(self) -> bool: ...
     def send(self, text: str) -> None: ...
     def receive(self, count: int, timeout_s: float) -> str: ...
     def finish(self) -> tuple[int | None, str]: ...
@@ -112,6 +114,8 @@ class _HostSession:
     def ended(self) -> str:
         return_code, errors = self._program.finish()
         if return_code is None:
+            if self._program.floods:
+                return "the program writes without end"
             return f"the program gave no answer within {self._patience_s:.0f} s"
         reason = f"the program ended with code {return_code}"
         if return_code < 0:

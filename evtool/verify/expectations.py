@@ -7,9 +7,9 @@ for in a stretch of time that ends with the expectation: by default in that very
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 
 from evtool.verify.compare import state_of
 from evtool.verify.scenario import Event
@@ -54,26 +54,52 @@ class Expectations:
         lines = [line for at_ms, line in self._lines if since_ms < at_ms or at_ms == now_ms]
         missing = _first_missing(event.output, lines)
         if missing is not None:
-            yield "output", missing, _NOTHING
+            yield "output", missing, self._instead_of(missing, lines)
         for pattern in event.absent:
-            found = next((line for line in lines if _pattern(pattern).match(line)), None)
+            found = next((line for line in lines if _matches(pattern, line)), None)
             if found is not None:
                 yield "absent", f"no {pattern}", found
         if event.first_frame is not None:
             first = next((line for line in lines if line.startswith("can ")), _NOTHING)
-            if not _pattern(event.first_frame).match(first):
+            if not _matches(event.first_frame, first):
                 yield "first_frame", event.first_frame, first
+
+    def _instead_of(self, pattern: str, lines: Sequence[str]) -> str:
+        """What a reader wants to know of a line that is not there."""
+        if any(_matches(pattern, line) for line in lines):
+            return "(only before the one expected before it)"
+        for at_ms, line in reversed(self._lines):
+            if _matches(pattern, line):
+                return f"(nothing since then; last at {at_ms} ms)"
+        start = pattern.split("*")[0]
+        near = [line for line in lines if commonprefix((line, start)).count(" ") > 1]
+        return max(near, key=lambda line: len(commonprefix((line, start))), default=_NOTHING)
 
 
 def _first_missing(patterns: Sequence[str], lines: Sequence[str]) -> str | None:
     """The first of `patterns` that has no line behind those of the patterns before it."""
     rest = iter(lines)
     for pattern in patterns:
-        wanted = _pattern(pattern)
-        if not any(wanted.match(line) for line in rest):
+        if not any(_matches(pattern, line) for line in rest):
             return pattern
     return None
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")) + r"\Z")
+def _matches(pattern: str, line: str) -> bool:
+    """Whether `line` is `pattern`, whose `*` stand for any text.
+
+    Without a regular expression: that would take for ever over many `*`.
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        return line == pattern
+    *middle, last = rest
+    if not line.startswith(first):
+        return False
+    position = len(first)
+    for part in middle:
+        found = line.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return len(line) - len(last) >= position and line.endswith(last)

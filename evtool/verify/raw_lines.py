@@ -48,7 +48,7 @@ def check_lines(text: str, first_line: int) -> tuple[list[str], list[tuple[int, 
 
 def first_line(file_text: str) -> int:
     """The line of a scenario file in which the text of `lines` begins."""
-    for number, line in enumerate(file_text.splitlines(), 1):
+    for number, line in enumerate(file_text.split("\n"), 1):
         if found := _START.match(line):
             return number if found.group(2) else number + 1  # TOML drops that first line end
     return 1

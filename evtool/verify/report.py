@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from evtool.verify.verdict import Difference, GaveUp, Verdict
 
+_SHOWN = 12
+
 
 def headline(verdict: Verdict) -> str:
     """One line: the scenario, and the first thing wrong with it."""
@@ -21,9 +23,11 @@ def explanation(verdict: Verdict) -> str:
         return ""
     lines.append(f"{verdict.scenario.name}: {verdict.scenario.title}")
     lines.append(f"  rule: {verdict.scenario.rule}")
-    for missed in verdict.failed:
+    for missed in verdict.failed[:_SHOWN]:
         where = f"{verdict.scenario.path}:{missed.line}"
         lines.append(f"  at {seconds(missed.at_ms)} ({where}): {missed}")
+    if len(verdict.failed) > _SHOWN:
+        lines.append(f"  and {len(verdict.failed) - _SHOWN} more")
     if verdict.difference is not None:
         lines += _explain(verdict.difference)
     if verdict.ended is not None:

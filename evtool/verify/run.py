@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from evtool.errors import ConfigError
@@ -118,12 +119,12 @@ def run_scenario(
     Raises:
         ConfigError: the reference refuses what the scenario says.
     """
-    # All of it, even where the device goes wrong early: every expectation is to be checked.
     recording = Recording(scenario)
-    steps = list(recording.steps())
-    return judge(
-        scenario, device, steps, failed=tuple(recording.failed), with_timeline=with_timeline
-    )
+    steps = recording.steps()
+    verdict = judge(scenario, device, steps, with_timeline=with_timeline)
+    # All of it, even where the device went wrong early: every expectation is to be checked.
+    deque(steps, maxlen=0)
+    return replace(verdict, failed=tuple(recording.failed))
 
 
 def random_scenario(seed: int, count: int) -> Scenario:
@@ -168,7 +169,6 @@ def judge(
     device: DeviceUnderTest,
     steps: Iterable[Step],
     *,
-    failed: tuple[FailedExpectation, ...] = (),
     with_timeline: bool = False,
 ) -> Verdict:
     """Give the steps' lines to `device` and compare its answers with the reference's.
@@ -187,8 +187,7 @@ def judge(
         device.name,
         comparison.count,
         comparison.difference,
-        failed,
-        comparison.ended,
+        ended=comparison.ended,
         timeline=None if timeline is None else timeline.finish(),
     )
 

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from evtool.errors import ConfigError
+from evtool.protocol.can_frame import Malformed
+from evtool.reference_impl.controller_types import MAX_TIME_MS, Config
+from evtool.reference_impl.line_format import STATE_FIELDS, parse_command
 from evtool.verify import raw_lines
 
 DEFAULT_TICK_MS = 20
 """The longest the gate may wait between two looks (docs/controller.md)."""
 
-_DURATION = re.compile(r"(\d+(?:\.\d{1,3})?)(ms|s|min|h|d)\Z")
+_DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)(ms|s|min|h|d)\Z")
 _UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EVENT_LINE = re.compile(r"^\s*\[\[\s*event\s*\]\]")
 _KEY_LINE = re.compile(r"^\s*([A-Za-z0-9_]+)\s*=")
@@ -32,6 +35,10 @@ _EVENT_KEYS = (
     "at", "every", "times", "do", "expect", "output", "absent", "first_frame", "within",
 )  # fmt: skip
 _MAX_TIMES = 10_000
+_MAX_EVENTS = 200_000
+_MAX_TICKS = 10_000_000  # some minutes of computing, two days of the controller's time
+_MAX_PROBLEMS = 20
+_HELP = "docs/verify.md says how a scenario is written"
 _KEYS = {"title", "rule", "duration", "tick_ms", "config", "event", "lines"}
 
 # What an event can do: its parameters and their types. `docs/verify.md` explains each.
@@ -77,6 +84,11 @@ _RANGES: dict[tuple[str, str], range] = {
     ("measure", "temperature_mdegc"): range(1_000_001),
     ("lose", "can_id"): range(0x20000000),
     ("lose", "frames"): range(1, 1_000_001),
+    ("request", "voltage_mv"): range(6_553_501),
+    ("request", "current_ma"): range(6_553_501),
+    ("limit", "current_ma"): range(-1, 2**31),
+    ("bus", "bus"): range(2),
+    ("frame", "bus"): range(2),
 }
 
 
@@ -155,9 +167,17 @@ def load_scenario(path: Path) -> Scenario:
         ConfigError: naming every problem with file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror or error}",
+            fix="check the name, and that it is a file of yours",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not UTF-8: {error.reason} at byte {error.start}",
+            fix="save it as UTF-8 text",
+        ) from error
     return parse_scenario(text, path)
 
 
@@ -169,14 +189,18 @@ def parse_scenario(text: str, path: Path) -> Scenario:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep", fix=_HELP) from error
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        raise ConfigError(f"{path}: not valid TOML: {error}", fix=_HELP) from error
     reader = _Reader(path, text, _top_lines(text))
     for key in sorted(set(data) - _KEYS):
         reader.problem(reader.top(key), f"{key}: unknown key")
     for key in ("title", "rule"):
         if not isinstance(data.get(key), str):
             reader.problem(reader.top(key), f"{key}: a string is required")
+        elif not data[key].isprintable():
+            reader.problem(reader.top(key), f"{key}: must be one line of printable text")
     tick_ms = data.get("tick_ms", DEFAULT_TICK_MS)
     if isinstance(tick_ms, bool) or not isinstance(tick_ms, int) or not 1 <= tick_ms <= 20:
         reader.problem(reader.top("tick_ms"), "tick_ms: must be 1 to 20 (docs/controller.md)")
@@ -185,23 +209,36 @@ def parse_scenario(text: str, path: Path) -> Scenario:
     if not isinstance(config, dict):
         reader.problem(1, "config: write the configuration as [config]")
         config = {}
+    _check_config(reader, config)
     lines = _read_lines(reader, data) if "lines" in data else []
     if "lines" in data:
         duration_ms = max((int(line[1:].split(" ", 1)[0]) for line in lines), default=0)
     else:
         duration_ms = reader.duration(data.get("duration"), reader.top("duration"), "duration")
+        if duration_ms > _MAX_TICKS * tick_ms:
+            reader.problem(
+                reader.top("duration"),
+                f"duration: at most {_MAX_TICKS:,} ticks, here {_MAX_TICKS * tick_ms // 1000} s; "
+                "`jump` moves the clock on without them",
+            )
     events = _read_events(reader, data.get("event", []), duration_ms)
     if lines:
         for event in events:
             if event.action is not None:
                 reader.problem(event.line, "do: beside `lines` an event can only expect")
+    jumps_ms = sum(each.parameters.get("by_ms", 0) for each in events if each.action == "jump")
+    if duration_ms + jumps_ms > MAX_TIME_MS:
+        reader.problem(reader.top("duration"), "the clock ends at 2^62 ms; jump less far")
     if reader.problems:
+        shown = [f"{path}:{line}: {rule}" for line, rule in sorted(reader.problems)]
+        if len(shown) > _MAX_PROBLEMS:
+            shown[_MAX_PROBLEMS:] = [f"{path}: and {len(shown) - _MAX_PROBLEMS} more"]
         raise ConfigError(
-            "\n".join(f"{path}:{line}: {rule}" for line, rule in sorted(reader.problems)),
+            "\n".join(shown),
             fix="docs/verify.md lists what an event can do and expect",
         )
     return Scenario(
-        name=path.stem,
+        name="".join(char if char.isprintable() else "?" for char in path.stem),
         title=data["title"],
         rule=data["rule"],
         duration_ms=duration_ms,
@@ -216,7 +253,7 @@ def parse_scenario(text: str, path: Path) -> Scenario:
 def _top_lines(text: str) -> dict[str, int]:
     """Where each key stands; of several equal ones the first, which is the outermost."""
     found: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if match := _KEY_LINE.match(line):
             found.setdefault(match.group(1), number)
     return found
@@ -238,13 +275,14 @@ def _read_events(reader: _Reader, raw: object, duration_ms: int) -> list[Event]:
     if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
         reader.problem(reader.top("event"), "events are written as [[event]]")
         return []
-    lines = [n for n, line in enumerate(reader.text.splitlines(), 1) if _EVENT_LINE.match(line)]
+    lines = [n for n, line in enumerate(reader.text.split("\n"), 1) if _EVENT_LINE.match(line)]
     lines += [1] * (len(raw) - len(lines))  # events in some other TOML spelling
-    events = [
-        event
-        for each, line in zip(raw, lines, strict=False)
-        for event in _repeated(reader, each, _event(reader, each, line))
-    ]
+    events: list[Event] = []
+    for each, line in zip(raw, lines, strict=False):
+        events += _repeated(reader, each, _event(reader, each, line))
+        if len(events) > _MAX_EVENTS:
+            reader.problem(line, f"more than {_MAX_EVENTS:,} events, repetitions included")
+            break
     for event in events:
         if event.at_ms > duration_ms:
             problem = (event.line, "at: lies beyond the scenario's duration")
@@ -261,6 +299,8 @@ def _repeated(reader: _Reader, raw: Mapping[str, Any], event: Event) -> list[Eve
     if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= _MAX_TIMES:
         reader.problem(event.line, f"times: must be 1 to {_MAX_TIMES}, beside `every`")
         times = 1
+    if every_ms < 1:
+        reader.problem(event.line, "every: must be at least 1ms, beside `times`")
     return [replace(event, at_ms=event.at_ms + n * every_ms) for n in range(times)]
 
 
@@ -272,15 +312,16 @@ def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:
     if not isinstance(expect, dict):
         reader.problem(line, 'expect: must be a table such as { energised = 1, faults = "-" }')
         expect = {}
-    if action is not None and action not in ACTIONS:
+    _check_expect(reader, expect, line)
+    if action is not None and (not isinstance(action, str) or action not in ACTIONS):
         reader.problem(line, f"do: {action!r} is none of: " + ", ".join(ACTIONS))
     elif action is not None:
         _check_parameters(reader, action, parameters, line)
     elif parameters:
         reader.problem(line, "without `do`: " + ", ".join(parameters))
     first_frame = raw.get("first_frame")
-    if first_frame is not None and not isinstance(first_frame, str):
-        reader.problem(line, "first_frame: must be a line")
+    if first_frame is not None and (not isinstance(first_frame, str) or not first_frame):
+        reader.problem(line, 'first_frame: must be a line such as "can 0 068181FE *"')
         first_frame = None
     event = Event(
         at_ms,
@@ -293,14 +334,37 @@ def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:
         first_frame=first_frame,
         within_ms=reader.duration(raw["within"], line, "within") if "within" in raw else 0,
     )
+    if "within" in raw and not {"output", "absent", "first_frame"} & set(raw):
+        reader.problem(line, "within: only beside output, absent or first_frame")
     if action is None and not event.expects:
         reader.problem(line, "an event needs `do` or `expect`")
     return event
 
 
+def _check_config(reader: _Reader, config: Mapping[str, Any]) -> None:
+    for key, value in config.items():
+        command = f"config {key}={_plain(value)}"
+        if not isinstance(value, int | str) or isinstance(
+            parse_command(command, Config()), Malformed
+        ):
+            reader.problem(
+                reader.top(key),
+                f"config: no field {key} with the value {_plain(value)!r}; "
+                "docs/host-program.md lists them",
+            )
+
+
+def _check_expect(reader: _Reader, expect: Mapping[str, Any], line: int) -> None:
+    for key, value in expect.items():
+        if key not in STATE_FIELDS:
+            reader.problem(line, f"expect: {key!r} is none of: " + ", ".join(STATE_FIELDS))
+        elif not isinstance(value, int | str):
+            reader.problem(line, f"expect: {key} must be a number, a text, true or false")
+
+
 def _patterns(reader: _Reader, raw: Mapping[str, Any], key: str, line: int) -> tuple[str, ...]:
     patterns = raw.get(key, [])
-    if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
+    if not isinstance(patterns, list) or not all(isinstance(p, str) and p for p in patterns):
         reader.problem(line, f'{key}: must be a list of lines such as ["console *"]')
         return ()
     return tuple(patterns)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from evtool.errors import ConfigError
+from evtool.link.clock import monotonic_ms
 from evtool.link.line_program import LineProgram
 from evtool.verify.device_under_test import HostProgram
 
@@ -105,3 +107,51 @@ def test_a_program_that_refuses_a_line_says_which(tmp_path: Path) -> None:
 def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot run"):
         LineProgram([str(tmp_path / "nothing")])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: sys.stdout.write('x' * 79 + chr(10))",
+        "while True: sys.stdout.write('x' * 65536)",
+        "while True: sys.stderr.write('x' * 65536)",
+    ],
+    ids=["lines", "one-line", "stderr"],
+)
+def test_a_program_that_writes_without_end_is_ended(tmp_path: Path, code: str) -> None:
+    session = script(tmp_path, code, patience_s=120).start()
+    try:
+        session.give(["tick"])
+        session.answers(1)
+        assert session.ended() == "the program writes without end"
+    finally:
+        session.close()
+
+
+def test_what_the_program_started_ends_with_it(tmp_path: Path) -> None:
+    """Its child holds the pipe open, which is no reason to wait for an answer."""
+    code = """
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+print(child.pid, flush=True)
+os._exit(3)
+"""
+    session = script(tmp_path, code, patience_s=120).start()
+    try:
+        session.give(["tick"])
+        child = int(session.answers(1))
+        assert session.ended() == "the program ended with code 3"
+    finally:
+        session.close()
+    deadline = monotonic_ms() + 20_000
+    while _is_running(child):
+        assert monotonic_ms() < deadline
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

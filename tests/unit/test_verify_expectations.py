@@ -120,3 +120,52 @@ def test_after_a_power_cut_the_register_is_what_nvs_holds(lost: bool) -> None:
     stored = int(boot.rpartition("=")[2])
     assert not recording.failed
     assert (stored == 0) == lost
+
+
+@pytest.mark.parametrize(
+    ("within", "body", "said"),
+    [
+        ("1s", 'output = ["console [event] gate state=*"]', "(nothing since then; last at 1020 ms)"),
+        (
+            "5s",
+            'output = ["console [event] gate state=open", "console [event] plug state=in"]',
+            "(only before the one expected before it)",
+        ),
+        (
+            "5s",
+            'output = ["console [event] gate state=closed*"]',
+            "console [event] gate state=open",
+        ),
+        ("5s", 'output = ["store *"]', "(nothing)"),
+    ],
+)
+def test_a_line_that_is_missing_is_named_with_what_is_there_instead(
+    within: str, body: str, said: str
+) -> None:
+    text = CHARGE + event("5s", f'within = "{within}"\n{body}')
+    text += event("5s", 'within = "5s"\nabsent = ["nothing"]')  # so far back it remembers
+    assert failures(text)[0].endswith(f"reference {said}")
+
+
+def test_many_stars_take_no_time() -> None:
+    pattern = "*0" * 30 + "*Z"
+    assert failures(HEAD + event("5s", f'within = "5s"\noutput = ["{pattern}"]'))
+    assert not failures(HEAD + event("5s", f'within = "5s"\nabsent = ["{pattern}"]'))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_met"),
+    [
+        ("console [[]event]*", False),
+        ("console [event] boot *", True),
+        ("console [event] boot", False),
+        ("*", True),
+        ("**", True),
+        ("*reset=power_on", True),
+        ("*reset=power_o", False),
+        ("console *boot *boot *", False),
+        ("console [event] .*", False),
+    ],
+)
+def test_only_the_star_is_special(pattern: str, is_met: bool) -> None:
+    assert bool(failures(HEAD + event("0s", f'output = ["{pattern}"]'))) is not is_met

@@ -205,3 +205,80 @@ def test_expectations_beside_lines_hold_at_their_time() -> None:
     stopped = LINES.replace("@15 bus 0 running", "@21 bus 0 running")
     verdict = run_scenario(parse_scenario(stopped, Path("name.toml")), Reference())
     assert [missed.actual for missed in verdict.failed] == ["stopped"]
+
+
+HOSTILE = 'title = "t"\nrule = "r"\nduration = "1s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (HOSTILE + "x = " + "[" * 5000 + "]" * 5000, "x.toml: not valid TOML: nested too deep"),
+        (HOSTILE + "x = " + "9" * 6000, "x.toml: not valid TOML: "),
+        (HOSTILE.replace("1s", "9" * 400 + "d"), "x.toml:3: duration: must be a time"),
+        (HOSTILE.replace("1s", "3650d"), "x.toml:3: duration: at most 10,000,000 ticks"),
+        (HOSTILE.replace('"t"', '"\\u001b[2J"'), "x.toml:1: title: must be one line"),
+        (HOSTILE + "[config]\nfoo = 1\n", "x.toml:5: config: no field foo"),
+        (HOSTILE + "[config]\nbuses = 3\n", "x.toml:5: config: no field buses with the value '3'"),
+        (HOSTILE + "[config]\nbuses = [1]\n", "x.toml:5: config: no field buses"),
+        (HOSTILE + '[config]\nid_tag = "a b"\n', "x.toml:5: config: no field id_tag"),
+        (HOSTILE + '[[event]]\nat = "0s"\ndo = [1]\n', "x.toml:4: do: [1] is none of"),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\ndo = "request"\nvoltage_mv = -1\ncurrent_ma = 0\n',
+            "x.toml:4: request: voltage_mv must be 0 to 6553500",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\ndo = "bus"\nstate = "running"\nbus = 7\n',
+            "x.toml:4: bus: bus must be 0 to 1",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\ndo = "jump"\nby = "53375995583d"\n' * 2,
+            "the clock ends at 2^62 ms",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\nexpect = { nonsense = 1 }\n',
+            "x.toml:4: expect: 'nonsense' is none of: plugged, ",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\nexpect = { plugged = nan }\n',
+            "x.toml:4: expect: plugged must be a number",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\ndo = "plug_in"\nwithin = "1s"\n',
+            "x.toml:4: within: only beside output, absent or first_frame",
+        ),
+        (
+            HOSTILE + '[[event]]\nat = "0s"\ndo = "plug_in"\nevery = "0s"\ntimes = 2\n',
+            "x.toml:4: every: must be at least 1ms",
+        ),
+        (
+            HOSTILE.replace("1s", "20s")
+            + '[[event]]\nat = "0s"\ndo = "plug_in"\nevery = "1ms"\ntimes = 10000\n' * 21,
+            "more than 200,000 events",
+        ),
+        (HOSTILE + '[[event]]\nat = "0s"\noutput = [""]\n', "x.toml:4: output: must be a list"),
+    ],
+)
+def test_hostile_files_are_refused_by_name(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        parse_scenario(text, Path("x.toml"))
+
+
+def test_all_the_problems_fit_one_screen() -> None:
+    text = HOSTILE + '[[event]]\nat = "0s"\ndo = "dance"\n' * 500
+    with pytest.raises(ConfigError, match="x.toml: and 480 more") as caught:
+        parse_scenario(text, Path("x.toml"))
+    assert len(str(caught.value).splitlines()) == 22
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + HOSTILE.replace("\n", "\r\n").encode())
+    assert load_scenario(path).duration_ms == 1000
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b'title = "\xff"')
+    with pytest.raises(ConfigError, match="is not UTF-8: invalid start byte at byte 9"):
+        load_scenario(path)
