@@ -140,6 +140,10 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     alone = "--fuzz" if wanted.fuzz else "--replay" if wanted.replay else None
     if alone is not None and (scenarios or (wanted.fuzz and wanted.replay)):
         raise click.UsageError(f"{alone} stands alone; leave the others out")
+    if wanted.fuzz and wanted.steps == 0:
+        raise click.UsageError("--fuzz with --steps 0 verifies nothing; give it some steps")
+    if wanted.html is not None and wanted.html == wanted.junit:
+        raise click.UsageError("--junit and --html name the same file; give each its own")
     chosen = [] if alone else _choose(scenarios)
     if wanted.list_only:
         output.result(

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from evtool.cli.output import Output
-from evtool.errors import ConfigError
+from evtool.errors import ConfigError, EvtoolError
 from evtool.link.can_log import CanLog, Survey
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import write_atomically
@@ -135,12 +135,20 @@ class Runs:
         finally:
             progress.finish()
         path = self.save_to / f"{_file_name(name)}.toml"
-        write_atomically(path, fuzz.render_finding(finding, f"{found_by}, on {device.name}"))
-        self.output.event("saved", file=str(path), lines=len(finding.lines), of=finding.found_in)
-        self.output.say(
-            f"        {len(finding.lines)} of {finding.found_in} lines are enough: {path}"
-        )
-        scenario = replace(wrong.scenario, path=path)
+        try:
+            write_atomically(path, fuzz.render_finding(finding, f"{found_by}, on {device.name}"))
+        except EvtoolError as error:  # what was found is worth more than its file
+            self.output.event("not_saved", **error.as_dict())
+            self.output.say(f"        not saved: {error.message}; give --save-to another folder")
+            scenario = wrong.scenario
+        else:
+            scenario = replace(wrong.scenario, path=path)
+            self.output.event(
+                "saved", file=str(path), lines=len(finding.lines), of=finding.found_in
+            )
+            self.output.say(
+                f"        {len(finding.lines)} of {finding.found_in} lines are enough: {path}"
+            )
         shown = replace(finding.verdict, scenario=scenario, steps=wrong.steps)
         if not self.with_timeline:
             return shown

@@ -118,6 +118,7 @@ class CanLog:
         number = 0
         with _quiet_library():
             try:
+                self._check_file()
                 if self.path.suffix.lower() == ".blf":
                     self._check_blf()
                 with can.LogReader(self.path) as reader:
@@ -137,6 +138,11 @@ class CanLog:
                 reason = f"{error}" or type(error).__name__
                 where = f"after {number} messages" if number else "at its beginning"
                 raise self._broken(f"cannot be understood {where}: {reason[:200]}") from error
+
+    def _check_file(self) -> None:
+        """A pipe may never end, a device never does."""
+        if self.path.exists() and not self.path.is_file():
+            raise self._broken("is no regular file")
 
     def _check_blf(self) -> None:
         """A BLF file says how long it is; python-can takes a shorter one for a whole one."""

@@ -18,10 +18,15 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         data: the whole content; text is written as UTF-8.
         mode: permission bits, set before the first byte is written.
 
+    A device, a pipe or a socket is written into as it is: renaming would replace /dev/null.
+
     Raises:
         EvtoolError: the file system refused (full, read-only, not a folder).
     """
     content = data.encode() if isinstance(data, str) else data
+    if path.exists() and not path.is_dir() and _is_device(path):
+        _write_into(path, content)
+        return
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +47,20 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    # /dev/stdout is a link, and what it leads to may be a file.
+    return not path.is_file() or (path.is_symlink() and path.absolute().parts[:2] == ("/", "dev"))
+
+
+def _write_into(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot write {path}: {error.strerror or error}", fix="name a file"
+        ) from error
 
 
 def make_private_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 from evtool.verify.compare import state_of
 from evtool.verify.scenario import Event
@@ -71,9 +71,15 @@ class Expectations:
         for at_ms, line in reversed(self._lines):
             if _matches(pattern, line):
                 return f"(nothing since then; last at {at_ms} ms)"
-        start = pattern.split("*")[0]
-        near = [line for line in lines if commonprefix((line, start)).count(" ") > 1]
-        return max(near, key=lambda line: len(commonprefix((line, start))), default=_NOTHING)
+        start = pattern.partition("*")[0]
+        near = [line for line in lines if _shared(line, start).count(" ") > 1]
+        return max(near, key=lambda line: len(_shared(line, start)), default=_NOTHING)
+
+
+def _shared(line: str, start: str) -> str:
+    """What both begin with."""
+    pairs = zip(line, start, strict=False)
+    return "".join(ours for ours, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _first_missing(patterns: Sequence[str], lines: Sequence[str]) -> str | None:

@@ -159,6 +159,21 @@ class _Reader:
             return 0
         return round(float(found.group(1)) * _UNIT_MS[found.group(2)])
 
+    def finish(self) -> None:
+        """Tell the problems, as many as fit one screen.
+
+        Raises:
+            ConfigError: there are some.
+        """
+        if not self.problems:
+            return
+        shown = [f"{self.path}:{line}: {rule}" for line, rule in sorted(self.problems)]
+        if len(shown) > _MAX_PROBLEMS:
+            shown[_MAX_PROBLEMS:] = [f"{self.path}: and {len(shown) - _MAX_PROBLEMS} more"]
+        raise ConfigError(
+            "\n".join(shown), fix="docs/verify.md lists what an event can do and expect"
+        )
+
 
 def load_scenario(path: Path) -> Scenario:
     """Read one scenario file.
@@ -187,12 +202,7 @@ def parse_scenario(text: str, path: Path) -> Scenario:
     Raises:
         ConfigError: naming every problem with file and line.
     """
-    try:
-        data = tomllib.loads(text)
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not valid TOML: nested too deep", fix=_HELP) from error
-    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
-        raise ConfigError(f"{path}: not valid TOML: {error}", fix=_HELP) from error
+    data = _parse_toml(text, path)
     reader = _Reader(path, text, _top_lines(text))
     for key in sorted(set(data) - _KEYS):
         reader.problem(reader.top(key), f"{key}: unknown key")
@@ -201,42 +211,23 @@ def parse_scenario(text: str, path: Path) -> Scenario:
             reader.problem(reader.top(key), f"{key}: a string is required")
         elif not data[key].isprintable():
             reader.problem(reader.top(key), f"{key}: must be one line of printable text")
-    tick_ms = data.get("tick_ms", DEFAULT_TICK_MS)
-    if isinstance(tick_ms, bool) or not isinstance(tick_ms, int) or not 1 <= tick_ms <= 20:
-        reader.problem(reader.top("tick_ms"), "tick_ms: must be 1 to 20 (docs/controller.md)")
-        tick_ms = DEFAULT_TICK_MS
     config = data.get("config", {})
     if not isinstance(config, dict):
         reader.problem(1, "config: write the configuration as [config]")
         config = {}
     _check_config(reader, config)
+    tick_ms = _read_tick(reader, data)
     lines = _read_lines(reader, data) if "lines" in data else []
     if "lines" in data:
         duration_ms = max((int(line[1:].split(" ", 1)[0]) for line in lines), default=0)
     else:
-        duration_ms = reader.duration(data.get("duration"), reader.top("duration"), "duration")
-        if duration_ms > _MAX_TICKS * tick_ms:
-            reader.problem(
-                reader.top("duration"),
-                f"duration: at most {_MAX_TICKS:,} ticks, here {_MAX_TICKS * tick_ms // 1000} s; "
-                "`jump` moves the clock on without them",
-            )
+        duration_ms = _read_duration(reader, data, tick_ms)
     events = _read_events(reader, data.get("event", []), duration_ms)
     if lines:
         for event in events:
             if event.action is not None:
                 reader.problem(event.line, "do: beside `lines` an event can only expect")
-    jumps_ms = sum(each.parameters.get("by_ms", 0) for each in events if each.action == "jump")
-    if duration_ms + jumps_ms > MAX_TIME_MS:
-        reader.problem(reader.top("duration"), "the clock ends at 2^62 ms; jump less far")
-    if reader.problems:
-        shown = [f"{path}:{line}: {rule}" for line, rule in sorted(reader.problems)]
-        if len(shown) > _MAX_PROBLEMS:
-            shown[_MAX_PROBLEMS:] = [f"{path}: and {len(shown) - _MAX_PROBLEMS} more"]
-        raise ConfigError(
-            "\n".join(shown),
-            fix="docs/verify.md lists what an event can do and expect",
-        )
+    reader.finish()
     return Scenario(
         name="".join(char if char.isprintable() else "?" for char in path.stem),
         title=data["title"],
@@ -248,6 +239,34 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         path=path,
         lines=tuple(lines),
     )
+
+
+def _parse_toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep", fix=_HELP) from error
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
+        raise ConfigError(f"{path}: not valid TOML: {error}", fix=_HELP) from error
+
+
+def _read_tick(reader: _Reader, data: Mapping[str, Any]) -> int:
+    tick_ms = data.get("tick_ms", DEFAULT_TICK_MS)
+    if isinstance(tick_ms, bool) or not isinstance(tick_ms, int) or not 1 <= tick_ms <= 20:
+        reader.problem(reader.top("tick_ms"), "tick_ms: must be 1 to 20 (docs/controller.md)")
+        return DEFAULT_TICK_MS
+    return tick_ms
+
+
+def _read_duration(reader: _Reader, data: Mapping[str, Any], tick_ms: int) -> int:
+    duration_ms = reader.duration(data.get("duration"), reader.top("duration"), "duration")
+    if duration_ms > _MAX_TICKS * tick_ms:
+        reader.problem(
+            reader.top("duration"),
+            f"duration: at most {_MAX_TICKS:,} ticks, here {_MAX_TICKS * tick_ms // 1000} s; "
+            "`jump` moves the clock on without them",
+        )
+    return duration_ms
 
 
 def _top_lines(text: str) -> dict[str, int]:
@@ -283,6 +302,9 @@ def _read_events(reader: _Reader, raw: object, duration_ms: int) -> list[Event]:
         if len(events) > _MAX_EVENTS:
             reader.problem(line, f"more than {_MAX_EVENTS:,} events, repetitions included")
             break
+    jumps_ms = sum(each.parameters.get("by_ms", 0) for each in events if each.action == "jump")
+    if duration_ms + jumps_ms > MAX_TIME_MS:
+        reader.problem(reader.top("duration"), "the clock ends at 2^62 ms; jump less far")
     for event in events:
         if event.at_ms > duration_ms:
             problem = (event.line, "at: lies beyond the scenario's duration")

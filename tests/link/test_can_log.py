@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Iterator
@@ -93,6 +94,13 @@ def test_a_file_that_is_not_there_or_not_a_file(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.asc", tmp_path):
         with pytest.raises(ConfigError, match=str(path)):
             CanLog(path).survey()
+
+
+@pytest.mark.parametrize("name", ["log.log", "log.blf", "log.db"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        CanLog(tmp_path / name).survey()
 
 
 def test_a_blf_file_that_is_cut_off_is_told(tmp_path: Path) -> None:

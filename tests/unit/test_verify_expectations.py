@@ -125,7 +125,11 @@ def test_after_a_power_cut_the_register_is_what_nvs_holds(lost: bool) -> None:
 @pytest.mark.parametrize(
     ("within", "body", "said"),
     [
-        ("1s", 'output = ["console [event] gate state=*"]', "(nothing since then; last at 1020 ms)"),
+        (
+            "1s",
+            'output = ["console [event] gate state=*"]',
+            "(nothing since then; last at 1020 ms)",
+        ),
         (
             "5s",
             'output = ["console [event] gate state=open", "console [event] plug state=in"]',

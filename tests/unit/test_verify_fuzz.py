@@ -184,6 +184,21 @@ def test_the_command_saves_what_it_found_and_replays_it(
     assert type(again.exception).__name__ == "CheckFailed"
 
 
+def test_a_finding_that_cannot_be_saved_is_explained_all_the_same(
+    tmp_path: Path, lying_program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evtool.cli.verify_runs.SHRINK_S", 0)
+    (tmp_path / "file").write_text("")
+    options = ["--program", str(lying_program), "--jobs", "1"]
+    done = CliRunner().invoke(
+        command,
+        [*options, "--save-to", str(tmp_path / "file" / "x"), "--fuzz", "--seed=3", "--steps=600"],
+    )
+    assert "not saved: cannot write" in done.stderr
+    assert "energised: reference 1, device 0" in done.stderr
+    assert type(done.exception).__name__ == "CheckFailed"
+
+
 def test_the_reference_as_a_device_needs_no_firmware() -> None:
     done = CliRunner().invoke(
         command, ["--device", "reference", "bms_silent", "vehicle_switch_off", "--jobs", "2"]
@@ -197,6 +212,8 @@ def test_the_reference_as_a_device_needs_no_firmware() -> None:
     ("arguments", "complaint"),
     [
         (["--fuzz", "bms_silent"], "--fuzz stands alone"),
+        (["--fuzz", "--steps", "0"], "--fuzz with --steps 0 verifies nothing"),
+        (["--junit", "x", "--html", "x"], "--junit and --html name the same file"),
         (["--seed", "-1"], "--seed"),
         (["--device", "board"], "--device"),
         (["--device", "reference", "--program", "x", "bms_silent"], "--program is for the host"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from evtool.errors import ConfigError
 from evtool.reference_impl.lockstep import Lockstep
 from evtool.reference_impl.random_inputs import random_lines
 from evtool.verify.compare import Answer, differences

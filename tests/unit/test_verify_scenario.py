@@ -266,7 +266,7 @@ def test_hostile_files_are_refused_by_name(text: str, complaint: str) -> None:
 
 def test_all_the_problems_fit_one_screen() -> None:
     text = HOSTILE + '[[event]]\nat = "0s"\ndo = "dance"\n' * 500
-    with pytest.raises(ConfigError, match="x.toml: and 480 more") as caught:
+    with pytest.raises(ConfigError, match=r"x\.toml: and 480 more") as caught:
         parse_scenario(text, Path("x.toml"))
     assert len(str(caught.value).splitlines()) == 22
 
