@@ -10,9 +10,7 @@ letter for letter.
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -39,7 +37,6 @@ TICK_MS = 20
 WORD_MS = 1_000
 PATIENCE_S = 30.0
 WORD = "ocpp connected=1 transaction=1 permitted=1 limit_ma=-"
-SENT_FRAME = re.compile("^can (.+)$", re.MULTILINE)
 CORE_MAIN = Path(__file__).resolve().parent / "simulated_hour.cpp"
 OPTIMISED = "-O2"  # as the environment `host` in firmware/platformio.ini
 CORE_RUNS = 9
@@ -138,14 +135,6 @@ def by_reference(run: Run) -> Result:
     return Result(inputs, bench.vehicle.charge_ma_ms - before_ma_ms, state)
 
 
-@functools.lru_cache(maxsize=1024)
-def sent_frame(words: str) -> tuple[int, CanFrame]:
-    """What the program sends, from its own words; most of it again and again."""
-    parsed = parse_can_words(words)
-    assert not isinstance(parsed, Malformed), words
-    return parsed
-
-
 def by_host(program: Path, run: Run) -> Result:
     """The host program, asked tick by tick: it has answered one before it hears the next."""
     bench = Bench(run.vehicle(), PowerModule(), MODULE_BUS, now_ms=0)
@@ -160,9 +149,11 @@ def by_host(program: Path, run: Run) -> Result:
         host.send("".join([f"@{now_ms} {line}\n" for line in lines]))
         text = host.receive(len(lines), PATIENCE_S)
         answers: list[tuple[int, CanFrame]] = []
-        if "can " in text:
-            for words in SENT_FRAME.findall(text):
-                answers += bench.on_frame(*sent_frame(words), now_ms)
+        for line in text.split("\n"):
+            if line.startswith("can "):
+                sent = parse_can_words(line[4:])
+                assert not isinstance(sent, Malformed), line
+                answers += bench.on_frame(*sent, now_ms)
         return answers
 
     try:
