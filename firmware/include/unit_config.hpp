@@ -12,7 +12,9 @@
 
 inline evcore::Config unit_config() { return controller_config::make_config(); }
 inline constexpr std::uint32_t kUnitCanBitrate = controller_config::kCanBitrate;
+inline constexpr std::uint8_t kUnitBuses = controller_config::kBuses;
 #else
 inline evcore::Config unit_config() { return {}; }
 inline constexpr std::uint32_t kUnitCanBitrate = 250000;
+inline constexpr std::uint8_t kUnitBuses = 1;
 #endif

@@ -3,59 +3,67 @@
 #include <esp_task_wdt.h>
 #include <esp_timer.h>
 
+#include <array>
+
+#include "evcan/bus_report.hpp"
+#include "evcan/mcp2515.hpp"
 #include "evcore/controller.hpp"
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
+#include "mcp2515_port.hpp"
 #include "tasks.hpp"
 #include "twai_bus.hpp"
 
 namespace {
 
-constexpr TickType_t kPeriod = pdMS_TO_TICKS(5);
+constexpr TickType_t kPeriod = pdMS_TO_TICKS(kControlPeriodMs);
 constexpr evcore::Millis kSnapshotPeriodMs = 50;
 constexpr UBaseType_t kPriority = 15;  // above everything of ours, below the Wi-Fi driver
 constexpr BaseType_t kCore = 1;        // the Wi-Fi driver has core 0
 constexpr std::uint32_t kStack = 6144;
-constexpr int kFramesInOneTurn = 32;
+constexpr int kFramesInOneTurn = 32;  // of each bus
+constexpr std::uint8_t kBmsBus = 1;   // where there are two
+
+// A bus, and what has been said of it.
+struct Bus {
+  Bus(evcan::Controller& controller, std::uint8_t number) : can(controller), report(number) {}
+  evcan::Controller& can;
+  evcan::BusReport report;
+  evcore::BusState state = evcore::BusState::stopped;
+  bool state_known = false;
+};
 
 class Control {
  public:
   Control(Shared& shared, const evcore::Config& config, const evcore::BootInfo& boot_info)
-      : shared_(shared), buses_(config.buses), controller_(config, boot_info) {}
+      : shared_(shared),
+        bus_count_(config.buses == 2 ? 2 : 1),
+        controller_(config, boot_info),
+        bms_can_(bms_port_, kBmsBusSettings) {}
 
   [[noreturn]] void run() {
     esp_task_wdt_add(nullptr);
-    const bool opened = bus_.open();
+    module_can_.open();
     controller_.boot(uptime_ms());
-    carry_out();
-    if (!opened) {
-      say("[event] twai state=not_installed");
+    carry_out();  // off goes out before anything else is touched
+    if (bus_count_ > 1) {
+      bms_port_.open();
+      bms_can_.open();
     }
-    if (buses_ > 1) {
-      // The core sees a second bus that is stopped, so the gate stays closed.
-      say("[event] can bus=1 state=not_supported");
-    }
-    TickType_t wake = xTaskGetTickCount();
+    TickType_t due = xTaskGetTickCount();
     for (;;) {
       turn(uptime_ms());
       esp_task_wdt_reset();
-      vTaskDelayUntil(&wake, kPeriod);
+      due += kPeriod;
+      rest_until(due);
     }
   }
 
  private:
   void turn(evcore::Millis now) {
-    const evcore::BusState state = bus_.poll();
-    if (!state_known_ || state != state_) {
-      state_known_ = true;
-      state_ = state;
-      controller_.on_bus(evcore::kModuleBus, state, now);
-      carry_out();
-    }
-    evcore::CanFrame frame;
-    for (int i = 0; i < kFramesInOneTurn && bus_.receive(frame); ++i) {
-      controller_.on_frame(evcore::kModuleBus, frame, now);
-      carry_out();
+    for (std::uint8_t bus = 0; bus < bus_count_; ++bus) {
+      look_at(bus, now);
+      fetch(bus, now);
     }
     // A word is taken out of its mailbox, so one that OCPP does not repeat grows old in the core.
     evcore::OcppWord word;
@@ -82,13 +90,50 @@ class Control {
     }
   }
 
+  void look_at(std::uint8_t number, evcore::Millis now) {
+    Bus& bus = buses_[number];
+    const evcore::BusState state = bus.can.poll();
+    if (!bus.state_known || state != bus.state) {
+      bus.state_known = true;
+      bus.state = state;
+      controller_.on_bus(number, state, now);
+      carry_out();
+    }
+    evcore::ConsoleLine line;
+    while (bus.report.next(bus.can, state, now, line)) {
+      shared_.lines.put(line);
+    }
+  }
+
+  void fetch(std::uint8_t bus, evcore::Millis now) {
+    evcore::CanFrame frame;
+    for (int i = 0; i < kFramesInOneTurn && buses_[bus].can.receive(frame); ++i) {
+      controller_.on_frame(bus, frame, now);
+      carry_out();
+    }
+  }
+
+  // The MCP2515 has room for two frames, and INT wakes this task for each: three may come in one
+  // period. A turn that comes late is not made up for.
+  void rest_until(TickType_t& due) {
+    for (;;) {
+      const TickType_t now = xTaskGetTickCount();
+      const TickType_t left = due - now;
+      if (left == 0 || left > kPeriod) {
+        due = now;
+        return;
+      }
+      if (ulTaskNotifyTake(pdTRUE, left) != 0) {
+        fetch(kBmsBus, uptime_ms());
+      }
+    }
+  }
+
   void carry_out() {
     while (controller_.pop(output_)) {
       switch (output_.kind) {
         case evcore::OutputKind::can:
-          if (output_.bus == evcore::kModuleBus) {
-            bus_.send(output_.frame, output_.urgent);
-          }
+          buses_[output_.bus].can.send(output_.frame, output_.urgent);
           break;
         case evcore::OutputKind::console:
           shared_.lines.put(output_.text);
@@ -102,23 +147,21 @@ class Control {
           shared_.stores.put(output_.value);  // the core stores nothing but the register
           break;
         case evcore::OutputKind::recover:
-          if (output_.bus == evcore::kModuleBus) {
-            bus_.recover();
-          }
+          buses_[output_.bus].can.recover();
           break;
       }
     }
   }
 
-  void say(std::string_view text) { shared_.lines.put(evcore::ConsoleLine(text)); }
-
   Shared& shared_;
-  std::uint8_t buses_;
+  std::uint8_t bus_count_;
   evcore::Controller controller_;
-  TwaiBus bus_;
+  TwaiBus module_can_;
+  Mcp2515Port bms_port_;
+  evcan::Mcp2515 bms_can_;
+  std::array<Bus, evcore::kMaxBuses> buses_{Bus(module_can_, evcore::kModuleBus),
+                                            Bus(bms_can_, kBmsBus)};
   evcore::Output output_;
-  evcore::BusState state_ = evcore::BusState::stopped;
-  bool state_known_ = false;
   evcore::Millis told_at_ = 0;
 };
 

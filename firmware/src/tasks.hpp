@@ -26,6 +26,8 @@ struct Shared {
   bool create();
 };
 
+inline constexpr std::uint32_t kControlPeriodMs = 5;
+
 // Milliseconds since the start, 64 bits: never wraps.
 evcore::Millis uptime_ms();
 

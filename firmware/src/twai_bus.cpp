@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t kErrorPassive = 128;  // ISO 11898-1: an error counter from here on
 constexpr std::uint32_t kTxQueue = 16;
 constexpr std::uint32_t kRxQueue = 32;
+// States that may come and go between two polls. What was lost the driver counts by itself.
+constexpr std::uint32_t kAlerts = TWAI_ALERT_BUS_OFF | TWAI_ALERT_ERR_PASS;
 
 constexpr acceptance::Filter kFilter = acceptance::narrowest(evcore::can_tables::kReceivedIds);
 static_assert(acceptance::lets_all_through(kFilter, evcore::can_tables::kReceivedIds),
@@ -46,22 +48,47 @@ constexpr twai_timing_config_t timing_of(std::uint32_t bitrate) {
 constexpr twai_timing_config_t kTiming = timing_of(kUnitCanBitrate);
 static_assert(kTiming.brp != 0, "the TWAI driver has no timing for [can] bitrate");
 
+// What a count of the driver's has grown by; after a start it begins at 0 again.
+std::uint32_t growth(std::uint32_t& last, std::uint32_t count) {
+  const std::uint32_t more = count >= last ? count - last : count;
+  last = count;
+  return more;
+}
+
+evcore::BusState state_of(const twai_status_info_t& status) {
+  switch (status.state) {
+    case TWAI_STATE_RUNNING:
+      return std::max(status.tx_error_counter, status.rx_error_counter) >= kErrorPassive
+                 ? evcore::BusState::error_passive
+                 : evcore::BusState::running;
+    case TWAI_STATE_BUS_OFF:
+      return evcore::BusState::bus_off;
+    case TWAI_STATE_RECOVERING:
+      return evcore::BusState::recovering;
+    case TWAI_STATE_STOPPED:
+      // Where a recovery ends; the start at the end of open() may have failed as well.
+      return twai_start() == ESP_OK ? evcore::BusState::running : evcore::BusState::stopped;
+  }
+  return evcore::BusState::stopped;
+}
+
 }  // namespace
 
-bool TwaiBus::open() {
+void TwaiBus::open() {
   twai_general_config_t general =
       TWAI_GENERAL_CONFIG_DEFAULT(pins::kCanTx, pins::kCanRx, TWAI_MODE_NORMAL);
   general.tx_queue_len = kTxQueue;
   general.rx_queue_len = kRxQueue;
+  general.alerts_enabled = kAlerts;
   twai_filter_config_t filter{};
   filter.acceptance_code = kFilter.code();
   filter.acceptance_mask = kFilter.mask();
   filter.single_filter = false;
   if (twai_driver_install(&general, &kTiming, &filter) != ESP_OK) {
-    return false;
+    return;
   }
   installed_ = true;
-  return twai_start() == ESP_OK;
+  twai_start();  // poll() tries again
 }
 
 bool TwaiBus::receive(evcore::CanFrame& frame) {
@@ -95,28 +122,31 @@ void TwaiBus::send(const evcore::CanFrame& frame, bool urgent) {
     twai_clear_transmit_queue();
   }
   // A full queue loses the frame, not the control loop's time.
-  twai_transmit(&message, 0);
+  if (twai_transmit(&message, 0) != ESP_OK) {
+    ++counts_.tx_failed;
+  }
 }
 
 evcore::BusState TwaiBus::poll() {
   twai_status_info_t status{};
-  if (!installed_ || twai_get_status_info(&status) != ESP_OK) {
+  std::uint32_t alerts = 0;
+  if (!installed_) {
     return evcore::BusState::stopped;
   }
-  switch (status.state) {
-    case TWAI_STATE_RUNNING:
-      return std::max(status.tx_error_counter, status.rx_error_counter) >= kErrorPassive
-                 ? evcore::BusState::error_passive
-                 : evcore::BusState::running;
-    case TWAI_STATE_BUS_OFF:
-      return evcore::BusState::bus_off;
-    case TWAI_STATE_RECOVERING:
-      return evcore::BusState::recovering;
-    case TWAI_STATE_STOPPED:
-      // Where a recovery ends; the start at the top of open() may have failed as well.
-      return twai_start() == ESP_OK ? evcore::BusState::running : evcore::BusState::stopped;
+  twai_read_alerts(&alerts, 0);
+  if (twai_get_status_info(&status) != ESP_OK) {
+    return evcore::BusState::stopped;
   }
-  return evcore::BusState::stopped;
+  counts_.rx_lost += growth(driver_lost_, status.rx_missed_count + status.rx_overrun_count);
+  counts_.tx_failed += growth(driver_failed_, status.tx_failed_count);
+  const evcore::BusState state = state_of(status);
+  if ((alerts & TWAI_ALERT_BUS_OFF) != 0) {
+    return evcore::BusState::bus_off;
+  }
+  if ((alerts & TWAI_ALERT_ERR_PASS) != 0 && state == evcore::BusState::running) {
+    return evcore::BusState::error_passive;
+  }
+  return state;
 }
 
 void TwaiBus::recover() {

@@ -21,12 +21,14 @@ import pytest
 from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
+LIBRARIES = ("evcan", "evcore", "evidentity", "evocpp")
 SOURCES = sorted(
     [
         *(FIRMWARE / "src").glob("*.cpp"),
         *(FIRMWARE / "lib" / "evocpp" / "src").glob("*.cpp"),
         *(FIRMWARE / "lib" / "evidentity" / "src").glob("*.cpp"),
         *(FIRMWARE / "lib" / "evcore" / "src").glob("*.cpp"),
+        *(FIRMWARE / "lib" / "evcan" / "src").glob("*.cpp"),
     ]
 )
 # The computer's C library stands in for newlib; these are newlib's own, as far as they matter.
@@ -47,6 +49,7 @@ DEFINES = [
 # What a wrong call looks like: the file, a right text and a wrong one.
 PLANTED = [
     ("twai_bus.cpp", "twai_transmit(&message, 0)", "twai_transmit(message, 0)"),
+    ("mcp2515_port.cpp", "(device_, &transaction)", "(&device_, transaction)"),
     ("network_task.cpp", "setReconnectInterval(kReconnectMs)", 'setReconnectInterval("5 s")'),
     ("nvs_store.cpp", "kEnergy, mwh)", "mwh, kEnergy)"),
     ("ocpp_task.cpp", "FilesystemOpt::Use)", "FilesystemOpt::Used)"),
@@ -74,7 +77,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (shims / name).parent.mkdir(exist_ok=True)
         (shims / name).write_text(text)
     own = [FIRMWARE / "src", FIRMWARE / "include"]
-    own += [FIRMWARE / "lib" / name / "include" for name in ("evcore", "evidentity", "evocpp")]
+    own += [FIRMWARE / "lib" / name / "include" for name in LIBRARIES]
     foreign = [shims, *sdk_folders(arduino)]
     foreign += [arduino / "cores" / "esp32", arduino / "variants" / "esp32"]
     foreign += [

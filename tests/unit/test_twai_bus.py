@@ -26,7 +26,11 @@ enum { ESP_OK = 0, ESP_FAIL = -1, TWAI_MODE_NORMAL = 0, TWAI_FRAME_MAX_DLC = 8 }
 enum twai_state_t {
   TWAI_STATE_STOPPED, TWAI_STATE_RUNNING, TWAI_STATE_BUS_OFF, TWAI_STATE_RECOVERING
 };
-struct twai_general_config_t { int tx, rx, mode; uint32_t tx_queue_len, rx_queue_len; };
+enum : uint32_t { TWAI_ALERT_ERR_PASS = 0x1000, TWAI_ALERT_BUS_OFF = 0x2000 };
+struct twai_general_config_t {
+  int tx, rx, mode;
+  uint32_t tx_queue_len, rx_queue_len, alerts_enabled;
+};
 struct twai_timing_config_t { uint32_t brp; };
 struct twai_filter_config_t { uint32_t acceptance_code, acceptance_mask; bool single_filter; };
 struct twai_message_t {
@@ -35,8 +39,12 @@ struct twai_message_t {
   uint8_t data_length_code;
   uint8_t data[8];
 };
-struct twai_status_info_t { twai_state_t state; uint32_t tx_error_counter, rx_error_counter; };
-#define TWAI_GENERAL_CONFIG_DEFAULT(tx, rx, mode) {tx, rx, mode, 0, 0}
+struct twai_status_info_t {
+  twai_state_t state;
+  uint32_t tx_error_counter, rx_error_counter;
+  uint32_t tx_failed_count, rx_missed_count, rx_overrun_count;
+};
+#define TWAI_GENERAL_CONFIG_DEFAULT(tx, rx, mode) {tx, rx, mode, 0, 0, 0}
 #define TWAI_TIMING_CONFIG_25KBITS() {128}
 #define TWAI_TIMING_CONFIG_50KBITS() {80}
 #define TWAI_TIMING_CONFIG_100KBITS() {40}
@@ -51,6 +59,7 @@ esp_err_t twai_start();
 esp_err_t twai_transmit(const twai_message_t*, uint32_t ticks);
 esp_err_t twai_receive(twai_message_t*, uint32_t ticks);
 esp_err_t twai_get_status_info(twai_status_info_t*);
+esp_err_t twai_read_alerts(uint32_t*, uint32_t ticks);
 esp_err_t twai_initiate_recovery();
 esp_err_t twai_clear_transmit_queue();
 """
@@ -62,23 +71,30 @@ DRIVER = """
 #include "driver/twai.h"
 #include "twai_bus.hpp"
 
-static esp_err_t install = ESP_OK, start = ESP_OK;
+static esp_err_t install = ESP_OK, start = ESP_OK, transmit = ESP_OK;
 static twai_status_info_t status{};
+static uint32_t enabled = 0, raised = 0;
 
 static esp_err_t say(const char* text, esp_err_t result = ESP_OK) {
   std::cout << text << "\\n";
   return result;
 }
-esp_err_t twai_driver_install(const twai_general_config_t*, const twai_timing_config_t*,
-                              const twai_filter_config_t*) { return say("install", install); }
+esp_err_t twai_driver_install(const twai_general_config_t* general, const twai_timing_config_t*,
+                              const twai_filter_config_t*) {
+  enabled = general->alerts_enabled;
+  return say("install", install);
+}
 esp_err_t twai_start() {
-  if (start == ESP_OK) status.state = TWAI_STATE_RUNNING;
+  if (start == ESP_OK) {
+    status = {};
+    status.state = TWAI_STATE_RUNNING;
+  }
   return say("start", start);
 }
 esp_err_t twai_transmit(const twai_message_t* message, uint32_t ticks) {
   std::cout << "transmit id=" << std::hex << message->identifier << " extd=" << message->extd
-            << " ss=" << message->ss << " wait=" << ticks << "\\n";
-  return ESP_OK;
+            << " ss=" << message->ss << " wait=" << ticks << "\\n" << std::dec;
+  return transmit;
 }
 esp_err_t twai_receive(twai_message_t* message, uint32_t ticks) {
   *message = {};
@@ -88,6 +104,11 @@ esp_err_t twai_receive(twai_message_t* message, uint32_t ticks) {
   return ticks == 0 ? ESP_OK : ESP_FAIL;
 }
 esp_err_t twai_get_status_info(twai_status_info_t* info) { *info = status; return ESP_OK; }
+esp_err_t twai_read_alerts(uint32_t* alerts, uint32_t ticks) {
+  *alerts = raised & enabled;
+  raised = 0;
+  return ticks == 0 && *alerts != 0 ? ESP_OK : ESP_FAIL;
+}
 esp_err_t twai_initiate_recovery() { return say("initiate_recovery"); }
 esp_err_t twai_clear_transmit_queue() { return say("clear"); }
 
@@ -99,7 +120,18 @@ int main() {
     if (word == "install_fails") install = ESP_FAIL;
     if (word == "start_fails") start = ESP_FAIL;
     if (word == "all_well") install = start = ESP_OK;
-    if (word == "open") std::cout << (bus.open() ? "opened" : "not opened") << "\\n";
+    if (word == "queue_full") transmit = ESP_FAIL;
+    if (word == "open") bus.open();
+    if (word == "trouble") {
+      std::cout << (bus.trouble() == evcan::Trouble::none ? "none" : "not_installed") << "\\n";
+    }
+    if (word == "went_off") raised |= TWAI_ALERT_BUS_OFF;
+    if (word == "went_passive") raised |= TWAI_ALERT_ERR_PASS;
+    if (word == "lost") std::cin >> status.rx_missed_count >> status.rx_overrun_count;
+    if (word == "failed") std::cin >> status.tx_failed_count;
+    if (word == "counts") {
+      std::cout << bus.counts().rx_lost << " " << bus.counts().tx_failed << "\\n";
+    }
     if (word == "recover") bus.recover();
     if (word == "send") bus.send(frame, false);
     if (word == "urgent") bus.send(frame, true);
@@ -132,6 +164,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     core = FIRMWARE / "lib" / "evcore"
     sources = [folder / "main.cpp", FIRMWARE / "src" / "twai_bus.cpp", core / "src" / "names.cpp"]
     includes = [folder, FIRMWARE / "src", FIRMWARE / "include", core / "include"]
+    includes.append(FIRMWARE / "lib" / "evcan" / "include")
     subprocess.run(
         [gxx, "-std=c++17", *(f"-I{path}" for path in includes), *sources, "-o", folder / "main"],
         check=True,
@@ -167,6 +200,30 @@ def test_states(program: Path, status: str, state: str) -> None:
     assert told(program, f"open status {status} poll")[-1] == state
 
 
+def test_a_state_between_two_polls_is_told(program: Path) -> None:
+    status = f"status {RUNNING} 0 0"
+    assert told(program, f"open {status} went_off poll poll")[-2:] == ["bus_off", "running"]
+    assert told(program, f"open {status} went_passive poll poll")[-2:] == [
+        *("error_passive", "running")
+    ]
+    recovering = f"open status {RECOVERING} 0 0 went_passive poll"
+    assert told(program, recovering)[-1] == "recovering"
+
+
+def test_a_bus_that_has_recovered_is_started_though_it_was_off_meanwhile(program: Path) -> None:
+    script = f"open status {STOPPED} 0 0 went_off poll poll"
+    assert told(program, script)[-3:] == ["start", "bus_off", "running"]
+
+
+def test_losses_are_counted_over_the_driver_s_own_starts(program: Path) -> None:
+    """The driver counts from 0 again after each start."""
+    script = f"open status {RUNNING} 0 0 lost 3 1 failed 7 poll poll counts"
+    assert told(program, script)[-1] == "4 7"
+    again = f"{script} status {STOPPED} 0 0 poll lost 0 1 failed 2 poll counts"
+    assert told(program, again)[-1] == "5 9"
+    assert told(program, "open queue_full send counts")[-1] == "0 1"
+
+
 def test_a_stopped_bus_is_started_again(program: Path) -> None:
     assert told(program, f"open status {STOPPED} 0 0 poll")[-2:] == ["start", "running"]
     assert told(program, "start_fails open poll")[-2:] == ["start", "stopped"]
@@ -177,12 +234,13 @@ def test_recovery(program: Path) -> None:
 
 
 def test_a_driver_that_could_not_be_installed_is_tried_again(program: Path) -> None:
-    failed = ["install", "not opened", "stopped"]
-    assert told(program, "install_fails open poll send urgent") == failed
-    assert told(program, "install_fails open poll recover poll") == [*failed, "install", "stopped"]
-    again = told(program, "install_fails open poll all_well recover poll")
-    assert again == [*failed, "install", "start", "running"]
+    failed = ["install", "stopped", "not_installed"]
+    assert told(program, "install_fails open poll trouble send urgent") == failed
+    script = "install_fails open poll trouble recover poll"
+    assert told(program, script) == [*failed, "install", "stopped"]
+    again = told(program, "install_fails open poll trouble all_well recover poll trouble")
+    assert again == [*failed, "install", "start", "running", "none"]
 
 
 def test_a_length_code_beyond_eight_is_eight(program: Path) -> None:
-    assert told(program, "receive open receive") == ["-1", "install", "start", "opened", "8"]
+    assert told(program, "receive open receive") == ["-1", "install", "start", "8"]
