@@ -32,8 +32,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
-	printf '%s\n' firmware/lib/evcore/src/*.cpp | xargs -P 2 -n 4 $(BIN)/clang-tidy --quiet \
-	  --warnings-as-errors='*' --extra-arg=-std=c++17 --extra-arg=-Ifirmware/lib/evcore/include
+	printf '%s\n' firmware/lib/evcan/src/*.cpp firmware/lib/evcore/src/*.cpp \
+	  | xargs -P 2 -n 4 $(BIN)/clang-tidy --quiet --warnings-as-errors='*' --extra-arg=-std=c++17 \
+	  --extra-arg=-Ifirmware/lib/evcan/include --extra-arg=-Ifirmware/lib/evcore/include
 
 types: $(READY)
 	$(BIN)/mypy

@@ -2,6 +2,7 @@
 #include "evcan/mcp2515.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "evcan/mcp2515_frame.hpp"
 #include "evcan/mcp2515_registers.hpp"
@@ -26,7 +27,7 @@ constexpr std::uint8_t requested_bit(std::uint8_t buffer) {
 constexpr std::uint8_t sent_bit(std::uint8_t buffer) {
   return static_cast<std::uint8_t>(0x08U << (2U * buffer));
 }
-constexpr std::uint8_t kAllRequested = requested_bit(0) | requested_bit(1) | requested_bit(2);
+constexpr std::uint8_t kAllRequested = 0x54;
 
 constexpr std::array<std::uint8_t, kBuffers> kTxControl{kTxb0ctrl, kTxb1ctrl, kTxb2ctrl};
 
@@ -34,7 +35,7 @@ std::array<std::uint8_t, 12> three(const Filters& filters, std::size_t begin) {
   std::array<std::uint8_t, 12> bytes{};
   for (std::size_t i = 0; i < 3; ++i) {
     std::copy(filters[begin + i].begin(), filters[begin + i].end(),
-              bytes.begin() + static_cast<std::ptrdiff_t>(4 * i));
+              std::next(bytes.begin(), static_cast<std::ptrdiff_t>(4 * i)));
   }
   return bytes;
 }
@@ -54,7 +55,7 @@ struct Mcp2515::Health {
   [[nodiscard]] std::uint8_t errors() const { return at(kEflg); }
   // A line that nobody drives.
   [[nodiscard]] bool silent() const {
-    return std::all_of(bytes.begin() + 2, bytes.end(),
+    return std::all_of(std::next(bytes.begin(), 2), bytes.end(),
                        [this](std::uint8_t byte) { return byte == bytes[2]; });
   }
 };
@@ -117,7 +118,7 @@ bool Mcp2515::receive(evcore::CanFrame& frame) {
   port_.transfer(bytes.data(), bytes.size());
   full_ = second ? 0 : full_ & kRx1If;
   FrameBytes received{};
-  std::copy(bytes.begin() + 1, bytes.end(), received.begin());
+  std::copy(std::next(bytes.begin(), 1), bytes.end(), received.begin());
   frame = unpack(received);
   return true;
 }
@@ -239,7 +240,7 @@ BusState Mcp2515::lose(const Health& health) {
 bool Mcp2515::write_settings() {
   std::array<std::uint8_t, 8> masks{};
   std::copy(kMaskAll.begin(), kMaskAll.end(), masks.begin());
-  std::copy(kMaskAll.begin(), kMaskAll.end(), masks.begin() + 4);
+  std::copy(kMaskAll.begin(), kMaskAll.end(), std::next(masks.begin(), 4));
   bool held = write_checked(kRxf0, three(settings_.filters, 0));
   held = write_checked(kRxf3, three(settings_.filters, 3)) && held;
   held = write_checked(kRxm0, masks) && held;
@@ -278,13 +279,12 @@ bool Mcp2515::was_off(const Health& health) const {
 }
 
 void Mcp2515::note_flags(const Health& health) {
-  const std::uint8_t overflows = health.errors() & (kEflgRx0Overflow | kEflgRx1Overflow);
+  const std::uint8_t overflows = health.errors() & kEflgOverflows;
   if (overflows != 0) {
-    counts_.rx_lost += (overflows & kEflgRx0Overflow) != 0 ? 1 : 0;
-    counts_.rx_lost += (overflows & kEflgRx1Overflow) != 0 ? 1 : 0;
+    counts_.rx_lost += overflows == kEflgOverflows ? 2 : 1;
     clear_bits(kEflg, overflows);
   }
-  const std::uint8_t remembered = health.flags() & (kErrIf | kMerrF);
+  const std::uint8_t remembered = health.flags() & kErrors;
   if (remembered != 0) {
     clear_bits(kCanintf, remembered);
   }
@@ -300,9 +300,9 @@ void Mcp2515::settle(std::uint8_t status) {
     if ((outstanding_ & bit) == 0 || (status & requested_bit(buffer)) != 0) {
       continue;
     }
-    outstanding_ = static_cast<std::uint8_t>(outstanding_ & ~bit);
+    outstanding_ = static_cast<std::uint8_t>(outstanding_ ^ bit);
     if ((status & sent_bit(buffer)) != 0) {
-      sent = static_cast<std::uint8_t>(sent | (kTx0If << buffer));
+      sent = static_cast<std::uint8_t>(sent | (std::uint32_t{kTx0If} << buffer));
     } else {
       ++counts_.tx_failed;
     }
@@ -341,7 +341,7 @@ void Mcp2515::load(std::uint8_t buffer, const evcore::CanFrame& frame) {
   std::array<std::uint8_t, 1 + std::tuple_size_v<FrameBytes>> bytes{
       static_cast<std::uint8_t>(kLoadTxBuffer + 2 * buffer)};
   const FrameBytes packed = pack(frame);
-  std::copy(packed.begin(), packed.end(), bytes.begin() + 1);
+  std::copy(packed.begin(), packed.end(), std::next(bytes.begin(), 1));
   port_.transfer(bytes.data(), bytes.size());
   // By instruction, not by setting TXREQ (DS80179, item 5).
   auto request = static_cast<std::uint8_t>(kRequestToSend | (1U << buffer));
@@ -354,14 +354,14 @@ template <std::size_t N>
 bool Mcp2515::write_checked(std::uint8_t address, const std::array<std::uint8_t, N>& values,
                             std::uint8_t readable) {
   std::array<std::uint8_t, 2 + N> bytes{kWrite, address};
-  std::copy(values.begin(), values.end(), bytes.begin() + 2);
+  std::copy(values.begin(), values.end(), std::next(bytes.begin(), 2));
   port_.transfer(bytes.data(), bytes.size());
   bytes.fill(0);
   bytes[0] = kRead;
   bytes[1] = address;
   port_.transfer(bytes.data(), bytes.size());
   return std::equal(
-      values.begin(), values.end(), bytes.begin() + 2,
+      values.begin(), values.end(), std::next(bytes.begin(), 2),
       [readable](std::uint8_t wanted, std::uint8_t held) { return wanted == (held & readable); });
 }
 

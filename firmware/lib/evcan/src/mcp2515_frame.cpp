@@ -2,6 +2,7 @@
 #include "evcan/mcp2515_frame.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "evcan/mcp2515_settings.hpp"
 
@@ -25,14 +26,14 @@ FrameBytes pack(const evcore::CanFrame& frame) {
   if (frame.remote) {
     bytes[4] = static_cast<std::uint8_t>(bytes[4] | kRemote);
   }
-  std::copy(frame.data.begin(), frame.data.end(), bytes.begin() + kFrameHead);
+  std::copy(frame.data.begin(), frame.data.end(), std::next(bytes.begin(), kFrameHead));
   return bytes;
 }
 
 evcore::CanFrame unpack(const FrameBytes& bytes) {
   evcore::CanFrame frame;
   frame.extended = (bytes[1] & kExtended) != 0;
-  const std::uint32_t standard = (std::uint32_t{bytes[0]} << 3U) | (bytes[1] >> 5U);
+  const std::uint32_t standard = (std::uint32_t{bytes[0]} << 3U) | (std::uint32_t{bytes[1]} >> 5U);
   if (frame.extended) {
     frame.can_id =
         (standard << 18U) | ((bytes[1] & 3U) << 16U) | (std::uint32_t{bytes[2]} << 8U) | bytes[3];
@@ -44,7 +45,7 @@ evcore::CanFrame unpack(const FrameBytes& bytes) {
   frame.dlc = std::min(static_cast<std::uint8_t>(bytes[4] & kLengthMask), kLongest);
   // What lies behind the length is left over from earlier frames.
   const std::size_t length = frame.remote ? 0 : frame.dlc;
-  std::copy_n(bytes.begin() + kFrameHead, length, frame.data.begin());
+  std::copy_n(std::next(bytes.begin(), kFrameHead), length, frame.data.begin());
   return frame;
 }
 

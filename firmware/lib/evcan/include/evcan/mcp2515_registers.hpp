@@ -6,34 +6,32 @@
 
 namespace evcan::mcp2515 {
 
-enum Instruction : std::uint8_t {
-  kReset = 0xC0,
-  kRead = 0x03,
-  kReadRxBuffer = 0x90,  // + 4 for the second; the buffer is free when CS rises
-  kWrite = 0x02,
-  kLoadTxBuffer = 0x40,   // + 2 for each buffer
-  kRequestToSend = 0x80,  // | 1 << buffer
-  kReadStatus = 0xA0,
-  kBitModify = 0x05,
-};
+// Instructions
+inline constexpr std::uint8_t kReset = 0xC0;
+inline constexpr std::uint8_t kRead = 0x03;
+inline constexpr std::uint8_t kReadRxBuffer = 0x90;  // + 4 for the second; read, it is free
+inline constexpr std::uint8_t kWrite = 0x02;
+inline constexpr std::uint8_t kLoadTxBuffer = 0x40;   // + 2 for each buffer
+inline constexpr std::uint8_t kRequestToSend = 0x80;  // | 1 << buffer
+inline constexpr std::uint8_t kReadStatus = 0xA0;
+inline constexpr std::uint8_t kBitModify = 0x05;
 
-enum Register : std::uint8_t {
-  kRxf0 = 0x00,  // RXF0...2, four bytes each
-  kRxf3 = 0x10,  // RXF3...5
-  kCanstat = 0x0E,
-  kCanctrl = 0x0F,
-  kTec = 0x1C,
-  kRec = 0x1D,
-  kRxm0 = 0x20,  // RXM0, RXM1
-  kCnf3 = 0x28,  // CNF3, CNF2, CNF1, CANINTE, CANINTF, EFLG follow each other
-  kCanintf = 0x2C,
-  kEflg = 0x2D,
-  kTxb0ctrl = 0x30,
-  kTxb1ctrl = 0x40,
-  kTxb2ctrl = 0x50,
-  kRxb0ctrl = 0x60,
-  kRxb1ctrl = 0x70,
-};
+// Registers
+inline constexpr std::uint8_t kRxf0 = 0x00;  // RXF0...2, four bytes each
+inline constexpr std::uint8_t kRxf3 = 0x10;  // RXF3...5
+inline constexpr std::uint8_t kCanstat = 0x0E;
+inline constexpr std::uint8_t kCanctrl = 0x0F;
+inline constexpr std::uint8_t kTec = 0x1C;
+inline constexpr std::uint8_t kRec = 0x1D;
+inline constexpr std::uint8_t kRxm0 = 0x20;  // RXM0, RXM1
+inline constexpr std::uint8_t kCnf3 = 0x28;  // CNF3, CNF2, CNF1, CANINTE, CANINTF, EFLG in a row
+inline constexpr std::uint8_t kCanintf = 0x2C;
+inline constexpr std::uint8_t kEflg = 0x2D;
+inline constexpr std::uint8_t kTxb0ctrl = 0x30;
+inline constexpr std::uint8_t kTxb1ctrl = 0x40;
+inline constexpr std::uint8_t kTxb2ctrl = 0x50;
+inline constexpr std::uint8_t kRxb0ctrl = 0x60;
+inline constexpr std::uint8_t kRxb1ctrl = 0x70;
 
 // CANSTAT, CANCTRL
 inline constexpr std::uint8_t kModeMask = 0xE0;
@@ -48,14 +46,12 @@ inline constexpr std::uint8_t kRx0If = 0x01;
 inline constexpr std::uint8_t kRx1If = 0x02;
 inline constexpr std::uint8_t kTx0If = 0x04;  // and the two above it
 inline constexpr std::uint8_t kErrIf = 0x20;
-inline constexpr std::uint8_t kMerrF = 0x80;
+inline constexpr std::uint8_t kErrors = 0xA0;  // ERRIF, MERRF
 
 // EFLG
-inline constexpr std::uint8_t kEflgStates = 0x3F;   // all but the two overflows
 inline constexpr std::uint8_t kEflgPassive = 0x18;  // TXEP, RXEP
 inline constexpr std::uint8_t kEflgBusOff = 0x20;
-inline constexpr std::uint8_t kEflgRx0Overflow = 0x40;
-inline constexpr std::uint8_t kEflgRx1Overflow = 0x80;
+inline constexpr std::uint8_t kEflgOverflows = 0xC0;
 
 // RXBnCTRL
 inline constexpr std::uint8_t kAnyFrame = 0x60;  // RXM: 0 for frames that meet a filter
