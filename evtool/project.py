@@ -22,6 +22,7 @@ SecretKind = Literal["env", "file", "prompt", "generate"]
 _SECRET_KINDS = ("env", "file", "prompt", "generate")
 # What the ESP32's CAN controller has timings for (ESP-IDF, hal/twai_types.h).
 _BITRATES = (25_000, 50_000, 100_000, 125_000, 250_000, 500_000, 800_000, 1_000_000)
+_MCP2515_FASTEST = 500_000  # with its 8 MHz crystal, and at least eight quanta in a bit
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -217,9 +218,13 @@ def _can(tables: TomlTables) -> Can:
     if bitrate not in _BITRATES and _BITRATES[0] <= bitrate <= _BITRATES[-1]:
         choices = ", ".join(map(str, _BITRATES))
         tables.problem("can", "bitrate", f"{bitrate} is none of: {choices}")
+    buses = tables.integer("can", "buses", 1, low=1, high=2)
+    if buses == 2 and bitrate > _MCP2515_FASTEST:
+        rule = f"{bitrate} is too fast for the second bus's MCP2515: at most {_MCP2515_FASTEST}"
+        tables.problem("can", "bitrate", rule)
     return Can(
         bitrate=bitrate,
-        buses=tables.integer("can", "buses", 1, low=1, high=2),
+        buses=buses,
         capacity_source=tables.text(
             "can", "capacity_source", "remaining", ("remaining", "charged_minus_discharged")
         ),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
 TESTS = Path(__file__).parent.parent
+LIBRARIES = ("evcan", "evcore", "evidentity")
 CONTROL, TELEMETRY = can_tables.ControlRequest.ID, can_tables.TelemetryRequest.ID
 FEEDBACK = can_tables.ChargeFeedback.ID
 TO_BMS = {FEEDBACK, can_tables.CapacityQuery.ID, can_tables.DischargeQuery.ID}
@@ -34,7 +36,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("control") / "control"
     libraries = FIRMWARE / "lib"
     includes = [TESTS / "esp32_fakes", FIRMWARE / "src", FIRMWARE / "include"]
-    includes += [libraries / name / "include" for name in ("evcan", "evcore", "evidentity")]
+    includes += [libraries / name / "include" for name in LIBRARIES]
     sources = [TESTS / "control_task_main.cpp"]
     sources += [FIRMWARE / "src" / f"{n}.cpp" for n in ("control_task", "twai_bus", "mcp2515_port")]
     sources += sorted((libraries / "evcan" / "src").glob("*.cpp"))
@@ -43,6 +45,26 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags += [f"-I{folder}" for folder in includes]
     subprocess.run([gxx, *flags, *sources, "-o", binary], check=True, timeout=110)
     return binary
+
+
+@pytest.mark.parametrize(
+    ("buses", "bitrate", "fits"), [(2, 250_000, True), (1, 800_000, True), (2, 800_000, False)]
+)
+def test_a_bit_rate_that_the_second_bus_cannot_have_does_not_compile(
+    gxx: str, tmp_path: Path, buses: int, bitrate: int, fits: bool
+) -> None:
+    header = (FIRMWARE / "include" / "controller_config.hpp").read_text(encoding="utf-8")
+    for name, value in (("kBuses", buses), ("kCanBitrate", bitrate)):
+        header = re.sub(rf"{name} = \d+;", f"{name} = {value};", header)
+    (tmp_path / "controller_config.hpp").write_text(header)
+    shutil.copy(FIRMWARE / "include" / "unit_config.hpp", tmp_path)
+    includes = [tmp_path, TESTS / "esp32_fakes", FIRMWARE / "src"]
+    includes += [FIRMWARE / "lib" / name / "include" for name in LIBRARIES]
+    command = [gxx, "-std=c++17", "-fsyntax-only", *(f"-I{folder}" for folder in includes)]
+    command.append(str(FIRMWARE / "src" / "mcp2515_port.cpp"))
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode == 0) == fits, done.stderr
+    assert fits or "has no timing for [can] bitrate" in done.stderr
 
 
 class Task:

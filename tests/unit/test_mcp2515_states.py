@@ -17,7 +17,7 @@ from evtool.protocol import can_tables
 
 FEEDBACK = can_tables.ChargeFeedback.ID
 AGAIN = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -77,6 +77,11 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(tmp_path: Path, value: st
 
 def test_a_bit_rate_that_the_can_controller_does_not_have(tmp_path: Path) -> None:
     assert load_project(write(tmp_path, GOOD + "[can]\nbitrate = 500000\n")).can.bitrate == 500_000
+    two_buses = "[can]\nbuses = 2\nbitrate = {}\n"
+    assert load_project(write(tmp_path, GOOD + two_buses.format(500000))).can.buses == 2
+    path = write(tmp_path, GOOD + two_buses.format(800000))
+    with pytest.raises(ConfigError, match=r":16: \[can\] bitrate: 800000 is too fast for the sec"):
+        load_project(path)
     path = write(tmp_path, GOOD + "[can]\nbitrate = 333333\n")
     with pytest.raises(ConfigError, match=r":15: \[can\] bitrate: 333333 is none of: 25000, 50000"):
         load_project(path)
