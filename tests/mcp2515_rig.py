@@ -29,7 +29,9 @@ def build(gxx: str, binary: Path) -> Path:
     sources = [Path(__file__).with_name("mcp2515_main.cpp")]
     sources += sorted((LIBRARIES / "evcan" / "src").glob("*.cpp"))
     sources += [LIBRARIES / "evcore" / "src" / "names.cpp"]
-    subprocess.run([gxx, *flags, *sources, "-o", binary], check=True, timeout=110)
+    command = [gxx, *flags, *map(str, sources), "-o", str(binary)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
     return binary
 
 

@@ -100,6 +100,24 @@ def test_a_bus_off_between_two_polls_is_told_though_a_frame_was_lost_as_well(rig
     assert rig.turn() == "bus_off"
 
 
+def test_an_overflow_while_the_registers_are_read_is_no_bus_off(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.run()
+    value = Mcp2515Chip._value
+
+    def overflow_first(chip: Mcp2515Chip, address: int) -> int:
+        if address == EFLG:  # behind CANINTF in the same transfer
+            chip._note_errors(0x40)
+        return value(chip, address)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mcp2515Chip, "_value", overflow_first)
+        assert rig.turn() == "running"
+    assert rig.counts == (1, 0)
+    assert rig.turn() == "running"
+
+
 def test_a_warning_that_goes_away_is_no_bus_off(rig: Rig) -> None:
     rig.run()
     rig.chip.receive_errors(96)

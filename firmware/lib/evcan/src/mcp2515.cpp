@@ -284,9 +284,9 @@ void Mcp2515::note_flags(const Health& health) {
     counts_.rx_lost += overflows == kEflgOverflows ? 2 : 1;
     clear_bits(kEflg, overflows);
   }
-  const std::uint8_t remembered = health.flags() & kErrors;
-  if (remembered != 0) {
-    clear_bits(kCanintf, remembered);
+  // ERRIF may have come after its byte was read; left there it would look like a bus-off.
+  if (overflows != 0 || (health.flags() & kErrors) != 0) {
+    clear_bits(kCanintf, kErrors);
   }
 }
 
