@@ -159,6 +159,20 @@ def test_a_chip_that_does_not_leave_its_reset(rig: Rig) -> None:
     assert rig.trouble == "no_answer"
 
 
+def test_a_reset_that_got_lost_is_asked_for_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.run()
+    drive_off(rig)
+    assert rig.turn() == "bus_off"
+    with monkeypatch.context() as patch:
+        patch.setattr(Mcp2515Chip, "_reset", lambda _: None)
+        rig.tell("recover")
+        assert {rig.turn() for _ in range(30)} == {"stopped"}
+    rig.tell("recover")
+    assert [rig.turn() for _ in range(4)][-1] == "running"
+
+
 @pytest.mark.parametrize("line", [0x00, 0xFF])
 def test_a_chip_that_falls_silent(rig: Rig, line: int) -> None:
     rig.run()
