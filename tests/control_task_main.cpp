@@ -4,7 +4,7 @@
 //
 // Out: `can ID SINGLE_SHOT`, `line TEXT`, `call ...`, and the questions `spi HEX`, `int`,
 // `idle TICKS`. In, after `idle`: `wait`, `late` (by 40 ms), `notify` (by INT, after 1 ms),
-// `hear ID DLC HEX`, `state N`, `end`.
+// `hear ID DLC HEX`, `heard` (what nobody has fetched), `state N`, `end`.
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -107,6 +107,7 @@ uint32_t ulTaskNotifyTake(BaseType_t, TickType_t left) {
       std::copy(bytes.begin(), bytes.end(), message.data);
       heard.push_back(message);
     }
+    if (word == "heard") std::cout << "call heard=" << heard.size() << std::endl;
     if (word == "state") {
       int state = 0;
       words >> state;

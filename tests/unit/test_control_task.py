@@ -202,7 +202,9 @@ def test_frames_are_fetched_while_the_task_rests(start: StartTask) -> None:
 def test_a_late_turn_is_not_made_up_for(start: StartTask) -> None:
     task = start(2)
     task.turn(5)
+    task.said.clear()
     task.tell("late")
+    assert len([line for line in task.said if line.startswith("spi 031c")]) == 1, "one poll()"
     assert task.left == 5
     task.turn()
     assert task.left == 5
@@ -215,6 +217,11 @@ def test_a_flood_on_one_bus_does_not_keep_the_other_waiting(start: StartTask) ->
         task.tell("hear 4407041 8 0000000000000000")
     task.chip.hear(ASKS)
     assert "plug state=in" in events(task.turn())
+    for left in (68, 36, 4, 0):
+        task.said.clear()
+        task.tell("heard")
+        assert task.said == [f"call heard={left}"]
+        task.turn()
 
 
 def test_a_second_bus_that_does_not_answer_is_told_and_tried_again(start: StartTask) -> None:
