@@ -61,7 +61,7 @@ class PythonTarget:
         """Whether nothing that is asked shows the change."""
         if mutant.file in GATE_FILES and not self.gate_survives(mutant):
             return False
-        with _changed(mutant), _time_limit(), suppress(Exception):
+        with changed(mutant), time_limit(), suppress(Exception):
             lockstep = importlib.import_module(f"{PACKAGE}.lockstep").Lockstep()
             if any("\n".join(lockstep.answer(line)) != said for line, said in self._asked):
                 return False
@@ -70,7 +70,7 @@ class PythonTarget:
 
     def gate_survives(self, mutant: Mutant) -> bool:
         """Whether the table of the gate's answers does not show it."""
-        with _changed(mutant, _GATE_MODULES), _time_limit(), suppress(Exception):
+        with changed(mutant, _GATE_MODULES), time_limit(), suppress(Exception):
             table = importlib.import_module("proof.gate_table")
             return _same(table.table_lines(), self._table)
         return False
@@ -82,7 +82,7 @@ def _same(found: Iterable[str], expected: Sequence[str]) -> bool:
 
 
 @contextmanager
-def _changed(mutant: Mutant, only: Collection[str] = ()) -> Iterator[None]:
+def changed(mutant: Mutant, only: Collection[str] = ()) -> Iterator[None]:
     """All modules of the reference (or `only` these) anew, one of them changed.
 
     The old ones come back at the end.
@@ -118,7 +118,7 @@ def _is_reference(name: str) -> bool:
 
 
 @contextmanager
-def _time_limit() -> Iterator[None]:
+def time_limit() -> Iterator[None]:
     """An endless loop is a difference too."""
 
     def stop(*_: object) -> None:

@@ -32,9 +32,11 @@ RULE_TESTS = (test_power_path_rules, test_gate_rules, test_fault_rules, test_con
 FUZZ_SEEDS = range(4)
 FUZZ_LINES = 1500
 
-# The console's start is granted; the BMS is on a bus of its own, which fails and comes back.
+# The console's start is granted; the BMS is on a bus of its own, which fails and comes back. Its
+# pack is a newer one, whose reply is short.
 TWO_BUSES = (
-    *("@0 config buses=2 id_tag=LOCAL", "@0 boot", "@0 bus 0 running", "@0 bus 1 running"),
+    *("@0 config buses=2 id_tag=LOCAL capacity_source=charged_minus_discharged", "@0 boot"),
+    *("@0 bus 0 running", "@0 bus 1 running", "@0 can 1 160D8001 x d 3 000000"),
     *("@0 can 1 1806E5F4 x d 8 02D0012C00000000", "@0 can 0 0681827E x d 8 0180000000000100"),
     *("@0 ocpp connected=1 transaction=0 permitted=0 limit_ma=-", "@0 key 73"),
     *("@0 ocpp connected=1 transaction=1 permitted=1 limit_ma=-", "@0 bus 1 stopped"),
