@@ -23,10 +23,12 @@ from proof.cpp_core import CORE, HOST, LOCKSTEP, STANDARD, compile_objects, core
 
 from evtool.verify.fuzz import CHUNK_STEPS, chunks
 
-# The core's own mutants die slowly where a core is compiled without any optimisation.
 _FLAGS = ("-O1", "-w", "-D_GLIBCXX_ASSERTIONS")
 _STANDARD_HEADERS = ("algorithm", "array", "cstdint", "istream", "optional", "ostream", "string")
 _LIMITED = 'ulimit -t 20; ulimit -f 100000; exec "$0"'
+
+# Each chunk's lines and a sum of the answer to each.
+Asked = Sequence[tuple[Sequence[str], Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Questions:
     """The chunks of a run, as files, and what the unchanged core says to each.
 
     Args:
-        folder: where they go; the answers take about 4 MB a chunk, so only their sums are kept.
+        folder: where they go; answers are long, so only a sum of each chunk's is kept.
     """
 
     def __init__(self, gxx: str, folder: Path, seed: int, steps: int) -> None:
@@ -148,16 +150,18 @@ class FuzzedReference:
     """Asks mutants of the reference, in this process.
 
     Args:
-        answers: for each chunk its lines and a hash of the core's answer to each.
+        asked: what the core said to each line.
     """
 
-    def __init__(self, asked: Sequence[tuple[Sequence[str], Sequence[int]]]) -> None:
+    def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._patience_s = 120.0 + 0.001 * sum(len(lines) for lines, _ in asked)
 
     def ask(self, mutant: Mutant) -> Verdict:
         """How many steps it takes."""
         steps = 0
-        with python_target.changed(mutant), python_target.time_limit(), suppress(Exception):
+        limit = python_target.time_limit(self._patience_s)
+        with python_target.changed(mutant), limit, suppress(Exception):
             module = importlib.import_module(f"{python_target.PACKAGE}.lockstep")
             for lines, expected in self._asked:
                 lockstep = module.Lockstep()
@@ -166,7 +170,7 @@ class FuzzedReference:
                     if answer_hash(lockstep.answer(line)) != said:
                         return Verdict(mutant, steps)
             return Verdict(mutant, None)
-        return Verdict(mutant, max(steps, 1))  # it raised
+        return Verdict(mutant, max(steps, 1))  # it raised, or does not end
 
 
 def answer_hash(answer: Sequence[str]) -> int:
@@ -174,7 +178,7 @@ def answer_hash(answer: Sequence[str]) -> int:
     return crc32("\n".join(answer[:-1]).encode())
 
 
-def python_questions(questions: Questions) -> list[tuple[list[str], list[int]]]:
+def python_questions(questions: Questions) -> Asked:
     """The same chunks for `FuzzedReference`."""
     return list(_python_questions(questions))
 

@@ -118,14 +118,14 @@ def _is_reference(name: str) -> bool:
 
 
 @contextmanager
-def time_limit() -> Iterator[None]:
+def time_limit(cpu_s: float = _CPU_SECONDS) -> Iterator[None]:
     """An endless loop is a difference too."""
 
     def stop(*_: object) -> None:
         raise TimeoutError
 
     previous = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:
         yield
     finally:

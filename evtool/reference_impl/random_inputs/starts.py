@@ -45,6 +45,7 @@ TIMES_MS = (
     *(0, 0, 0, 1, 5000, YEAR_MS, 100 * YEAR_MS, 2**31 - 4000, 2**31, 2**32 - 4000, 2**32),
     *(2**53, MAX_TIME_MS - 20000),
 )
+BACK_MS = (1, 3000, MAX_TIME_MS)
 BOOT_WORDS: dict[str, tuple[str, ...]] = {
     "reset": ("power_on", "brownout", "watchdog", "software", "panic", "-", "x" * 23 + "y"),
     "version": ("0.1.0", "-", "1.2.3-rc4+abcdef"),
@@ -103,6 +104,8 @@ class Starts:
     def _first_seconds(self) -> Lines:
         world, dice = self._world, self._dice
         boot_ms = world.now_ms
+        if dice.chance(0.2):  # a clock that has not come so far yet
+            yield f"@{max(boot_ms - dice.one_of(BACK_MS), 0)} {dice.one_of(('tick', 'key 35'))}"
         what = dice.below(10)
         if what < 6:
             yield world.bus(0)
