@@ -55,6 +55,7 @@ prove: $(READY)
 
 mutants: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m mutation.run
+	PYTHONPATH=tests $(BIN)/python -m mutation.fuzz_run --planted
 
 generate: $(READY)
 	$(BIN)/evtool codegen --only can-tables --only controller-config

@@ -66,16 +66,16 @@ def main(arguments: Sequence[str]) -> int:
             missed = [each.mutant for each in verdicts if each.compiles and each.steps is None]
             others = _CppRules if language == "cpp" else _PythonRules
             good = _explain(missed, others(gxx, Path(folder)), mutants) and good
+    for entry in [*planted("cpp")[1], *planted("python")[1]] if wanted.planted else ():
+        good = False
+        _say(f"stale in planted.toml: {entry}")
     return 0 if good else 1
 
 
 def _chosen(language: str, wanted: argparse.Namespace) -> Mapping[Mutant, str]:
     """The mutants, each with a name that may be empty."""
     if wanted.planted:
-        found, stale = planted(language)
-        for entry in stale:
-            sys.exit(f"planted.toml: {entry}")
-        return found
+        return planted(language)[0]
     suffixes = (".cpp", ".hpp") if language == "cpp" else (".py",)
     files = [file for file in wanted.file if file.endswith(suffixes)]
     if wanted.file and not files:

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evtool.reference_impl import numbers
+from evtool.reference_impl.controller_types import MAX_TIME_MS, BusState
 from evtool.reference_impl.line_format import MAX_UINT64
 from evtool.reference_impl.lockstep import Lockstep
 from evtool.reference_impl.random_inputs import random_lines
@@ -56,6 +59,34 @@ def test_random_sequences(lockstep_program: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", [1000, 1001])
 def test_random_sequences_do_not_misbehave(sanitized_program: Path, seed: int) -> None:
     assert_same(sanitized_program, list(random_lines(seed, 2500)))
+
+
+STEPS_MS = st.one_of(
+    st.sampled_from((0, 1, 20, 100, 200, 500, 1000, 2000, 3000, 5000, 10000, 60000)),
+    st.integers(0, 61000),
+    st.sampled_from((2**31, 2**32, 2**53, 2**61)).flatmap(lambda at: st.integers(at - 3001, at)),
+)
+COMMANDS = st.one_of(
+    st.sampled_from(("tick", "key 35", "key 73", "key 74", "boot energy_mwh=5")),
+    st.sampled_from([line.partition(" ")[2] for line in HEALTHY[2:]]),
+    st.sampled_from([f"bus {bus} {state.value}" for bus in (0, 1) for state in BusState]),
+    st.sampled_from(("can 0 0681817E x d 8 0132000000000000", "can 0 0681817E x d 5 0132000000")),
+    st.sampled_from((0, 1)).map(
+        lambda bit: f"ocpp connected=1 transaction={bit} permitted=1 limit_ma=20000"
+    ),
+    st.binary(min_size=8, max_size=8).map(lambda data: f"can 0 00433F01 x d 8 {data.hex()}"),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(happens=st.lists(st.tuples(STEPS_MS, COMMANDS), max_size=40))
+def test_any_sequence_at_any_pace(lockstep_program: Path, happens: list[tuple[int, str]]) -> None:
+    """Chosen by hypothesis, which knows nothing of the generator's plausible worlds."""
+    lines, now_ms = list(HEALTHY), 20
+    for step_ms, command in happens:
+        now_ms = min(now_ms + step_ms, MAX_TIME_MS)
+        lines.append(f"@{now_ms} {command}")
+    assert_same(lockstep_program, lines)
 
 
 def test_random_sequences_reach_what_matters() -> None:
