@@ -158,4 +158,6 @@ class CppTarget:
             finally:
                 if source:
                     source.close()
-        return output.read_bytes()
+        text = output.read_bytes()
+        output.unlink()  # a thousand mutants say much
+        return text

@@ -8,9 +8,9 @@ stale is said again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 
-from evtool.reference_impl.controller_types import BusState
+from evtool.reference_impl.controller_types import MAX_TIME_MS, BusState
 from evtool.reference_impl.random_inputs.dice import Dice
 from evtool.reference_impl.random_inputs.world import NEEDED, OFF, ON, World
 
@@ -57,6 +57,7 @@ class Probes:
     def quiet(self, until_ms: int, without: Collection[str] = ()) -> Lines:
         """Nothing becomes stale but what is left out."""
         world, dice = self._world, self._dice
+        until_ms = min(until_ms, MAX_TIME_MS)
         while until_ms - world.now_ms > 2900:
             world.wait(1500 + dice.below(1400))
             yield from self.keep(without)
@@ -168,12 +169,13 @@ class Probes:
         begin_ms = world.now_ms
         yield self._measure(voltage, limit + dice.one_of((0, 1, 1, 1, 1, 2, 5000)), from_output)
         what = dice.below(8)
-        if what < 4:
+        if what == 0:
+            world.wait(dice.below(60))
+            limit = dice.one_of((limit, (yield from self._lowered(voltage, from_output))))
+        elif what < 4:
             world.wait(1 + dice.below(hold_ms - 2))
-            if what == 0:  # it ends, or begins anew
+            if what == 1:  # it ends, or begins anew
                 yield self._measure(voltage, limit + dice.one_of((-1, 0, 0, 1)), from_output)
-            elif what == 1:
-                yield from self._lowered()
             elif what == 2:
                 yield self._measure(not voltage, 0, from_output)
             else:
@@ -199,14 +201,19 @@ class Probes:
             return world.terminal(value, None)
         return world.terminal(None, value)
 
-    def _lowered(self) -> Lines:
-        """A setpoint that falls makes no fault of what was measured before."""
+    def _lowered(self, voltage: bool, from_output: bool) -> Generator[str, None, int]:
+        """A setpoint that falls makes no fault of what was measured before; its limit."""
         world, dice = self._world, self._dice
         kept = world.request_dv, world.request_da
         world.request_dv = max(world.request_dv - 1 - dice.below(60), 0)
         world.request_da = max(world.request_da - 1 - dice.below(200), 0)
         yield world.request()
+        lowered, _ = self._limit(voltage)
+        if dice.chance(0.7):
+            world.wait(SETTLE_MS)
+            yield self._measure(voltage, lowered + dice.one_of((0, 1, 1)), from_output)
         world.request_dv, world.request_da = kept
+        return lowered
 
     def _leave(self, voltage: bool, limit: int, from_output: bool) -> Lines:
         """The vehicle leaves; what is measured next is the end of the fault, or just not."""
@@ -214,6 +221,12 @@ class Probes:
         if dice.chance(0.3):
             yield self._measure(voltage, limit + dice.one_of((-1, 0, 1)), from_output)
         end_ms = world.sent_ms.get("request", 0) + 3001
+        if dice.chance(0.2):  # everything becomes stale at once but what shows the end
+            world.wait(2001 + dice.below(900))
+            yield self._measure(voltage, limit, from_output)
+            world.reach(max(end_ms, world.sent_ms.get("word", 0) + 5000))
+            yield world.tick()
+            return
         yield from self.quiet(end_ms - 1, ("request", "terminal"))
         world.reach(end_ms - dice.below(2))
         yield world.tick()
@@ -361,8 +374,12 @@ class Probes:
                     world.request_dv, world.request_da, world.limit_ma = kept
                     yield world.request()
             world.wait(dice.below(40))
-        yield from self.edge(first_ms + 100)
-        yield from self.edge(first_ms + 200)
+        if dice.chance(0.4):  # the next one is due when the gate closes
+            world.reach(first_ms + 100 + dice.below(100))
+            yield from self._switched_off()
+        else:
+            yield from self.edge(first_ms + 100)
+            yield from self.edge(first_ms + 200)
         world.request_dv, world.request_da, world.limit_ma = kept
 
     def period(self) -> Lines:
