@@ -36,7 +36,14 @@ class RandomInputs:
         anything = Anything(world, dice, probes, values)
         self._start = starts.start
         self._probes = (
-            *(starts.restart, probes.cured, probes.years, probes.store, probes.spacing),
+            *(
+                starts.restart,
+                probes.cured,
+                probes.years,
+                probes.store,
+                probes.report,
+                probes.spacing,
+            ),
             *(probes.age, probes.age, probes.age, probes.age, probes.age, probes.module),
             *(probes.excess, probes.excess, probes.excess, probes.disobeys, probes.disobeys),
             *(probes.temperature, probes.recovery, probes.recovery, probes.repetition),

@@ -54,7 +54,7 @@ class Anything:
             *((30, world.tick), (14, self._request), (14, self._telemetry)),
             *((12, self._terminal), (10, self._control), (10, self._word), (4, self._capacity)),
             *((3, world.heartbeat), (2, world.status), (2, self._frame), (2, self._form)),
-            *((3, self._key), (3, self._bus), (1, self._earlier)),
+            *((3, self._key), (3, self._bus), (1, self._earlier), (3, self._report)),
         )
         self._actions = tuple(action for weight, action in weights for _ in range(weight))
 
@@ -151,6 +151,9 @@ class Anything:
 
     def _key(self) -> str:
         return self._world.line(f"key {self._dice.one_of(KEYS):02x}")
+
+    def _report(self) -> str:
+        return self._world.report(sample=self._dice.chance(0.5))
 
     def _word(self) -> str:
         world, dice = self._world, self._dice

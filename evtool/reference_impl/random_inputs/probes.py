@@ -29,7 +29,10 @@ EXTRA = ("output_mv", "output_ma", "state", "status", "capacity", "discharge", "
 NEAR = (-1, 0, 0, 1, 1)
 SETTLE_MS = 101  # more than what lies between two setpoints
 LOOK_KEY = "key 35"  # every record at once
-OBSERVE = ("tick", "tick", "tick", LOOK_KEY, LOOK_KEY, "key 73", "key 74", "say", "say", "bus")
+OBSERVE = (
+    *("tick", "tick", "tick", LOOK_KEY, LOOK_KEY, "key 73", "key 74", "say", "say", "bus"),
+    *("report sample", "report transaction"),
+)
 DOWN = (BusState.STOPPED, BusState.ERROR_PASSIVE, BusState.BUS_OFF, BusState.RECOVERING)
 
 
@@ -416,6 +419,25 @@ class Probes:
             world.wait(dice.one_of((60, 2000)))
             yield world.terminal(72000, 900)
             yield from self.edge(stored_ms + 120000)
+
+    def report(self) -> Lines:
+        """OCPP tells the register, 9 s after it was stored, or at once for a transaction."""
+        world, dice = self._world, self._dice
+        yield world.terminal(72000, 900)
+        world.wait(60 + dice.below(1900))
+        yield world.terminal(72000, 900)
+        yield world.report(sample=False)
+        stored_ms = world.now_ms
+        if dice.chance(0.9):
+            world.wait(60 + dice.below(1900))
+            yield world.terminal(72000, 900)
+        if dice.chance(0.3):
+            world.wait(dice.below(6000))
+            yield world.report(sample=dice.chance(0.8))
+        due_ms = stored_ms + dice.one_of((9000, 9000, 60000))
+        for near in (-1, 0, 1):
+            world.reach(due_ms + near)
+            yield world.report(sample=True)
 
     def years(self) -> Lines:
         """What was fresh is looked at after so long that a small number has run over."""

@@ -101,6 +101,10 @@ class World:
         """Nothing but the time."""
         return f"@{self.now_ms} tick"
 
+    def report(self, sample: bool) -> str:
+        """OCPP is about to tell the register, for a sample or for a transaction."""
+        return f"@{self.now_ms} report {'sample' if sample else 'transaction'}"
+
     def bus(self, bus: int, state: str = "running") -> str:
         """A CAN controller reports."""
         self.running[bus] = state == "running"
