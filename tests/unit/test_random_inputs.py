@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from evtool.reference_impl.controller_types import MAX_TIME_MS
+from evtool.protocol.can_frame import Malformed
+from evtool.reference_impl.controller_types import MAX_TIME_MS, Config
+from evtool.reference_impl.line_format import parse_command
 from evtool.reference_impl.random_inputs import random_lines
 
 CHUNK = 5000
@@ -40,6 +42,15 @@ def test_a_seed_repeats_and_a_longer_run_begins_with_the_same() -> None:
         assert len(lines) == CHUNK
         assert list(random_lines(seed, 777)) == lines[:777]
     assert list(random_lines(1, 50)) != list(random_lines(2, 50))
+
+
+def test_every_line_is_understood() -> None:
+    for seed in range(1000, 1060):
+        config = Config()
+        for _, text in split(seed):
+            command = parse_command(text, config)
+            assert not isinstance(command, Malformed), (seed, text)
+            config = command if isinstance(command, Config) else config
 
 
 def test_ages_come_to_lie_under_on_and_above_their_limits() -> None:

@@ -365,7 +365,9 @@ class Probes:
         for _ in range(2 + dice.below(2)):
             match dice.below(4):
                 case 0:
-                    world.limit_ma = dice.one_of((None, 6000, world.request_da * 100 - 1, 1))
+                    world.limit_ma = dice.one_of(
+                        (None, 6000, max(world.request_da * 100 - 1, 0), 1)
+                    )
                     yield world.word()
                 case 1:
                     world.request_dv = max(kept[0] - dice.below(3), 0)
