@@ -179,6 +179,8 @@ def test_every_rhythm(lockstep_program: Path, step_ms: int) -> None:
         ),
         *("@1 config id_tag=" + "x" * 21, "@1 boot reset=" + "x" * 25, "@1 boot version=\u00e9"),
         *("@1 boot energy_mwh=18446744073709551616", "@1 boot energy_mwh="),
+        *("@1 boot version=" + "x" * 17, "@1 boot build=" + "x" * 41),
+        "@1 boot charge_point=" + "x" * 49,
     ],
 )
 def test_lines_that_are_not_understood(lockstep_program: Path, line: str) -> None:
