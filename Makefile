@@ -69,6 +69,7 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/startup.py
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.simulated_hour
+	$(BIN)/python tests/benchmarks/parity_fuzz.py
 
 clean:
 	rm -rf $(VENV) build firmware/.pio
