@@ -8,15 +8,12 @@ CSMS is reduced to what reaches the controller of it: a word, repeated once a se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from evtool.protocol.can_frame import CanFrame, Malformed
 from evtool.protocol.can_line import parse_can_words, render_can_line
+from evtool.verify.bench_moves import frame_of_event, make_bench, move_bench
 from evtool.verify.compare import Answer
-from evtool.virtual.bench import Bench
-from evtool.virtual.power_module import PowerModule, PowerModuleSettings, Shown
-from evtool.virtual.vehicle import Pack, Vehicle, VehicleSettings
 
 OCPP_PERIOD_MS = 1_000
 
@@ -32,14 +29,7 @@ class World:
     def __init__(self, config: Mapping[str, str]) -> None:
         self._config = {"id_tag": "LOCAL"} | dict(config)
         self._buses = int(config.get("buses", "1"))
-        vehicle = VehicleSettings(pack=Pack(config.get("capacity_source", "remaining")))
-        module = PowerModuleSettings(
-            current_scale="1/10" if config.get("module_current_scale") == "1/10" else "1/1024",
-            temperature_scale="deci"
-            if config.get("module_temperature_scale") == "deci"
-            else "milli",
-        )
-        self._bench = Bench(Vehicle(vehicle), PowerModule(module), self._buses - 1, now_ms=0)
+        self._bench = make_bench(config, now_ms=0)
         self._bus_runs = [True] * self._buses
         self._to_lose: dict[int, int] = {}
         self._stored = ["0", "0"]  # what NVS holds, and held before the last write
@@ -80,7 +70,7 @@ class World:
         """Do what an event says; returns what the controller hears of it at once."""
         match action:
             case "frame":
-                return [_frame_command(parameters)]
+                return [render_can_line(*frame_of_event(parameters))]
             case "key":
                 return [f"key {byte:02X}" for byte in parameters["text"].encode()]
             case "bus":
@@ -96,30 +86,10 @@ class World:
             case "lose":
                 self._to_lose[parameters["can_id"]] = parameters["frames"]
             case _:
-                self._bench_action(action, parameters)
-        return []
-
-    def _bench_action(self, action: str, parameters: Mapping[str, Any]) -> None:
-        vehicle = self._bench.vehicle
-        match action:
-            case "request":
-                vehicle.settings = replace(
-                    vehicle.settings,
-                    request_mv=parameters["voltage_mv"],
-                    request_ma=parameters["current_ma"],
-                )
-            case "heating":
-                vehicle.heating = parameters["on"]
-            case "measure":
-                self._bench.module.shows = Shown(**parameters)
-            case "switch":
-                self._bench.command("switch on" if parameters["on"] else "switch off")
-            case "bms" | "module":
-                self._bench.command(f"{action} {parameters['mode']}")
-                if parameters["mode"] == "silent":
+                move_bench(self._bench, action, parameters)
+                if parameters.get("mode") == "silent":
                     self._answers.clear()  # what it was about to answer it does not say either
-            case "plug_in" | "plug_out":
-                self._bench.command(action)
+        return []
 
     def _ocpp_action(self, action: str, parameters: Mapping[str, Any], now_ms: int) -> list[str]:
         match action:
@@ -195,14 +165,3 @@ class World:
             f"ocpp connected={connected:d} transaction={transaction:d} "
             f"permitted={permitted:d} limit_ma={self._limit}"
         )
-
-
-def _frame_command(parameters: Mapping[str, Any]) -> str:
-    remote = parameters.get("remote", False)
-    frame = CanFrame(
-        parameters["can_id"],
-        b"" if remote else bytes.fromhex(parameters.get("data", "")),
-        extended=parameters.get("extended", True),
-        remote=remote,
-    )
-    return render_can_line(parameters.get("bus", 0), frame)
