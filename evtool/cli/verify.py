@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from evtool.cli.board_options import BoardOptions, board_options
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from evtool.verify.scenario import Scenario
     from evtool.verify.verdict import Verdict
 
-DEVICES = ("host", "host-asan", "reference")
+DEVICES = ("host", "host-asan", "reference", "board")
 _STEPS = 5_000
 _FUZZ_STEPS = 200_000
 _MAX_SEED = 2**32 - 1
@@ -44,6 +45,7 @@ class _Wanted:
     junit: Path | None
     html: Path | None
     list_only: bool
+    board: BoardOptions
 
 
 @click.command("verify", epilog=EXIT_CODES)
@@ -119,6 +121,7 @@ class _Wanted:
     help="Write the verdicts and timelines as one HTML page.",
 )
 @click.option("--list", "list_only", is_flag=True, help="List evtool's scenarios and stop.")
+@board_options
 @json_option
 def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Compare the firmware with the reference controller, step by step.
@@ -130,13 +133,18 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     host       the firmware built for this computer
     host-asan  the same with checks for memory errors and undefined behaviour
     reference  the reference itself: what a scenario expects, without any firmware
+    board      a real unit, over its serial console and its CAN bus, in real time
 
     CAN frames, console lines, OCPP requests and the whole state must agree at every step;
     the first difference is named with its scenario, time, field and both values. One that
     random inputs or a log lead to is shrunk to the lines that matter and saved as a scenario.
+
+    On a board evtool is the vehicle, the power module and, with --csms-listen, the CSMS; what
+    it shows is compared within tolerances. What it cannot be made to do is named as not run.
     """
     output = Output(as_json)
-    wanted = _Wanted(**options)
+    board = BoardOptions(**{each.name: options.pop(each.name) for each in fields(BoardOptions)})
+    wanted = _Wanted(**options, board=board)
     alone = "--fuzz" if wanted.fuzz else "--replay" if wanted.replay else None
     if alone is not None and (scenarios or (wanted.fuzz and wanted.replay)):
         raise click.UsageError(f"{alone} stands alone; leave the others out")
@@ -151,6 +159,10 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
             {"scenarios": [{"name": each.name, "title": each.title} for each in chosen]},
         )
         return
+    if wanted.device_name == "board":
+        _verify_board(wanted, chosen, output)
+        return
+    board.require_board()
     steps = wanted.steps
     if steps is None:
         steps = _FUZZ_STEPS if wanted.fuzz else 0 if scenarios or wanted.replay else _STEPS
@@ -165,7 +177,42 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
         verdicts.append(verdict)
         _tell(verdict, output)
     _write_reports(wanted, verdicts, device.name, output)
-    _conclude(verdicts, device, output)
+    _conclude(verdicts, device.name, output)
+
+
+def _verify_board(wanted: _Wanted, chosen: list[Scenario], output: Output) -> None:
+    """Play the scenarios on a board; a link that is lost is told after everything else."""
+    for name, given in (
+        ("--fuzz", wanted.fuzz),
+        ("--replay", wanted.replay),
+        ("--program", wanted.program),
+        ("--steps", wanted.steps),
+        ("--seed", wanted.seed is not None),
+    ):
+        if given:
+            raise click.UsageError(f"{name} is not for --device board, which plays scenarios")
+    if wanted.board.serial_port is None:
+        raise click.UsageError("--device board needs --serial-port")
+    from evtool.cli.verify_board import verify_board
+
+    verdicts: list[Verdict] = []
+
+    def take(verdict: Verdict) -> None:
+        verdicts.append(verdict)
+        _tell(verdict, output)
+
+    lost = verify_board(
+        wanted.board,
+        wanted.project_path,
+        chosen,
+        output,
+        with_timeline=wanted.html is not None,
+        take=take,
+    )
+    _write_reports(wanted, verdicts, "board", output)
+    if lost is not None:
+        raise lost
+    _conclude(verdicts, "board", output)
 
 
 def _write_reports(wanted: _Wanted, verdicts: list[Verdict], device: str, output: Output) -> None:
@@ -186,32 +233,41 @@ def _tell(verdict: Verdict, output: Output) -> None:
     output.say(headline(verdict))
 
 
-def _conclude(verdicts: list[Verdict], device: DeviceUnderTest, output: Output) -> None:
+def _conclude(verdicts: list[Verdict], device: str, output: Output) -> None:
     """Explain what differs, and sum up.
 
     Raises:
-        CheckFailed: something differs.
+        CheckFailed: something differs, or nothing was run at all.
     """
     from evtool.errors import CheckFailed
     from evtool.verify.report import explanation, headline
 
-    bad = [verdict for verdict in verdicts if not verdict.passed]
+    bad = [verdict for verdict in verdicts if verdict.wrong]
+    left_out = sum(bool(verdict.not_run) for verdict in verdicts)
+    ran = len(verdicts) - left_out
     for verdict in bad:
         output.say("\n" + explanation(verdict))
     steps = sum(verdict.steps for verdict in verdicts)
-    summary = f"{len(verdicts)} runs, {steps} steps compared on {device.name}: {len(bad)} differ"
+    summary = f"{ran} runs, {steps} steps compared on {device}: {len(bad)} differ"
+    summary += f"; {left_out} not run" if left_out else ""
     if not output.as_json:
         output.result(summary, {})
-    output.event("summary", device=device.name, runs=len(verdicts), steps=steps, failed=len(bad))
+    counts = {"runs": ran, "steps": steps, "failed": len(bad), "not_run": left_out}
+    output.event("summary", device=device, **counts)
+    if left_out and not ran:
+        raise CheckFailed(
+            "nothing was run: there is no proof of anything",
+            fix="each scenario's reason stands above",
+        )
     if bad:
         first = " ".join(headline(bad[0]).split(maxsplit=1)[1].split())
         if bad[0].at_step is None:
             raise CheckFailed(
-                f"the reference does not do what the scenario expects: {first}",
+                f"the {bad[0].failed[0].who} does not do what the scenario expects: {first}",
                 fix="docs/controller.md says which is right; mend the other",
             )
         raise CheckFailed(
-            f"the firmware and the reference differ: {first}",
+            f"the {'board' if device == 'board' else 'firmware'} and the reference differ: {first}",
             fix="docs/controller.md says which is right; mend the other",
         )
 

@@ -194,7 +194,8 @@ class Progress:
     _EVERY_JSON_MS = 2_000
 
     def __init__(self, output: Output, what: str, unit: str, of: int | None) -> None:
-        self._what, self._unit, self._of = what, unit, of
+        self.what = what
+        self._unit, self._of = unit, of
         self._output = output
         self._next_ms = monotonic_ms() + (self._EVERY_JSON_MS if output.as_json else 0)
         self._is_line_open = False
@@ -228,9 +229,9 @@ class Progress:
 
     def _as_event(self, count: int) -> None:
         of = {} if self._of is None else {"of": self._of}
-        self._output.event("progress", what=self._what.rstrip(":"), **{self._unit: count}, **of)
+        self._output.event("progress", what=self.what.rstrip(":"), **{self._unit: count}, **of)
 
     def _as_one_line(self, count: int) -> None:
         of = "" if self._of is None else f" of {self._of:,}"
-        click.echo(f"\r\x1b[K  {self._what} {count:,}{of} {self._unit}", nl=False, err=True)
+        click.echo(f"\r\x1b[K  {self.what} {count:,}{of} {self._unit}", nl=False, err=True)
         self._is_line_open = True

@@ -52,24 +52,24 @@ class Expectations:
         since_ms = now_ms - event.within_ms
         # The first millisecond belongs to the stretch before, unless it is the only one.
         lines = [line for at_ms, line in self._lines if since_ms < at_ms or at_ms == now_ms]
-        missing = _first_missing(event.output, lines)
+        missing = first_missing(event.output, lines)
         if missing is not None:
             yield "output", missing, self._instead_of(missing, lines)
         for pattern in event.absent:
-            found = next((line for line in lines if _matches(pattern, line)), None)
+            found = next((line for line in lines if matches(pattern, line)), None)
             if found is not None:
                 yield "absent", f"no {pattern}", found
         if event.first_frame is not None:
             first = next((line for line in lines if line.startswith("can ")), _NOTHING)
-            if not _matches(event.first_frame, first):
+            if not matches(event.first_frame, first):
                 yield "first_frame", event.first_frame, first
 
     def _instead_of(self, pattern: str, lines: Sequence[str]) -> str:
         """What a reader wants to know of a line that is not there."""
-        if any(_matches(pattern, line) for line in lines):
+        if any(matches(pattern, line) for line in lines):
             return "(only before the one expected before it)"
         for at_ms, line in reversed(self._lines):
-            if _matches(pattern, line):
+            if matches(pattern, line):
                 return f"(nothing since then; last at {at_ms} ms)"
         start = pattern.partition("*")[0]
         near = [line for line in lines if _shared(line, start).count(" ") > 1]
@@ -82,16 +82,16 @@ def _shared(line: str, start: str) -> str:
     return "".join(ours for ours, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _first_missing(patterns: Sequence[str], lines: Sequence[str]) -> str | None:
+def first_missing(patterns: Sequence[str], lines: Sequence[str]) -> str | None:
     """The first of `patterns` that has no line behind those of the patterns before it."""
     rest = iter(lines)
     for pattern in patterns:
-        if not any(_matches(pattern, line) for line in rest):
+        if not any(matches(pattern, line) for line in rest):
             return pattern
     return None
 
 
-def _matches(pattern: str, line: str) -> bool:
+def matches(pattern: str, line: str) -> bool:
     """Whether `line` is `pattern`, whose `*` stand for any text.
 
     Without a regular expression: that would take for ever over many `*`.

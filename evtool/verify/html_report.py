@@ -26,12 +26,17 @@ def render_html(verdicts: Sequence[Verdict], device: str) -> str:
     """The page, ASCII but for the few signs that HTML needs no entity for."""
     style = (_PAGE / "page.css").read_text(encoding="utf-8")
     script = (_PAGE / "page.js").read_text(encoding="utf-8")
-    failed = sum(not verdict.passed for verdict in verdicts)
+    failed = sum(verdict.wrong for verdict in verdicts)
+    left_out = sum(bool(verdict.not_run) for verdict in verdicts)
     steps = sum(verdict.steps for verdict in verdicts)
-    result = "all agree" if not failed else f"{failed} differ"
-    state = "failed" if failed else "passed"
+    nothing = left_out == len(verdicts) > 0
+    result = "nothing was run" if nothing else f"{failed} differ" if failed else "all agree"
+    state = "failed" if failed or nothing else "passed"
+    ran = f"{len(verdicts) - left_out} runs" + (f", {left_out} not run" if left_out else "")
     rows = "".join(_row(index, verdict) for index, verdict in enumerate(verdicts))
-    sections = "".join(_section(index, verdict) for index, verdict in enumerate(verdicts))
+    sections = "".join(
+        _section(index, verdict) for index, verdict in enumerate(verdicts) if not verdict.not_run
+    )
     data = json.dumps([_run(index, verdict) for index, verdict in enumerate(verdicts)])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -40,7 +45,7 @@ def render_html(verdicts: Sequence[Verdict], device: str) -> str:
         f"<style>\n{style}</style>\n</head>\n<body>\n"
         f"<h1>evtool verify: {escape(device)} against the reference</h1>\n"
         f'<p><span class="verdict {state}">{result}</span> '
-        f"\u00b7 {len(verdicts)} runs \u00b7 {steps:,} steps compared</p>\n"
+        f"\u00b7 {ran} \u00b7 {steps:,} steps compared</p>\n"
         '<table>\n<tr><th>Run</th><th>Shows</th><th>Verdict</th><th class="number">Steps</th>'
         f'<th class="number">Time (s)</th></tr>\n{rows}</table>\n'
         "<noscript><p>The timelines need JavaScript; everything else is here.</p></noscript>\n"
@@ -56,8 +61,11 @@ _ESCAPED = "\\u003c"
 
 def _row(index: int, verdict: Verdict) -> str:
     scenario = verdict.scenario
+    name = escape(scenario.name)
+    if not verdict.not_run:
+        name = f'<a href="#run-{index}">{name}</a>'
     return (
-        f'<tr><td><a href="#run-{index}">{escape(scenario.name)}</a></td>'
+        f"<tr><td>{name}</td>"
         f"<td>{escape(scenario.title)}</td><td>{_badge(verdict)}</td>"
         f'<td class="number">{verdict.steps:,}</td>'
         f'<td class="number">{verdict.seconds:.2f}</td></tr>\n'
@@ -65,6 +73,8 @@ def _row(index: int, verdict: Verdict) -> str:
 
 
 def _badge(verdict: Verdict) -> str:
+    if verdict.not_run:
+        return f'<span class="verdict left-out">not run: {escape(verdict.not_run)}</span>'
     if verdict.passed:
         return '<span class="verdict passed">agrees</span>'
     return f'<span class="verdict failed">{escape(first_wrong(verdict))}</span>'
@@ -90,8 +100,11 @@ def _section(index: int, verdict: Verdict) -> str:
             f'<button type="button" data-do="whole">Whole run</button>{first}'
             f'<span class="readout">{_HINT}</span></div></div>\n'
         )
-    if not verdict.passed:
+    if verdict.wrong:
         parts.append(f"<pre>{escape(explanation(verdict))}</pre>\n")
+    elif verdict.not_judged:
+        shown = "; ".join(verdict.not_judged)
+        parts.append(f'<p class="faint">Not judged: {escape(shown)}</p>\n')
     parts.append("</section>\n")
     return "".join(parts)
 

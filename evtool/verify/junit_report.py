@@ -13,12 +13,12 @@ from evtool.verify.verdict import Verdict
 def render_junit(verdicts: Sequence[Verdict], device: str) -> str:
     """One suite, a test case a run: a difference is a failure, a crash an error."""
     ended = sum(verdict.ended is not None for verdict in verdicts)
-    bad = sum(not verdict.passed for verdict in verdicts)
+    bad = sum(verdict.wrong for verdict in verdicts)
     counts = {
         "tests": str(len(verdicts)),
         "failures": str(bad - ended),
         "errors": str(ended),
-        "skipped": "0",
+        "skipped": str(sum(bool(verdict.not_run) for verdict in verdicts)),
         "time": f"{sum(verdict.seconds for verdict in verdicts):.3f}",
     }
     root = ET.Element("testsuites", counts)
@@ -33,7 +33,9 @@ def render_junit(verdicts: Sequence[Verdict], device: str) -> str:
                 "time": f"{verdict.seconds:.3f}",
             },
         )
-        if verdict.passed:
+        if verdict.not_run:
+            ET.SubElement(case, "skipped", {"message": _text(verdict.not_run)})
+        if not verdict.wrong:
             continue
         kind = "failure" if verdict.ended is None else "error"
         wrong = ET.SubElement(case, kind, {"message": _text(first_wrong(verdict)), "type": kind})

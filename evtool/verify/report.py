@@ -11,6 +11,8 @@ _SHOWN = 12
 def headline(verdict: Verdict) -> str:
     """One line: the scenario, and the first thing wrong with it."""
     name = f"{verdict.scenario.name:32}"
+    if verdict.not_run:
+        return f"  -     {name} not run: {verdict.not_run}"
     if verdict.passed:
         return f"  ok    {name} {verdict.steps} steps"
     return f"  FAIL  {name} {first_wrong(verdict)}"
@@ -19,7 +21,7 @@ def headline(verdict: Verdict) -> str:
 def explanation(verdict: Verdict) -> str:
     """Everything a reader needs to find the fault; empty where there is none."""
     lines = []
-    if verdict.passed:
+    if not verdict.wrong:
         return ""
     lines.append(f"{verdict.scenario.name}: {verdict.scenario.title}")
     lines.append(f"  rule: {verdict.scenario.rule}")
@@ -32,6 +34,10 @@ def explanation(verdict: Verdict) -> str:
         lines += _explain(verdict.difference)
     if verdict.ended is not None:
         lines += _explain_end(verdict.device, verdict.ended)
+    lines += [f"  not judged: {each}" for each in verdict.not_judged]
+    if verdict.tolerances is not None:
+        allowed = ", ".join(f"{name} {value}" for name, value in verdict.tolerances.items())
+        lines.append(f"  tolerances: {allowed}")
     return "\n".join(lines)
 
 
@@ -82,7 +88,8 @@ def as_document(verdict: Verdict) -> dict[str, object]:
         "title": verdict.scenario.title,
         "rule": verdict.scenario.rule,
         "device": verdict.device,
-        "passed": verdict.passed,
+        "passed": None if verdict.not_run else verdict.passed,
+        "not_run": verdict.not_run or None,
         "steps": verdict.steps,
         "seconds": round(verdict.seconds, 3),
         "ended": None
@@ -100,7 +107,7 @@ def as_document(verdict: Verdict) -> dict[str, object]:
                 "line": missed.line,
                 "field": missed.field,
                 "expected": missed.expected,
-                "reference": missed.actual,
+                missed.who: missed.actual,
             }
             for missed in verdict.failed
         ],
@@ -118,4 +125,6 @@ def as_document(verdict: Verdict) -> dict[str, object]:
             "reference_state": difference.reference_state,
             "device_state": difference.device_state,
         },
+        "not_judged": list(verdict.not_judged),
+        "tolerances": None if verdict.tolerances is None else dict(verdict.tolerances),
     }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evtool.verify.compare import FieldDifference
@@ -12,11 +13,12 @@ from evtool.verify.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class FailedExpectation:
-    """A scenario's own expectation that the reference did not meet.
+    """A scenario's own expectation that the reference did not meet, or a board.
 
     Attributes:
         at_ms: as the scenario says it, without its jumps.
         now_ms: on the controller's clock.
+        who: `reference` or `board`.
     """
 
     at_ms: int
@@ -25,9 +27,10 @@ class FailedExpectation:
     field: str
     expected: str
     actual: str
+    who: str = "reference"
 
     def __str__(self) -> str:
-        return f"{self.field}: expected {self.expected}, reference {self.actual}"
+        return f"{self.field}: expected {self.expected}, {self.who} {self.actual}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class Verdict:
         ended: the device gave up before the end; None if it did not.
         seconds: how long it took, where somebody measured.
         timeline: both courses, where somebody asked for them.
+        not_run: why nothing was played; empty where it was.
+        not_judged: what the scenario expects that cannot be seen on the device.
+        tolerances: what was allowed, by name; None where nothing was.
     """
 
     scenario: Scenario
@@ -72,11 +78,19 @@ class Verdict:
     ended: GaveUp | None = None
     seconds: float = 0.0
     timeline: Timeline | None = None
+    not_run: str = ""
+    not_judged: tuple[str, ...] = ()
+    tolerances: Mapping[str, int] | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether there is nothing to complain of."""
-        return self.difference is None and not self.failed and self.ended is None
+        """Whether it was played, and there is nothing to complain of."""
+        return not self.not_run and not self.wrong
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it was played, and there is something to complain of."""
+        return self.difference is not None or bool(self.failed) or self.ended is not None
 
     @property
     def at_step(self) -> int | None:

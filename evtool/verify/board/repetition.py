@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How often a board says what it repeats: not too rarely, and not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from evtool.protocol.can_tables import (
+    CapacityQuery,
+    ChargeFeedback,
+    DischargeQuery,
+    TelemetryRequest,
+)
+from evtool.reference_impl import module_commands
+from evtool.verify.board.course import Sighting
+from evtool.verify.board.live import LiveRun
+from evtool.verify.board.seen import CURRENT, FLAGS, SWITCH, VOLTAGE
+
+_RECORD_MS = 1_000
+_TURN_MS = 300
+"""Switch, voltage and current take turns of 100 ms."""
+_SLACK = 5
+
+Fault = tuple[int, str, str, str]
+"""Time, field, what is right, what was seen."""
+
+
+def gaps_and_rates(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
+    """What is repeated too rarely or too often between two times."""
+    course = run.reference.courses["bus0"]
+    if set(course.within(start_ms, end_ms)) == {"running"}:
+        yield from _frames(run, start_ms, end_ms)
+    yield from _records(run, start_ms, end_ms)
+
+
+def _frames(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
+    tolerances = run.setup.tolerances
+    period = tolerances.period_ms
+    questions = len(module_commands.TELEMETRY_TURNS) * TelemetryRequest.PERIOD_MS
+    streams = [
+        # field, longest gap, nominal period
+        (SWITCH, tolerances.switch_gap_ms, _TURN_MS),
+        (VOLTAGE, tolerances.turn_gap_ms + period, _TURN_MS),
+        (CURRENT, tolerances.turn_gap_ms + period, _TURN_MS),
+        (FLAGS, ChargeFeedback.PERIOD_MS + period, ChargeFeedback.PERIOD_MS),
+        ("question", TelemetryRequest.PERIOD_MS + period, TelemetryRequest.PERIOD_MS),
+        ("capacity_query", CapacityQuery.PERIOD_MS + period, CapacityQuery.PERIOD_MS),
+    ]
+    if run.setup.config["capacity_source"] == "charged_minus_discharged":
+        longest = DischargeQuery.PERIOD_MS + period
+        streams.append(("discharge_query", longest, DischargeQuery.PERIOD_MS))
+    elif (seen := run.seen.last("discharge_query")) is not None and seen.at_ms > start_ms:
+        yield seen.at_ms, "discharge_query (CAN)", "never, with this pack", "sent"
+    for field, longest_ms, period_ms in streams:
+        seen_all = run.seen.fields.get(field, [])
+        yield from _gap(field, seen_all, longest_ms + tolerances.base_ms, start_ms, end_ms)
+        inside = [each for each in seen_all if start_ms < each.at_ms <= end_ms]
+        changes = sum(a.value != b.value for a, b in pairwise(inside))
+        # A change goes out at once, and its repetition keeps its turn.
+        most = (end_ms - start_ms) * 5 // (4 * period_ms) + 2 * changes + _SLACK
+        if field != "question" and len(inside) > most:
+            yield end_ms, f"{field} (CAN)", f"at most {most} times", f"{len(inside)} times"
+    asked = run.seen.fields.get("question", [])
+    for function in module_commands.TELEMETRY_TURNS:
+        own = [each for each in asked if each.value == f"{function:02X}"]
+        longest_ms = questions + period + tolerances.base_ms
+        yield from _gap(f"question {function:02X}", own, longest_ms, start_ms, end_ms)
+
+
+def _gap(
+    field: str, seen: Sequence[Sighting], longest_ms: int, start_ms: int, end_ms: int
+) -> Iterator[Fault]:
+    """The first pause that is longer than it may be."""
+    last_ms = start_ms
+    for each in seen:
+        if each.at_ms <= start_ms:
+            continue
+        if each.since_ms > end_ms:
+            break
+        if each.since_ms - last_ms > longest_ms:
+            yield (
+                last_ms + longest_ms,
+                f"{field} (CAN)",
+                f"again within {longest_ms} ms",
+                (f"after {each.since_ms - last_ms} ms"),
+            )
+            return
+        last_ms = each.at_ms
+    if end_ms - last_ms > longest_ms:
+        yield last_ms + longest_ms, f"{field} (CAN)", f"again within {longest_ms} ms", "(nothing)"
+
+
+def _records(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
+    """A view prints its records at once and then once a second, and no others."""
+    tolerances = run.setup.tolerances
+    margin_ms = tolerances.record_ms + tolerances.base_ms
+    longest_ms = _RECORD_MS + margin_ms
+    for name in ("bms", "power_module", "output", "terminal"):
+        seen = run.seen.fields.get(f"record.{name}", [])
+        for view, from_ms, to_ms, _ in run.view.spans():
+            if view not in (name, "all") or to_ms < start_ms:
+                continue
+            for at_ms, _, right, shown in _gap(
+                name, seen, longest_ms, max(from_ms, start_ms), min(to_ms, end_ms)
+            ):
+                yield at_ms, f"[{name}] (console)", right, shown
+                break
+        for each in seen:
+            views = run.view.within(each.since_ms - margin_ms, each.at_ms + margin_ms)
+            inside = start_ms < each.at_ms <= end_ms
+            if inside and not {name, "all"} & set(views):
+                shown = "printed"
+                yield each.at_ms, f"[{name}] (console)", f"nothing in view {views[-1]}", shown
+                break
