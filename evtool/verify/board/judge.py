@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from evtool.verify.board.course import Course, Sighting, first_stray
+from evtool.verify.board.course import FOREVER_MS, Course, Sighting, first_stray
 from evtool.verify.board.live import ENERGY, LiveRun
 from evtool.verify.board.repetition import gaps_and_rates
 from evtool.verify.board.seen import (
@@ -146,13 +146,22 @@ class _Judge:
 
     def _shown(self, field: str, course: Course, late_ms: int, source: str) -> Iterator[Finding]:
         accepts = _acceptance(field, self._run)
+        from_ms = self._session_ms() if field == _SESSION else self._start_ms
         for each in self._inside(self._run.seen.fields.get(field, [])):
+            if each.since_ms - late_ms <= from_ms and field == _SESSION:
+                continue
             had = course.within(each.since_ms - late_ms, each.at_ms + late_ms)
             if not accepts(each.value, had):
                 yield Finding(
                     each.at_ms, f"{field} ({source})", course.at(each.at_ms) or "-", each.value
                 )
                 return
+
+    def _session_ms(self) -> int:
+        """When the first session began that the reference knows as the board does."""
+        course = self._run.reference.courses.get(TRANSACTION, Course())
+        starts = (at_ms for value, at_ms, _, _ in course.spans() if value == "1")
+        return next((at_ms for at_ms in starts if at_ms > self._start_ms), FOREVER_MS)
 
     def keys(self) -> Iterator[Finding]:
         """`start` and `stop`: one for one, in their order."""

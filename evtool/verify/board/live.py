@@ -41,6 +41,8 @@ VIEWS: Mapping[str, str] = {
     "0": "mute", "1": "bms", "2": "power_module", "3": "output", "4": "terminal", "5": "all",
 }  # fmt: skip
 ENERGY = "terminal.energy_mwh"
+# What a board answers that obeys; Unknown, to the end of a limit that there was not.
+_TAKEN = ("Accepted", "Unknown")
 _LOGGED = (SWITCH, VOLTAGE, CURRENT, FLAGS)
 
 
@@ -121,6 +123,7 @@ class LiveRun:
         self.status = ""
         self.is_connected = False
         self.no_transaction = False
+        self.is_unlimited = False
         self._bench = make_bench(setup.config, now_ms)
         self._to_lose: dict[int, int] = {}
         self._pending: deque[Event] = deque()
@@ -219,14 +222,11 @@ class LiveRun:
         """The board's answer to an order: a status of OCPP, or why there is none."""
         self._note(now_ms, f"csms: {order.name} {order.value or ''}: {status}")
         limit_ma = None if order.value < 0 else order.value
-        if order.name == "limit" and status in ("Accepted", "Unknown"):
-            tolerances = self.setup.tolerances
-            until_ms = now_ms + tolerances.ocpp_ms + tolerances.base_ms
-            energised = self.reference.state.get("energised") == "1"
-            self.word.order_limit(limit_ma, energised, until_ms)
+        if order.name == "limit" and status in _TAKEN:
+            self.is_unlimited = limit_ma is None
         if self.expected is None:
             return
-        if order.name != "status" and status not in ("Accepted", "Unknown"):
+        if order.name != "status" and status not in _TAKEN:
             self.refused.append((now_ms, order.name, status))
         elif order.name == "remote_start":
             self.expected.start(now_ms)
@@ -248,7 +248,10 @@ class LiveRun:
         self.reference.reach(now_ms - self.setup.tolerances.base_ms)
         self._follow_reference(now_ms)
         while self._orders and self.is_connected and self.word.connected:
-            self.acts.append(self._orders.popleft())
+            order = self._orders.popleft()
+            if order.name == "limit":
+                self._order_limit(order, now_ms)
+            self.acts.append(order)
 
     def order(self, order: Order) -> None:
         """An order for the CSMS, given as soon as the board is connected."""
@@ -306,7 +309,15 @@ class LiveRun:
     def _tell_word(self, now_ms: int, at_ms: int) -> None:
         line = self.word.due(now_ms)
         if line is not None:
-            self.reference.plan(line, at_ms, first=True)
+            self.reference.word(line, at_ms)
+
+    def _order_limit(self, order: Order, now_ms: int) -> None:
+        """The board may act on it before its answer is here."""
+        tolerances = self.setup.tolerances
+        until_ms = now_ms + tolerances.ocpp_ms + tolerances.base_ms
+        switch = self.seen.last(SWITCH)
+        is_on = switch is not None and switch.value == "1"
+        self.word.order_limit(None if order.value < 0 else order.value, is_on, until_ms)
 
     def _when(self, now_ms: int) -> int:
         """When OCPP said what the console says now: before the switch that followed from it."""

@@ -17,8 +17,6 @@ from evtool.protocol.console import Record, parse_line
 from evtool.verify.board.course import Course
 from evtool.verify.board.seen import CONNECTED, PERMIT, TRANSACTION
 
-WORD_MS = 500
-
 
 class Expected:
     """What the board's OCPP client must come to say.
@@ -97,7 +95,6 @@ class BoardWord:
     permitted: bool = False
     limit_ma: int | None = None
     _pending: tuple[int | None, int] | None = None
-    _told_ms: int = 0
     _told: str = ""
 
     def event(self, field: str, value: str) -> None:
@@ -120,7 +117,7 @@ class BoardWord:
         self._told = ""
 
     def order_limit(self, limit_ma: int | None, energised: bool, until_ms: int) -> None:
-        """The board accepted a limit, or that there is none."""
+        """The board is told of a limit, or that there is none."""
         self._pending = (limit_ma, until_ms)
         waits_for_permit = limit_ma == 0 and self.permitted
         if not (waits_for_permit or energised):
@@ -142,7 +139,7 @@ class BoardWord:
             self.limit_ma, self._pending = self._pending[0], None
 
     def due(self, now_ms: int) -> str | None:
-        """The line for the reference, when it is new or half a second old."""
+        """The line for the reference, when it is a new one."""
         if self._pending is not None and now_ms >= self._pending[1]:
             self.take_limit()
         stopped_by_limit = self.transaction and self.limit_ma == 0
@@ -151,9 +148,9 @@ class BoardWord:
             f"ocpp connected={self.connected:d} transaction={self.transaction:d} "
             f"permitted={self.permitted or stopped_by_limit:d} limit_ma={limit}"
         )
-        if line == self._told and now_ms - self._told_ms < WORD_MS:
+        if line == self._told:
             return None
-        self._told, self._told_ms = line, now_ms
+        self._told = line
         return line
 
 

@@ -29,7 +29,11 @@ from evtool.verify.board.seen import (
 )
 from evtool.verify.compare import state_of
 
+WORD_MS = 500
 TICK_MS = 10
+LOOK_MS = 50
+"""How often ages are looked at, and what becomes stale; an input is looked at at once."""
+_WORD_FIRST = 0
 _ALL_VIEWS = "35"
 _RECORDS = ("bms", "power_module", "output", "terminal")
 _HALF_A_WH = 500
@@ -64,6 +68,8 @@ class LiveReference:
         self._printed: dict[str, str] = {}
         self._inputs: list[tuple[int, int, int, str]] = []  # time, order of kinds, number, command
         self._number = 0
+        self._word = ""
+        self._word_ms = now_ms
         self._reached_ms = now_ms
         fields = " ".join(f"{name}={value}" for name, value in config.items())
         self._ask(f"config {fields}", now_ms)
@@ -76,24 +82,46 @@ class LiveReference:
         """A frame that the models sent."""
         self.plan(render_can_line(bus, frame), now_ms)
 
-    def plan(self, command: str, at_ms: int, *, first: bool = False) -> None:
-        """An input that came at `at_ms`; `first` puts it before all others of that time."""
+    def word(self, line: str, at_ms: int) -> None:
+        """OCPP's word, all of it, as it was at `at_ms`: before anything else of that time.
+
+        It is repeated by itself, and takes the place of words that are planned for later.
+        """
+        self._inputs = [each for each in self._inputs if each[1] != _WORD_FIRST or each[0] <= at_ms]
+        heapq.heapify(self._inputs)
+        self._plan(line, at_ms, _WORD_FIRST)
+
+    def plan(self, command: str, at_ms: int) -> None:
+        """Any other input, which came at `at_ms`."""
+        self._plan(command, at_ms, _WORD_FIRST + 1)
+
+    def _plan(self, command: str, at_ms: int, order: int) -> None:
         self._number += 1
-        heapq.heappush(self._inputs, (at_ms, 0 if first else 1, self._number, command))
+        heapq.heappush(self._inputs, (at_ms, order, self._number, command))
 
     def reach(self, now_ms: int) -> None:
         """Take every input up to `now_ms`, and the time at least every 10 ms."""
-        while self._reached_ms < now_ms:
-            until_ms = min(now_ms, self._reached_ms + TICK_MS)
+        while self._reached_ms + TICK_MS <= now_ms:
+            until_ms = self._reached_ms + TICK_MS
             while self._inputs and self._inputs[0][0] <= until_ms:
                 at_ms, _, _, command = heapq.heappop(self._inputs)
                 self.give(command, max(at_ms, self._reached_ms))
             self._reached_ms = until_ms
-            self.give("tick", until_ms)
+            if self._word and until_ms - self._word_ms >= WORD_MS:
+                self.give(self._word, until_ms)
+            self._take(self._ask("tick", until_ms), until_ms)
+            if until_ms % LOOK_MS < TICK_MS:
+                self._look(until_ms)
 
     def give(self, command: str, now_ms: int) -> None:
         """One input (docs/host-program.md), and then a look at everything."""
+        if command.startswith("ocpp "):
+            self._word, self._word_ms = command, now_ms
         self._take(self._ask(command, now_ms), now_ms)
+        self._look(now_ms)
+
+    def _look(self, now_ms: int) -> None:
+        """At all records."""
         self._take(self._ask(f"key {_ALL_VIEWS}", now_ms), now_ms)
 
     def was(self, field: str, now_ms: int) -> str | None:

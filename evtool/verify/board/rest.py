@@ -32,13 +32,12 @@ class Rest:
         run = self._run
         if now_ms < self._next_ms:
             return
-        first = self._next_ms == run.begun_ms
         self._next_ms = now_ms + _AGAIN_MS
         run.press("5" if run.no_transaction else "5t", now_ms)
         if not run.setup.csms:
             return
-        if first:
-            run.acts.append(Order("online"))
+        run.acts.append(Order("online"))
+        if not run.is_unlimited:
             run.order(Order("limit", -1))
         if run.status != "Available":
             run.order(Order("status"))
@@ -50,6 +49,8 @@ class Rest:
             return "the board needs a few seconds to know its surroundings"
         if run.setup.csms and not (run.is_connected and run.word.connected):
             return "the board is not connected to the CSMS"
+        if run.setup.csms and not run.is_unlimited:
+            return "the charging profile of the last scenario is not cleared"
         if not run.no_transaction or run.word.transaction:
             return "a transaction runs"
         return self._board(now_ms) or self._reference()
