@@ -22,7 +22,7 @@ from evtool.verify.board.tolerances import Tolerances
 from evtool.verify.scenario import Scenario, parse_scenario
 from evtool.verify.verdict import Verdict
 
-STEP_MS = 10
+STEP_MS = 20
 CONFIG = default_config() | {"id_tag": "LOCAL"}
 Spoil = Callable[[str, int], list[tuple[int, str]]]
 """A line (`can ...`, `console ...`) and its time in the scenario (below 0 before it starts) to
@@ -191,7 +191,7 @@ class BoardRig:
                 heapq.heappush(self._held, (at_ms + delay_ms, self._count, kept))
 
 
-def scenario_of(text: str, duration: str = "8s") -> Scenario:
+def scenario_of(text: str, duration: str = "6s") -> Scenario:
     """A scenario of events alone."""
     head = "" if "duration" in text else f'duration = "{duration}"\n'
     return parse_scenario(f'title = "t"\nrule = "r"\n{head}{text}', Path("mine.toml"))

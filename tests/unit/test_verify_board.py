@@ -21,13 +21,13 @@ CHARGE = """
 at = "200ms"
 do = "plug_in"
 [[event]]
-at = "1s"
+at = "600ms"
 do = "remote_start"
 [[event]]
-at = "4s"
+at = "3s"
 expect = { energised = 1, gate = "open", requested_ma = 30000, faults = "-", soc_permille = 550 }
 [[event]]
-at = "5s"
+at = "3500ms"
 do = "switch"
 on = false
 """
@@ -69,17 +69,15 @@ def test_a_right_board_agrees_whatever_the_delays(delays: tuple[int, int, int]) 
     wire, console, ocpp = delays
     verdict = BoardRig(wire_ms=wire, console_ms=console, ocpp_ms=ocpp).play(CHARGE)
     assert verdict.passed, verdict
-    assert verdict.steps > 400
+    assert verdict.steps > 300
     assert verdict.tolerances is not None
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("bms_silent", "charge_remote_start_stop", "console", "events_of_a_session"),
-        *("lost_frames", "malformed_frames", "module_disobeys", "module_silent"),
-        *("ocpp_offline", "over_temperature", "polling", "smart_charging_limit"),
-        *("unplug_while_charging", "vehicle_switch_off", "voltage_jumps"),
+        *("events_of_a_session", "lost_frames", "malformed_frames", "module_disobeys"),
+        *("ocpp_offline", "smart_charging_limit", "voltage_jumps"),
     ],
 )
 def test_a_right_board_passes_evtools_own_scenarios(name: str) -> None:
@@ -94,25 +92,27 @@ def test_one_run_after_the_other_starts_from_rest() -> None:
 
 
 def test_an_off_that_comes_too_late_is_found() -> None:
-    assert BoardRig(when(OFF, late(100), 5_000)).play(CHARGE).passed
-    verdict = BoardRig(when(OFF, late(400), 5_000)).play(CHARGE)
+    assert BoardRig(when(OFF, late(100), 3_500)).play(CHARGE).passed
+    verdict = BoardRig(when(OFF, late(400), 3_500)).play(CHARGE)
     assert field(verdict) == "energised (CAN)"
     assert verdict.difference is not None
     first = verdict.difference.fields[0]
     assert (first.reference, first.device) == ("0", "1")
-    assert 5_200 <= verdict.difference.now_ms <= 5_300
+    closed = next(line for line in verdict.difference.history if "gate state=closed" in line)
+    late_ms = verdict.difference.now_ms - int(closed[1:].split(" ")[0])
+    assert 100 <= late_ms <= 200
     assert any("switch False" in line for line in verdict.difference.history)
     assert verdict.difference.reference_state["energised"] == "0"
     assert verdict.difference.device_state["energised"] == "1"
 
 
 def test_an_off_that_never_comes_is_found() -> None:
-    verdict = BoardRig(when(OFF, changed(OFF, ON), 4_000)).play(CHARGE)
+    verdict = BoardRig(when(OFF, changed(OFF, ON), 2_000)).play(CHARGE)
     assert field(verdict) == "energised (CAN)"
 
 
 def test_one_on_behind_a_closed_gate_is_found() -> None:
-    verdict = BoardRig(when(OFF, changed(OFF, ON), 6_500, times=1)).play(CHARGE)
+    verdict = BoardRig(when(OFF, changed(OFF, ON), 4_900, times=1)).play(CHARGE)
     assert field(verdict) == "energised (CAN)"
 
 
@@ -121,7 +121,7 @@ def test_an_on_that_comes_too_late_is_found() -> None:
 
 
 def test_a_missing_repetition_is_found() -> None:
-    verdict = BoardRig(when(OFF, lost, 6_000, times=3)).play(CHARGE)
+    verdict = BoardRig(when(OFF, lost, 4_400, times=3)).play(CHARGE)
     assert field(verdict) == "energised (CAN)"
     assert verdict.difference is not None
     assert verdict.difference.fields[0].reference == "again within 650 ms"
@@ -137,7 +137,7 @@ def test_a_missing_repetition_is_found() -> None:
     ],
 )
 def test_what_is_no_longer_repeated_is_found(pattern: str, name: str) -> None:
-    assert field(BoardRig(when(pattern, lost, 3_000)).play(CHARGE)) == name
+    assert field(BoardRig(when(pattern, lost, 2_000)).play(CHARGE)) == name
 
 
 def test_what_is_repeated_too_often_is_found() -> None:
@@ -158,7 +158,7 @@ def test_a_wrong_setpoint_is_found() -> None:
 
 def test_a_bit_that_means_nothing_is_found_in_a_command() -> None:
     wrong = changed("0132000000000000", "0132000000000001")
-    assert field(BoardRig(when(ON, wrong, 3_000, times=1)).play(CHARGE)) == "energised (CAN)"
+    assert field(BoardRig(when(ON, wrong, 2_000, times=1)).play(CHARGE)) == "energised (CAN)"
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,14 @@ def test_a_bit_that_means_nothing_is_found_in_a_command() -> None:
     [
         ("v=84.00V", "v=84.10V", "bms.voltage_mv (console)"),
         ("state=on", "state=off", "power_module.state (console)"),
-        ("temp=25", "temp=26", "output.temperature_mdegc (console)"),
+        ("temp=", "temp=1", "output.temperature_mdegc (console)"),
         ("soc=55.0%", "soc=-", "bms.soc_permille (console)"),
         ("session=0.0", "session=0.1", "terminal.session_mwh (console)"),
         ("energy=4.71", "energy=4.73", "terminal.energy_mwh (console)"),
     ],
 )
 def test_a_wrong_field_of_a_record_is_found(old: str, new: str, name: str) -> None:
-    verdict = BoardRig(when(r"console \[", changed(old, new), 3_000)).play(CHARGE)
+    verdict = BoardRig(when(r"console \[", changed(old, new), 2_000)).play(CHARGE)
     assert field(verdict) == name
 
 
@@ -185,7 +185,7 @@ def test_a_value_that_is_stale_is_found() -> None:
         name = line.split(" ")[1]
         return [(0, kept.setdefault(name, line))]
 
-    spoil = when(r"console \[(bms|output|power_module)\]", stale, 3_000)
+    spoil = when(r"console \[(bms|output|power_module)\]", stale, 2_000)
     name = field(BoardRig(spoil).play(CHARGE))
     assert re.match(r"(bms|output|power_module)\.", name)
 
@@ -194,7 +194,7 @@ def test_an_age_that_is_wrong_is_found() -> None:
     def older(line: str, _at_ms: int) -> list[tuple[int, str]]:
         return [(0, re.sub(r"age=\d+ms", "age=2500ms", line))]
 
-    verdict = BoardRig(when(r"console \[bms\]", older, 3_000)).play(CHARGE)
+    verdict = BoardRig(when(r"console \[bms\]", older, 2_000)).play(CHARGE)
     assert field(verdict) == "bms.age_ms (console)"
 
 
@@ -214,8 +214,8 @@ def test_an_event_that_never_comes_is_found(pattern: str, name: str) -> None:
 
 def test_an_event_that_comes_too_late_is_found() -> None:
     gate = r"console \[event\] gate state=closed"
-    assert BoardRig(when(gate, late(100), 5_000)).play(CHARGE).passed
-    assert field(BoardRig(when(gate, late(300), 5_000)).play(CHARGE)) == "gate (console event)"
+    assert BoardRig(when(gate, late(100), 3_500)).play(CHARGE).passed
+    assert field(BoardRig(when(gate, late(300), 3_500)).play(CHARGE)) == "gate (console event)"
 
 
 def test_a_gate_that_closes_for_another_reason_is_found() -> None:
@@ -240,14 +240,14 @@ def test_a_view_that_nobody_chose_is_found() -> None:
 
     keys = '[[event]]\nat = "1s"\ndo = "key"\ntext = "1"\n'
     assert BoardRig().play(keys).passed
-    verdict = BoardRig(when(r"console \[bms\]", more, 3_000)).play(keys)
+    verdict = BoardRig(when(r"console \[bms\]", more, 2_000)).play(keys)
     assert verdict.difference is not None
     assert "[output] (console)" in [each.field for each in verdict.difference.fields]
 
 
 def test_a_board_that_restarts_has_given_up() -> None:
     boot = "console [event] boot version=1 build=2 charge_point=3 reset=panic"
-    spoil = when(ON, lambda line, _: [(0, line), (0, boot)], 3_000, times=1)
+    spoil = when(ON, lambda line, _: [(0, line), (0, boot)], 2_000, times=1)
     verdict = BoardRig(spoil).play(CHARGE)
     assert verdict.ended is not None
     assert "reset=panic" in verdict.ended.reason
@@ -255,7 +255,7 @@ def test_a_board_that_restarts_has_given_up() -> None:
 
 
 def test_an_expectation_of_the_scenario_is_judged_on_the_board() -> None:
-    text = CHARGE + '[[event]]\nat = "7s"\nexpect = { energised = 1, error = "NoError" }\n'
+    text = CHARGE + '[[event]]\nat = "5500ms"\nexpect = { energised = 1, error = "NoError" }\n'
     verdict = BoardRig().play(text)
     assert [str(missed) for missed in verdict.failed] == ["energised: expected 1, board 0"]
     assert verdict.not_judged == ("error: a board does not show it",)
@@ -264,8 +264,8 @@ def test_an_expectation_of_the_scenario_is_judged_on_the_board() -> None:
 def test_lines_that_a_scenario_expects_are_judged_where_they_can_be_seen() -> None:
     expects = """
     [[event]]
-    at = "8s"
-    within = "8s"
+    at = "6s"
+    within = "6s"
     output = ["console [event] plug state=in", "console [event] gate state=open", "store *"]
     absent = ["console [event] fault *", "console [event] gate state=closed*"]
     """
@@ -275,7 +275,7 @@ def test_lines_that_a_scenario_expects_are_judged_where_they_can_be_seen() -> No
 
 
 def test_the_tolerance_is_the_users() -> None:
-    spoil = when(OFF, late(400), 5_000)
+    spoil = when(OFF, late(400), 3_500)
     assert BoardRig(spoil, Tolerances(base_ms=400)).play(CHARGE).passed
 
 

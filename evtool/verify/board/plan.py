@@ -70,7 +70,7 @@ def _why_not_event(event: Event, means: Means) -> str:
         action in _NEEDS_CSMS or (action == "key" and "s" in parameters["text"].lower())
     ):
         reason = f"needs evtool as the board's CSMS: {means.no_csms}"
-    elif action == "limit" and parameters["current_ma"] % 100:
+    elif action == "limit" and max(parameters["current_ma"], 0) % 100:
         reason = "OCPP carries a limit in steps of 0.1 A"
     elif action == "frame" and parameters.get("bus", 0) >= int(means.config["buses"]):
         reason = "the board has one bus"
