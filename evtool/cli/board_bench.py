@@ -76,7 +76,9 @@ class BoardBench:
         watch = Watch(self._word)
         end_ms = self._now() + PATIENCE_MS
         next_key_ms = 0
-        while self._now() < LISTEN_MS or (self._now() < end_ms and not watch.complete):
+        while not watch.others and (
+            self._now() < LISTEN_MS or (self._now() < end_ms and not watch.complete)
+        ):
             if self._now() >= next_key_ms:
                 next_key_ms = self._now() + _ASK_MS
                 self._line.write(b"5")

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool verify --device board` as its users meet it: at the virtual board, in real time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from board_images import EVCFG, EVCFG_SIZE, flash_image, parts
+from flash_project import KEY, make_project
+
+from evtool.link.background_process import BackgroundProcess
+from evtool.protocol.nvs import NvsEntry, render_image
+from evtool.resources import firmware_dir
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("verify-board"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the virtual board needs Linux"),
+]
+
+READY_S = 60.0
+RUN_S = 110.0
+IDENTITY = "CP-0001"
+LIBRARIES = ("evcore", "evidentity", "evocpp")
+CHARGE = """
+[[event]]
+at = "200ms"
+do = "plug_in"
+[[event]]
+at = "600ms"
+do = "remote_start"
+[[event]]
+at = "3s"
+expect = { energised = 1, gate = "open", transaction = 1, setpoint_ma = 30000 }
+"""
+SCENARIOS = {
+    "charge": CHARGE + '[[event]]\nat = "4s"\ndo = "remote_stop"\n'
+    '[[event]]\nat = "6s"\nexpect = { energised = 0, transaction = 0, error = "NoError" }\n',
+    "silent": CHARGE + '[[event]]\nat = "3s"\ndo = "bms"\nmode = "silent"\n'
+    '[[event]]\nat = "7s"\nexpect = { energised = 0, plugged = 0 }\n',
+    "hot": CHARGE + '[[event]]\nat = "3s"\ndo = "measure"\ntemperature_mdegc = 75000\n'
+    '[[event]]\nat = "5s"\nexpect = { energised = 0, faults = "over_temperature" }\n',
+    "jump": '[[event]]\nat = "1s"\ndo = "jump"\nby = "2d"\n',
+}
+
+
+def compile_firmware(gxx: str, folder: Path, file: str = "", old: str = "", new: str = "") -> bytes:
+    """The host program, one line of it changed where that is wanted."""
+    firmware = folder / "firmware"
+    shutil.copytree(firmware_dir(), firmware, ignore=shutil.ignore_patterns("secrets.h", ".pio"))
+    if file:
+        path = firmware / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old} is no longer there"
+        path.write_text(text.replace(old, new))
+    sources = [
+        *(firmware / "host").glob("*.cpp"),
+        *(firmware / "lib/evcore/src").glob("*.cpp"),
+        *(firmware / "lib/evidentity/src").glob("*.cpp"),
+    ]
+    includes = [firmware / "include", *(firmware / "lib" / name / "include" for name in LIBRARIES)]
+    defines = ['-DEVTOOL_VERSION="1.2.3"', '-DEVTOOL_BUILD_ID="cafe"']
+    flags = ["-std=c++17", "-O0", *defines, *(f"-I{each}" for each in includes)]
+    program = folder / "program"
+    subprocess.run([gxx, *flags, *sources, "-s", "-o", program], check=True, timeout=110)
+    return program.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compile_firmware(_gxx(), tmp_path_factory.mktemp("good"))
+
+
+def _gxx() -> str:
+    found = shutil.which("g++")
+    if found is None:
+        pytest.skip("needs g++ (Debian: apt-get install g++)")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Bench:
+    """A bus, a board that runs `program`, a project, and scenarios."""
+
+    def __init__(self, folder: Path, program: bytes) -> None:
+        self.folder = folder
+        port = free_port()
+        self.project = make_project(folder / "charger", url=f"ws://127.0.0.1:{port}/ocpp")
+        self.csms = f"127.0.0.1:{port}"
+        state = folder / "board"
+        state.mkdir()
+        contents = parts(program) | {EVCFG: _identity(f"ws://127.0.0.1:{port}/ocpp")}
+        (state / "flash.bin").write_bytes(flash_image(contents, 4 << 20))
+        for name, text in SCENARIOS.items():
+            head = f'title = "{name}"\nrule = "docs/verify.md"\nduration = "7s"\n'
+            (folder / f"{name}.toml").write_text(head + text)
+        self.bus = self._start("bus", "sim", "bus", "--listen", "127.0.0.1:0")
+        self.channel = self.bus.wait_for(_is("ready"), "ready", READY_S)["can_channel"]
+        self.board = self._start(
+            *("board", "sim", "board", "--state-dir", str(state), "--can-channel", self.channel)
+        )
+        self.serial_port = self.board.wait_for(_is("ready"), "ready", READY_S)["serial_port"]
+        self.board.wait_for(_is("ocpp"), "firmware", READY_S)
+
+    def close(self) -> None:
+        self.board.close()
+        self.bus.close()
+
+    def _start(self, name: str, *arguments: str) -> BackgroundProcess:
+        argv = [sys.executable, "-m", "evtool", *arguments, "--json"]
+        return BackgroundProcess(name, argv, self.folder / f"{name}.log")
+
+    def arguments(self, *scenarios: str) -> list[str]:
+        return [
+            *("verify", "--device", "board", "--serial-port", self.serial_port),
+            *("--can-channel", self.channel, "--project", str(self.project)),
+            # Other tests run beside this one.
+            *("--tolerance-ms", "600"),
+            *(str(self.folder / f"{name}.toml") for name in scenarios),
+        ]
+
+    def verify(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        """Run it; the exit code and the JSON lines."""
+        done = subprocess.run(
+            [sys.executable, "-m", "evtool", *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    def state(self) -> dict[str, str]:
+        """What the board's own controller says."""
+        mark = self.board.mark
+        self.board.send("status")
+        status = self.board.wait_for(_is("status"), "status", READY_S, since=mark)
+        state: dict[str, str] = status["state"]
+        return state
+
+
+def _is(name: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda event: event.get("event") == name
+
+
+def _identity(url: str) -> bytes:
+    texts = {
+        **{"cp_id": IDENTITY, "vendor": "Example", "model": "EV-CAN-1", "serial": "SN-0001"},
+        **{"csms_url": url, "auth_key": KEY.encode().hex(), "id_tag": "LOCAL"},
+        **{"wifi_ssid": "bench", "wifi_pass": "correct horse battery"},
+    }
+    numbers = [NvsEntry("evcfg", "schema", "u8", 1), NvsEntry("evcfg", "sec_profile", "u8", 1)]
+    entries = [NvsEntry("evcfg", key, "str", value) for key, value in texts.items()]
+    return render_image(numbers + entries, EVCFG_SIZE)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, good: bytes) -> Iterator[Bench]:
+    running = Bench(tmp_path, good)
+    yield running
+    running.close()
+
+
+def verdicts(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {each["scenario"]: each for each in lines if each.get("event") == "verdict"}
+
+
+def test_a_right_board_agrees_and_every_report_says_so(bench: Bench) -> None:
+    junit, html = bench.folder / "out.xml", bench.folder / "out.html"
+    code, lines = bench.verify(
+        *bench.arguments("charge", "silent", "hot", "jump"),
+        *("--csms-listen", bench.csms, "--junit", str(junit), "--html", str(html)),
+    )
+    found = verdicts(lines)
+    assert code == 0, lines
+    assert {name: each["passed"] for name, each in found.items()} == {
+        **{"charge": True, "silent": True, "hot": True, "jump": None}
+    }
+    assert found["jump"]["not_run"].startswith("jump: a board's clock cannot be moved")
+    assert found["charge"]["not_judged"] == ["error: a board does not show it"]
+    assert found["charge"]["tolerances"]["base_ms"] == 600
+    assert found["charge"]["steps"] > 300
+    summary = lines[-1]
+    assert (summary["runs"], summary["failed"], summary["not_run"]) == (3, 0, 1)
+    assert any(each["event"] == "progress" for each in lines)
+    suite = ET.parse(junit).getroot()  # noqa: S314 - we wrote it
+    assert (suite.get("tests"), suite.get("skipped"), suite.get("failures")) == ("4", "1", "0")
+    page = html.read_text()
+    assert "3 runs, 1 not run" in page
+    timeline = json.loads(page.split('id="runs">')[1].split("</script>")[0])[0]["timeline"]
+    for side in ("reference", "device"):
+        assert [value for _, value in timeline[side]["energised"]] == ["0", "1", "0"]
+    state = bench.state()
+    assert (state["energised"], state["transaction"]) == ("0", "0")
+
+
+def test_a_changed_rule_in_a_boards_firmware_is_found_and_named(tmp_path: Path) -> None:
+    """It believes a BMS for 30 s instead of 3 s."""
+    folder = tmp_path / "changed"
+    rule = ("lib/evcore/src/bms.cpp", "kAlive = 3000", "kAlive = 30000")
+    bench = Bench(tmp_path, compile_firmware(_gxx(), folder, *rule))
+    try:
+        code, lines = bench.verify(*bench.arguments("silent"), "--csms-listen", bench.csms)
+        # Its own vehicle is in for half a minute yet: what ends the charge is the transaction.
+        state = bench.state()
+    finally:
+        bench.close()
+    assert code == 1
+    verdict = verdicts(lines)["silent"]
+    first = verdict["first_difference"]["fields"][0]
+    assert (first["field"], first["reference"], first["device"]) == ("energised (CAN)", "0", "1")
+    assert any("bms silent" in line for line in verdict["first_difference"]["history"])
+    missed = {each["field"]: each["board"] for each in verdict["failed_expectations"]}
+    assert missed == {"energised": "1", "plugged": "1"}
+    assert (state["energised"], state["transaction"]) == ("0", "0")
+
+
+def test_ctrl_c_in_a_charge_leaves_the_module_off(bench: Bench) -> None:
+    argv = [sys.executable, "-m", "evtool", *bench.arguments("silent"), "--json"]
+    process = subprocess.Popen(
+        [*argv, "--csms-listen", bench.csms], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        bench.board.wait_for(_is("websocket"), "connection", READY_S)
+        limit = time.monotonic() + READY_S
+        while bench.state().get("energised") != "1":
+            assert time.monotonic() < limit, "no charge"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=READY_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130, errors
+    assert b"Traceback" not in errors
+    state = bench.state()
+    assert (state["energised"], state["transaction"]) == ("0", "0")
+
+
+def test_a_bench_that_is_not_one_is_refused(bench: Bench) -> None:
+    """A module that is there already; a bus that goes away in a run."""
+    vehicle = bench._start("vehicle", "sim", "vehicle", "--can-channel", bench.channel)
+    try:
+        vehicle.wait_for(_is("ready"), "ready", READY_S)
+        code, lines = bench.verify(*bench.arguments("jump", "charge"))
+    finally:
+        vehicle.close()
+    assert code == 3
+    assert lines[-1]["message"].startswith("a power module is on the bus already")
+    code, lines = bench.verify(*bench.arguments("jump", "charge"))
+    assert code == 1
+    reason = verdicts(lines)["charge"]["not_run"]
+    assert reason == "remote_start: needs evtool as the board's CSMS: give --csms-listen (line 7)"
+    assert lines[-1]["message"].startswith("nothing was run")
