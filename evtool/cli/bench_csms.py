@@ -43,6 +43,12 @@ class BenchCsms:
         """Whether the charge point is there."""
         return self._identity in self._csms.stations
 
+    @property
+    def why_not(self) -> str:
+        """Why a charge point was refused last; empty where none was."""
+        refused = [each for each in self.events if each["event"] == "rejected"]
+        return str(refused[-1]["reason"]) if refused else ""
+
     async def listen(self, host: str, port: int) -> int:
         """Serve; returns the port. Raises DeviceError where that cannot be."""
         self._server = await start_server(host, port, ocpp16.SUBPROTOCOL, self._admit, self._talk)

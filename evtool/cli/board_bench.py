@@ -132,7 +132,10 @@ class BoardBench:
     async def leave(self) -> None:
         """The vehicle out and the transaction ended, whatever was going on."""
         run = self._run
-        if run is None or self.lost is not None:
+        if run is None:
+            return
+        if self.lost is not None:
+            await self._stop_by_csms()
             return
         run.unplug()
         run.press("t", self._now())
@@ -147,9 +150,16 @@ class BoardBench:
         except DeviceError as error:
             self.lost = error
 
+    async def _stop_by_csms(self) -> None:
+        """What is left without a bus or a console; without its vehicle the board stops too."""
+        if self.csms is not None and self.csms.is_connected:
+            stop = self.csms.obey(Order("remote_stop"))
+            await asyncio.wait([asyncio.ensure_future(stop)], timeout=_LEAVE_MS / 1000)
+
     async def _rest(self, run: LiveRun) -> str:
         """Wait until the board is at rest; why it does not come to it, or nothing."""
         rest = Rest(run, self._now())
+        restarted = ""
         while True:
             now_ms = self._now()
             rest.tick(now_ms)
@@ -158,10 +168,11 @@ class BoardBench:
             if not missing:
                 return ""
             if rest.is_hopeless(self._now()):
-                return f"the board could not be brought to rest: {missing}"
+                return f"the board could not be brought to rest: {missing}{restarted}"
             self._tell("bringing the board to rest", (now_ms - run.begun_ms) // 1000, 0)
             if run.ended:
                 # It restarted since the last scenario: what it says from now on counts.
+                restarted = f"; {run.ended}"
                 run.ended = ""
                 run.no_transaction = True
 

@@ -78,7 +78,7 @@ def board_options(function: F) -> F:
             type=click.IntRange(0, _MAX_TOLERANCE_MS),
             metavar="MS",
             help="What bus, console and this computer may take, part of every tolerance "
-            "(default: 150).",
+            "(default: 200).",
         ),
     )
     decorated = function

@@ -58,12 +58,12 @@ async def serve_commands(handle: Callable[[str, str], Awaitable[None]]) -> None:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Split `HOST:PORT`. Raises ConfigError where it is not of that form."""
+def parse_listen(text: str, option: str = "--listen") -> tuple[str, int]:
+    """Split `HOST:PORT`. Raises ConfigError, naming the option, where it is not of that form."""
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(
-            f"--listen {text!r}: expected HOST:PORT",
-            fix="write for example --listen 127.0.0.1:0 (port 0 picks a free one)",
+            f"{option} {text!r}: expected HOST:PORT",
+            fix=f"write for example {option} 127.0.0.1:0 (port 0 picks a free one)",
         )
     return host.strip("[]"), int(port)

@@ -64,6 +64,11 @@ def verify_board(
             f"--bms-can-channel: {project.path} says that the board has one bus",
             fix="leave it out, or write buses = 2 under [can]",
         )
+    if options.csms_listen is not None and not project.csms.url.startswith("ws://"):
+        raise ConfigError(
+            f"{project.path}: csms.url = {project.csms.url}: evtool's CSMS has no TLS",
+            fix="verify without --csms-listen, or a board that is provisioned with ws://",
+        )
     session = _Session(options, project, chosen, output, with_timeline, take)
     with ExitStack() as stack:
         channels = [options.can_channel, options.bms_can_channel][: project.can.buses]
@@ -123,11 +128,17 @@ class _Session:
     async def _csms(self) -> BenchCsms | None:
         if self._options.csms_listen is None:
             return None
-        host, port = parse_listen(self._options.csms_listen)
+        host, port = parse_listen(self._options.csms_listen, "--csms-listen")
         csms = BenchCsms(
             self._project.charge_point.identity, station_keys(self._project.path, None, False)
         )
-        actual = await csms.listen(host, port)
+        try:
+            actual = await csms.listen(host, port)
+        except DeviceError as error:
+            raise DeviceError(
+                error.message,
+                fix="give --csms-listen an address of this computer that nothing else uses",
+            ) from error
         self._output.event("csms", host=host, port=actual)
         return csms
 
@@ -163,9 +174,8 @@ class _Session:
                 self._chosen
             ))  # fmt: skip
             if wanted and not await bench.wait_for_connection():
-                no_csms = (
-                    f"the board did not connect; the project's URL is {self._project.csms.url}"
-                )
+                why = bench.csms.why_not or f"csms.url = {self._project.csms.url}"
+                no_csms = f"the board did not connect: {why}"
         return self._plan(no_csms)
 
     def _plan(self, no_csms: str) -> Means:

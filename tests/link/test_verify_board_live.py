@@ -267,5 +267,5 @@ def test_a_bench_that_is_not_one_is_refused(bench: Bench) -> None:
     code, lines = bench.verify(*bench.arguments("jump", "charge"))
     assert code == 1
     reason = verdicts(lines)["charge"]["not_run"]
-    assert reason == "remote_start: needs evtool as the board's CSMS: give --csms-listen (line 7)"
+    assert reason == "remote_start: needs evtool as the board's CSMS: give --csms-listen (line 8)"
     assert lines[-1]["message"].startswith("nothing was run")

@@ -100,6 +100,7 @@ class LiveRun:
         ended: why the board cannot go on; empty while it can.
         refused: orders of the CSMS that the board refused: time, order, its answer.
         energy_shift_mwh: what the board's register had more than the reference's at the start.
+        busy_ms: the longest time between two looks at the board in the scenario.
         lines: its frames and events as lines of docs/host-program.md.
     """
 
@@ -115,6 +116,8 @@ class LiveRun:
         self.reference = LiveReference(setup.config, energy_mwh, now_ms)
         self.expected: Expected | None = None
         self.energy_shift_mwh = 0
+        self.busy_ms = 0
+        self._ticked_ms = now_ms
         self.view = Course("mute", now_ms)
         self.word = word
         word.new_run()
@@ -240,6 +243,7 @@ class LiveRun:
     def tick(self, now_ms: int) -> None:
         """Let time pass: the scenario's events, the models' frames, OCPP's word."""
         if self.start_ms is not None:
+            self.busy_ms = max(self.busy_ms, now_ms - self._ticked_ms)
             while self._pending and self.start_ms + self._pending[0].at_ms <= now_ms:
                 self._act(self._pending.popleft(), now_ms)
         for bus, frame in self._bench.tick(now_ms):
@@ -252,6 +256,8 @@ class LiveRun:
             if order.name == "limit":
                 self._order_limit(order, now_ms)
             self.acts.append(order)
+
+        self._ticked_ms = now_ms
 
     def order(self, order: Order) -> None:
         """An order for the CSMS, given as soon as the board is connected."""

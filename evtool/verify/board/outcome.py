@@ -59,6 +59,12 @@ def judged(scenario: Scenario, run: LiveRun, end_ms: int, *, with_timeline: bool
     expected = judge_expectations(
         run, scenario.events, start_ms, own_config=is_own_config(scenario, run.setup.config)
     )
+    not_judged = expected.not_judged
+    if (found or expected.failed) and run.busy_ms > run.setup.tolerances.base_ms // 2:
+        # What it looked at late it blames on nobody; but a board that runs on it was late too.
+        not_judged.append(
+            f"whether this computer made it so: it was busy, up to {run.busy_ms} ms at a time"
+        )
     return Verdict(
         scenario,
         DEVICE,
@@ -67,7 +73,7 @@ def judged(scenario: Scenario, run: LiveRun, end_ms: int, *, with_timeline: bool
         failed=tuple(expected.failed),
         seconds=(end_ms - start_ms) / 1000,
         timeline=_timeline(run, start_ms, end_ms) if with_timeline else None,
-        not_judged=tuple(expected.not_judged),
+        not_judged=tuple(not_judged),
         tolerances=run.setup.tolerances.as_document(),
     )
 

@@ -29,7 +29,7 @@ class Tolerances:
         expect_ms: around the time of a scenario's own expectation.
     """
 
-    base_ms: int = 150
+    base_ms: int = 200
     off_ms: int = 50
     on_ms: int = 50
     setpoint_ms: int = 150
