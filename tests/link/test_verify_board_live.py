@@ -26,11 +26,12 @@ from evtool.resources import firmware_dir
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("verify-board"),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform != "linux", reason="the virtual board needs Linux"),
 ]
 
 READY_S = 60.0
-RUN_S = 110.0
+RUN_S = 200.0
 IDENTITY = "CP-0001"
 LIBRARIES = ("evcore", "evidentity", "evocpp")
 CHARGE = """
@@ -38,48 +39,61 @@ CHARGE = """
 at = "200ms"
 do = "plug_in"
 [[event]]
-at = "600ms"
+at = "500ms"
 do = "remote_start"
 [[event]]
-at = "3s"
+at = "2s"
 expect = { energised = 1, gate = "open", transaction = 1, setpoint_ma = 30000 }
 """
 SCENARIOS = {
-    "charge": CHARGE + '[[event]]\nat = "4s"\ndo = "remote_stop"\n'
-    '[[event]]\nat = "6s"\nexpect = { energised = 0, transaction = 0, error = "NoError" }\n',
-    "silent": CHARGE + '[[event]]\nat = "3s"\ndo = "bms"\nmode = "silent"\n'
-    '[[event]]\nat = "7s"\nexpect = { energised = 0, plugged = 0 }\n',
-    "hot": CHARGE + '[[event]]\nat = "3s"\ndo = "measure"\ntemperature_mdegc = 75000\n'
-    '[[event]]\nat = "5s"\nexpect = { energised = 0, faults = "over_temperature" }\n',
-    "jump": '[[event]]\nat = "1s"\ndo = "jump"\nby = "2d"\n',
-}
+    "charge": ("5s", CHARGE + '[[event]]\nat = "3s"\ndo = "remote_stop"\n'
+    '[[event]]\nat = "5s"\nexpect = { energised = 0, transaction = 0, error = "NoError" }\n'),
+    "silent": ("7s", CHARGE + '[[event]]\nat = "2s"\ndo = "bms"\nmode = "silent"\n'
+    '[[event]]\nat = "7s"\nexpect = { energised = 0, plugged = 0 }\n'),
+    "hot": ("5s", CHARGE + '[[event]]\nat = "2s"\ndo = "measure"\ntemperature_mdegc = 75000\n'
+    '[[event]]\nat = "4s"\nexpect = { energised = 0, faults = "over_temperature" }\n'),
+    "jump": ("2s", '[[event]]\nat = "1s"\ndo = "jump"\nby = "2d"\n'),
+}  # fmt: skip
+"""What each lasts, and its events."""
 
 
-def compile_firmware(gxx: str, folder: Path, file: str = "", old: str = "", new: str = "") -> bytes:
-    """The host program, one line of it changed where that is wanted."""
-    firmware = folder / "firmware"
-    shutil.copytree(firmware_dir(), firmware, ignore=shutil.ignore_patterns("secrets.h", ".pio"))
-    if file:
-        path = firmware / file
-        text = path.read_text()
-        assert text.count(old) == 1, f"{old} is no longer there"
-        path.write_text(text.replace(old, new))
-    sources = [
-        *(firmware / "host").glob("*.cpp"),
-        *(firmware / "lib/evcore/src").glob("*.cpp"),
-        *(firmware / "lib/evidentity/src").glob("*.cpp"),
-    ]
-    includes = [firmware / "include", *(firmware / "lib" / name / "include" for name in LIBRARIES)]
-    defines = ['-DEVTOOL_VERSION="1.2.3"', '-DEVTOOL_BUILD_ID="cafe"']
-    flags = ["-std=c++17", "-O0", *defines, *(f"-I{each}" for each in includes)]
-    program = folder / "program"
-    subprocess.run([gxx, *flags, *sources, "-s", "-o", program], check=True, timeout=110)
-    return program.read_bytes()
+SOURCES = [
+    *(firmware_dir() / "host").glob("*.cpp"),
+    *(firmware_dir() / "lib/evcore/src").glob("*.cpp"),
+    *(firmware_dir() / "lib/evidentity/src").glob("*.cpp"),
+]
+FLAGS = [
+    *("-std=c++17", "-O0", '-DEVTOOL_VERSION="1.2.3"', '-DEVTOOL_BUILD_ID="cafe"'),
+    f"-I{firmware_dir() / 'include'}",
+    *(f"-I{firmware_dir() / 'lib' / name / 'include'}" for name in LIBRARIES),
+]
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return compile_firmware(_gxx(), tmp_path_factory.mktemp("good"))
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the host program's object files."""
+    folder = tmp_path_factory.mktemp("objects")
+    subprocess.run([_gxx(), *FLAGS, "-c", *SOURCES], cwd=folder, check=True, timeout=200)
+    return folder
+
+
+def link(objects: Path, program: Path, changed: Path | None = None) -> bytes:
+    """The program; `changed` is an object file in the place of the one of that name."""
+    files = [each for each in objects.glob("*.o") if changed is None or each.name != changed.name]
+    files += [] if changed is None else [changed]
+    subprocess.run([_gxx(), *files, "-s", "-o", program], check=True, timeout=100)
+    return program.read_bytes()
+
+
+def change(source: str, old: str, new: str, folder: Path) -> Path:
+    """The object file of a source with one line changed."""
+    path = firmware_dir() / source
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old} is no longer there"
+    changed = folder / path.name
+    changed.write_text(text.replace(old, new))
+    subprocess.run([_gxx(), *FLAGS, "-c", changed], cwd=folder, check=True, timeout=100)
+    return changed.with_suffix(".o")
 
 
 def _gxx() -> str:
@@ -107,8 +121,8 @@ class Bench:
         state.mkdir()
         contents = parts(program) | {EVCFG: _identity(f"ws://127.0.0.1:{port}/ocpp")}
         (state / "flash.bin").write_bytes(flash_image(contents, 4 << 20))
-        for name, text in SCENARIOS.items():
-            head = f'title = "{name}"\nrule = "docs/verify.md"\nduration = "7s"\n'
+        for name, (duration, text) in SCENARIOS.items():
+            head = f'title = "{name}"\nrule = "docs/verify.md"\nduration = "{duration}"\n'
             (folder / f"{name}.toml").write_text(head + text)
         self.bus = self._start("bus", "sim", "bus", "--listen", "127.0.0.1:0")
         self.channel = self.bus.wait_for(_is("ready"), "ready", READY_S)["can_channel"]
@@ -172,8 +186,8 @@ def _identity(url: str) -> bytes:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, good: bytes) -> Iterator[Bench]:
-    running = Bench(tmp_path, good)
+def bench(tmp_path: Path, objects: Path) -> Iterator[Bench]:
+    running = Bench(tmp_path, link(objects, tmp_path / "program"))
     yield running
     running.close()
 
@@ -211,11 +225,13 @@ def test_a_right_board_agrees_and_every_report_says_so(bench: Bench) -> None:
     assert (state["energised"], state["transaction"]) == ("0", "0")
 
 
-def test_a_changed_rule_in_a_boards_firmware_is_found_and_named(tmp_path: Path) -> None:
+def test_a_changed_rule_in_a_boards_firmware_is_found_and_named(
+    tmp_path: Path, objects: Path
+) -> None:
     """It believes a BMS for 30 s instead of 3 s."""
-    folder = tmp_path / "changed"
     rule = ("lib/evcore/src/bms.cpp", "kAlive = 3000", "kAlive = 30000")
-    bench = Bench(tmp_path, compile_firmware(_gxx(), folder, *rule))
+    program = link(objects, tmp_path / "program", change(*rule, tmp_path))
+    bench = Bench(tmp_path, program)
     try:
         code, lines = bench.verify(*bench.arguments("silent"), "--csms-listen", bench.csms)
         # Its own vehicle is in for half a minute yet: what ends the charge is the transaction.
@@ -250,6 +266,32 @@ def test_ctrl_c_in_a_charge_leaves_the_module_off(bench: Bench) -> None:
         process.communicate()
     assert process.returncode == 130, errors
     assert b"Traceback" not in errors
+    state = bench.state()
+    assert (state["energised"], state["transaction"]) == ("0", "0")
+
+
+def test_a_bus_that_is_lost_ends_the_run_and_is_said(bench: Bench) -> None:
+    argv = [sys.executable, "-m", "evtool", *bench.arguments("silent", "charge"), "--json"]
+    process = subprocess.Popen(
+        [*argv, "--csms-listen", bench.csms], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        limit = time.monotonic() + READY_S
+        while bench.state().get("energised") != "1":
+            assert time.monotonic() < limit, "no charge"
+            time.sleep(0.02)
+        bench.bus.close()
+        output, errors = process.communicate(timeout=READY_S)
+    finally:
+        process.kill()
+        process.communicate()
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert process.returncode == 3, errors
+    assert b"Traceback" not in errors
+    found = verdicts(lines)
+    assert found["silent"]["ended"]["reason"].startswith("CAN bus")
+    assert found["charge"]["not_run"].startswith("the bench was lost: CAN bus")
+    assert lines[-1]["error"] == "DeviceError"
     state = bench.state()
     assert (state["energised"], state["transaction"]) == ("0", "0")
 

@@ -176,7 +176,7 @@ def test_the_command_saves_what_it_found_and_replays_it(
     assert verdict["first_difference"]["fields"][0]["field"] == "energised"
     assert events[-1] == {
         **{"event": "summary", "device": "host", "runs": 1, "failed": 1},
-        "steps": verdict["steps"],
+        **{"steps": verdict["steps"], "not_run": 0},
     }
     again = CliRunner().invoke(command, [saved["file"], *options])
     assert "energised: reference 1, device 0" in again.stderr
