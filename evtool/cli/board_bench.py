@@ -96,9 +96,7 @@ class BoardBench:
         assert self.csms is not None  # noqa: S101 - asked only where there is one
         end_ms = self._now() + _CONNECT_MS
         watch = Watch(self._word)
-        arrived = False
-        while self._now() < end_ms and not (arrived and self._word.connected):
-            arrived = arrived or any(each["event"] == "connected" for each in self.csms.events)
+        while self._now() < end_ms and not (self.csms.is_connected and self._word.connected):
             for line in self._lines():
                 watch.line(line.text)
             for _ in self._frames():
@@ -106,7 +104,7 @@ class BoardBench:
             left_s = (end_ms - self._now()) // 1000
             self._tell("waiting for the board at the CSMS", _CONNECT_MS // 1000 - left_s, 75)
             await asyncio.sleep(_LOOK_S)
-        return arrived and self._word.connected
+        return self.csms.is_connected and self._word.connected
 
     async def play(self, scenario: Scenario, setup: Setup, *, with_timeline: bool) -> Verdict:
         """Bring the board to rest, play one scenario, and judge; `lost` holds a link that went."""

@@ -10,7 +10,15 @@ from evtool.reference_impl.controller_types import Config
 from evtool.verify.board.expect import judge_expectations
 from evtool.verify.board.judge import Finding, count_judged, findings
 from evtool.verify.board.live import LiveRun, history
-from evtool.verify.board.seen import CURRENT, FAULT, FLAGS, GATE, SWITCH, VOLTAGE
+from evtool.verify.board.seen import (
+    CLOSED,
+    CURRENT,
+    FAULT,
+    FLAGS,
+    GATE,
+    SWITCH,
+    VOLTAGE,
+)
 from evtool.verify.compare import FieldDifference
 from evtool.verify.scenario import Scenario
 from evtool.verify.timeline import FIELDS, Timeline
@@ -148,7 +156,8 @@ def _timeline(run: LiveRun, start_ms: int, end_ms: int) -> Timeline:
         field = _SEEN_AS.get(name, name)
         seen = run.seen.fields.get(field, [])
         if seen:
-            points = [(start_ms, run.seen.at(field, start_ms) or "-")]
+            first = CLOSED if name == GATE else "-"
+            points = [(start_ms, run.seen.at(field, start_ms) or first)]
             points += [(s.at_ms, s.value) for s in seen if start_ms < s.at_ms <= end_ms]
             device[name] = _changes([(at_ms - start_ms, value) for at_ms, value in points])
     times = sorted(
