@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import signal
@@ -70,10 +71,16 @@ FLAGS = [
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the host program's object files."""
-    folder = tmp_path_factory.mktemp("objects")
-    subprocess.run([_gxx(), *FLAGS, "-c", *SOURCES], cwd=folder, check=True, timeout=200)
+def objects(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder with the host program's object files, compiled by whichever worker is first."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "verify-board-objects"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            subprocess.run([_gxx(), *FLAGS, "-c", *SOURCES], cwd=folder, check=True, timeout=200)
+            (folder / "done").touch()
     return folder
 
 
