@@ -99,7 +99,7 @@ def test_chunks_cover_the_steps_and_never_share_a_seed() -> None:
 
 @pytest.mark.parametrize(
     ("twist", "kind", "most"),
-    [(unlimited, "energised", 10), (dies_of_a_key, "gave up", 3)],
+    [(unlimited, "energised", 10), (dies_of_a_key, "gave up", 4)],
     ids=["difference", "crash"],
 )
 def test_a_fault_is_shrunk_and_its_file_makes_it_happen_again(
