@@ -18,6 +18,10 @@ evtool and shows its traceback.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class EvtoolError(Exception):
@@ -70,7 +74,8 @@ class LinkTimeout(DeviceError):
 class ToolError(EvtoolError):
     """A program that evtool runs (esptool, pio) failed.
 
-    `argv` must come with secrets masked; `output` holds the last lines the tool printed.
+    `argv` must come with secrets masked; `output` holds the last lines the tool printed, `log`
+    names the file with all of them where one was kept.
     """
 
     exit_code = 4
@@ -83,11 +88,13 @@ class ToolError(EvtoolError):
         return_code: int | None = None,
         output: str = "",
         fix: str | None = None,
+        log: Path | None = None,
     ) -> None:
         super().__init__(message, fix=fix)
         self.argv = tuple(argv)
         self.return_code = return_code
         self.output = output
+        self.log = log
 
     def __str__(self) -> str:
         lines = [self.message]
@@ -96,6 +103,8 @@ class ToolError(EvtoolError):
         if self.return_code is not None:
             lines.append(f"  exit code: {self.return_code}")
         lines.extend("  | " + line for line in self.output.strip().splitlines()[-12:])
+        if self.log is not None:
+            lines.append(f"  log: {self.log}")
         if self.fix is not None:
             lines.append(f"  fix: {self.fix}")
         return "\n".join(lines)
@@ -105,4 +114,5 @@ class ToolError(EvtoolError):
             "argv": list(self.argv),
             "return_code": self.return_code,
             "output": self.output,
+            "log": None if self.log is None else str(self.log),
         }

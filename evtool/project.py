@@ -124,11 +124,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What is built, from where, and with which MicroOcpp where the registry is away."""
+    """What is built, from where, and with which packages where the registry is away.
+
+    Attributes:
+        microocpp: for the host, a folder with MicroOcpp and ArduinoJson.
+        bundle: for the ESP32, the folder that `evtool bundle install --to` filled.
+    """
 
     environment: str
     firmware: Path
     microocpp: Path | None
+    bundle: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,7 @@ def load_project(path: Path) -> Project:
             environment=tables.text("build", "environment", "esp32dev", ENVIRONMENTS),
             firmware=root / tables.text("build", "firmware", "firmware"),
             microocpp=_optional_path(tables, root, "build", "microocpp"),
+            bundle=_optional_path(tables, root, "build", "bundle"),
         ),
         codegen=_codegen(tables, root),
     )

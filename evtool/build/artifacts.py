@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evtool.build.plan import BuildPlan
+from evtool.build.sizes import SIZES, encode, measure
 from evtool.errors import ConfigError, ToolError
 from evtool.protocol import app_image, partition_table
 from evtool.protocol.can_frame import Malformed
@@ -52,7 +53,8 @@ def first_boot_ota_data(size: int) -> bytes:
 def _host(plan: BuildPlan) -> tuple[Artifact, ...]:
     program = Artifact("program", _read(plan.work_folder / "program"), 0o755)
     if plan.environment == "host_asan":
-        return (program,)  # with its checks it is larger than the partition of an image
+        # With its checks it is larger than the partition of an image.
+        return (program, *_sizes(plan, "program"))
     file = plan.firmware / "partitions.csv"
     partitions = partition_table.parse(_read_partitions(file), file=file)
     image = host_image(
@@ -64,7 +66,7 @@ def _host(plan: BuildPlan) -> tuple[Artifact, ...]:
         "firmware.bin": app_image.encode(image),
     }
     files = _with_manifest(plan, images, partitions, {"program": "program"})
-    return (program, *files)
+    return (program, *_sizes(plan, "program", images, partitions), *files)
 
 
 def _esp32(plan: BuildPlan) -> tuple[Artifact, ...]:
@@ -79,7 +81,8 @@ def _esp32(plan: BuildPlan) -> tuple[Artifact, ...]:
             f"partitions.bin of {plan.environment} is no partition table: {table.reason}",
             fix="build again with --clean",
         )
-    return _with_manifest(plan, images, table, {})
+    files = _with_manifest(plan, images, table, {})
+    return (*_sizes(plan, "firmware.elf", images, table), *files)
 
 
 def _with_manifest(
@@ -138,6 +141,30 @@ def _with_manifest(
         *(Artifact(name, data) for name, data in images.items()),
         Artifact(MANIFEST, text.encode()),
     )
+
+
+def _sizes(
+    plan: BuildPlan,
+    name: str,
+    images: Mapping[str, bytes] | None = None,
+    partitions: tuple[Partition, ...] = (),
+) -> tuple[Artifact, ...]:
+    """The sizes, where the linked program is there to be measured."""
+    program = plan.work_folder / name
+    if not program.is_file():
+        return ()
+    link_map = program.with_suffix(".map")
+    slot = _app_slot(plan, partitions) if images is not None else None
+    sizes = measure(
+        plan.environment,
+        _read(program),
+        link_map.read_text(errors="replace") if link_map.is_file() else None,
+        image=None if images is None else len(images["firmware.bin"]),
+        partition=None if slot is None else (slot.name, slot.size),
+    )
+    if isinstance(sizes, Malformed):
+        raise ToolError(f"{program}: {sizes.reason}", fix="build again with --clean")
+    return (Artifact(SIZES, encode(sizes)),)
 
 
 def _row(name: str, offset: int, file: str, images: Mapping[str, bytes]) -> dict[str, object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -31,26 +30,45 @@ _TOOL_OWNERS = {"toolchain-xtensa-esp32": "espressif"}
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Something that a build needs; `found` is its version or place, None when missing."""
+    """Something that a build needs; `found` is its version or place, None when missing.
+
+    Attributes:
+        folder: where a package of PlatformIO's stands.
+    """
 
     kind: str
     name: str
     wanted: str
     found: str | None
+    folder: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {self.wanted}".rstrip()
 
 
-def requirements(firmware: Path, environment: str) -> tuple[Requirement, ...]:
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The folders that packages are looked for in; `libraries` is that of one environment."""
+
+    platforms: Path
+    tools: Path
+    libraries: Path
+
+
+def requirements(
+    firmware: Path, environment: str, storage: Storage | None = None
+) -> tuple[Requirement, ...]:
     """Everything that building `environment` needs and may not find.
+
+    Args:
+        storage: where to look; None for the user's own PlatformIO and the project.
 
     Raises:
         ConfigError: platformio.ini cannot be read, or has no such environment.
     """
     if environment in HOST_ENVIRONMENTS:
         return _host_requirements()
-    return tuple(_esp32_requirements(firmware, environment))
+    return tuple(_esp32_requirements(firmware, environment, storage))
 
 
 def missing(needed: Iterable[Requirement]) -> tuple[Requirement, ...]:
@@ -65,8 +83,14 @@ def registry_hosts() -> tuple[str, ...]:
     return tuple(__registry_mirror_hosts__)
 
 
-def missing_error(environment: str, lacking: Iterable[Requirement]) -> ToolError:
-    """What to tell a user whose packages are missing and whose registry is out of reach."""
+def missing_error(
+    environment: str, lacking: Iterable[Requirement], bundle: Path | None = None
+) -> ToolError:
+    """What to tell a user whose packages are missing and whose registry is out of reach.
+
+    Args:
+        bundle: the bundle that they were looked for in.
+    """
     needed = tuple(lacking)
     programs = [requirement for requirement in needed if requirement.kind == "program"]
     if programs:
@@ -76,12 +100,17 @@ def missing_error(environment: str, lacking: Iterable[Requirement]) -> ToolError
             fix="install a C++ compiler (Debian: apt-get install g++)",
         )
     rows = "".join(f"\n    {requirement}" for requirement in needed)
+    if bundle is not None:
+        return ToolError(
+            f"{environment} needs packages that the bundle in {bundle} does not hold:{rows}",
+            fix="make a new bundle where this platformio.ini has been built (`evtool bundle "
+            "create`) and install it; or set EVTOOL_BUNDLE_DIR to nothing to build without one",
+        )
     return ToolError(
         f"{environment} needs packages that are not installed, and PlatformIO's registry "
         f"cannot be reached:{rows}",
-        fix="connect this computer once and build again; or copy the PlatformIO folder "
-        "(~/.platformio) and firmware/.pio/libdeps of a computer that has built this, and name "
-        "the folder with PLATFORMIO_CORE_DIR",
+        fix="connect this computer once and build again; or, on a computer that has built this, "
+        "`evtool bundle create`, and here `evtool bundle install FILE` (docs/offline.md)",
     )
 
 
@@ -97,10 +126,11 @@ def _host_requirements() -> tuple[Requirement, ...]:
     )
 
 
-def _esp32_requirements(firmware: Path, environment: str) -> Iterator[Requirement]:
+def _esp32_requirements(
+    firmware: Path, environment: str, storage: Storage | None
+) -> Iterator[Requirement]:
     # PlatformIO's own reading of its files, so that nothing is judged otherwise than by it.
     from platformio import telemetry  # noqa: PLC0415
-    from platformio.dependencies import get_core_dependencies  # noqa: PLC0415
     from platformio.package.manager.library import LibraryPackageManager  # noqa: PLC0415
     from platformio.package.manager.platform import PlatformPackageManager  # noqa: PLC0415
     from platformio.package.manager.tool import ToolPackageManager  # noqa: PLC0415
@@ -110,26 +140,24 @@ def _esp32_requirements(firmware: Path, environment: str) -> Iterator[Requiremen
     atexit.unregister(telemetry._finalize)  # noqa: SLF001 - there is no public way
     config = _read_config(firmware, environment)
     section = f"env:{environment}"
-    platforms = PlatformPackageManager(config.get("platformio", "platforms_dir"))
+    if storage is None:
+        libraries = os.environ.get("PLATFORMIO_LIBDEPS_DIR") or firmware / ".pio" / "libdeps"
+        storage = Storage(
+            Path(config.get("platformio", "platforms_dir")),
+            Path(config.get("platformio", "packages_dir")),
+            Path(libraries) / environment,
+        )
     spec = PackageSpec(config.get(section, "platform"))
-    platform = platforms.get_package(spec)
+    platform = PlatformPackageManager(str(storage.platforms)).get_package(spec)
     yield _requirement("platform", spec, platform)
 
-    tools = ToolPackageManager(config.get("platformio", "packages_dir"))
-    wanted = dict(_TOOLS) if platform is None else _tools_of(Path(platform.path))
+    tools = ToolPackageManager(str(storage.tools))
     replaced = {PackageSpec(text).name for text in config.get(section, "platform_packages") or []}
-    for name, version in wanted.items():
-        if name in replaced:
-            continue
-        owner = _TOOL_OWNERS.get(name, "platformio")
-        spec = PackageSpec(owner=owner, name=name, requirements=version)
-        yield _requirement("tool", spec, tools.get_package(spec))
-    name = "tool-scons"
-    spec = PackageSpec(owner="platformio", name=name, requirements=get_core_dependencies()[name])
-    yield _requirement("tool", spec, tools.get_package(spec))
+    for spec in _tool_specs(platform, environment):
+        if platform is not None or spec.name not in replaced:
+            yield _requirement("tool", spec, tools.get_package(spec))
 
-    folder = os.environ.get("PLATFORMIO_LIBDEPS_DIR") or firmware / ".pio" / "libdeps"
-    libraries = LibraryPackageManager(str(Path(folder) / environment))
+    storage_of_libraries = LibraryPackageManager(str(storage.libraries))
     waiting = [PackageSpec(text) for text in config.get(section, "lib_deps")]
     seen: set[str] = set()
     while waiting:
@@ -137,11 +165,48 @@ def _esp32_requirements(firmware: Path, environment: str) -> Iterator[Requiremen
         if spec.humanize() in seen or not (spec.owner or spec.external):
             continue  # without an owner it comes with the framework
         seen.add(spec.humanize())
-        package = libraries.get_package(spec)
+        package = storage_of_libraries.get_package(spec)
         yield _requirement("library", spec, package)
         if package is not None:
-            for needed in libraries.get_pkg_dependencies(package) or []:
-                waiting.append(libraries.dependency_to_spec(needed))
+            for needed in storage_of_libraries.get_pkg_dependencies(package) or []:
+                waiting.append(storage_of_libraries.dependency_to_spec(needed))
+
+
+def _tool_specs(platform: Any, environment: str) -> Iterator[Any]:
+    """What the platform says that it needs for this environment, and SCons."""
+    from platformio.dependencies import get_core_dependencies  # noqa: PLC0415
+    from platformio.package.meta import PackageSpec  # noqa: PLC0415
+
+    if platform is None:
+        for name, version in _TOOLS.items():
+            owner = _TOOL_OWNERS.get(name, "platformio")
+            yield PackageSpec(owner=owner, name=name, requirements=version)
+    else:
+        yield from _platforms_own_tools(platform, environment)
+    name = "tool-scons"
+    yield PackageSpec(owner="platformio", name=name, requirements=get_core_dependencies()[name])
+
+
+def _platforms_own_tools(platform: Any, environment: str) -> list[Any]:
+    from platformio.exception import PlatformioException  # noqa: PLC0415
+    from platformio.platform.factory import PlatformFactory  # noqa: PLC0415
+
+    try:
+        instance = PlatformFactory.new(platform)
+        instance.project_env = environment
+        instance.configure_project_packages(environment, [])
+        return [
+            instance.get_package_spec(name)
+            for name, options in instance.packages.items()
+            if not options.get("optional")
+        ]
+    except (PlatformioException, OSError, ValueError, LookupError, TypeError) as error:
+        # The platform's own code ran; what it stumbles over PlatformIO would stumble over.
+        raise ConfigError(
+            f"platform {platform.metadata.name} in {platform.path} refuses {environment}: "
+            f"{type(error).__name__}: {error}",
+            fix="correct platformio.ini, or remove that folder and build again",
+        ) from error
 
 
 def _read_config(firmware: Path, environment: str) -> Any:
@@ -172,16 +237,8 @@ def _read_config(firmware: Path, environment: str) -> Any:
     return config
 
 
-def _tools_of(platform: Path) -> dict[str, str]:
-    try:
-        manifest = json.loads((platform / "platform.json").read_text(encoding="utf-8"))
-        packages = manifest["packages"]
-        return {name: str(packages[name]["version"]) for name in _TOOLS if name in packages}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # a platform that is broken is PlatformIO's to complain about
-
-
 def _requirement(kind: str, spec: Any, package: Any) -> Requirement:
     name = f"{spec.owner}/{spec.name}" if spec.owner else spec.name or spec.uri
     found = None if package is None else str(package.metadata.version)
-    return Requirement(kind, name, str(spec.requirements or spec.uri or ""), found)
+    folder = None if package is None else Path(package.path)
+    return Requirement(kind, name, str(spec.requirements or spec.uri or ""), found, folder)

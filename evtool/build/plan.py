@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evtool.build.fingerprint import build_id
@@ -28,6 +28,8 @@ _SHOWN = (
     "EVTOOL_ARDUINOJSON",
     "PLATFORMIO_CORE_DIR",
     "PLATFORMIO_PLATFORMS_DIR",
+    "PLATFORMIO_PACKAGES_DIR",
+    "PLATFORMIO_LIBDEPS_DIR",
     "PLATFORMIO_BUILD_DIR",
 )
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -43,10 +45,14 @@ class BuildPlan:
     Attributes:
         variables: the whole environment of the process.
         packages: files that must stand before it starts.
+        folders: folders that must stand before it starts, and what each is a copy of.
         work_folder: where PlatformIO keeps this environment's objects and results.
         output: the folder that `evtool flash` reads.
         lock: held while it runs, so that two builds of one project take turns.
         unfinished: stands while it runs; found by the next one, the objects are not trusted.
+        bundle: the installed bundle that the packages come from.
+        log: every line that PlatformIO prints.
+        steps: what the next build knows of this one's order.
     """
 
     environment: str
@@ -60,7 +66,11 @@ class BuildPlan:
     output: Path
     lock: Path
     unfinished: Path
+    log: Path
+    steps: Path
     timeout_s: float
+    folders: Mapping[Path, Path] = field(default_factory=dict)
+    bundle: Path | None = None
 
     @property
     def for_host(self) -> bool:
@@ -81,20 +91,35 @@ class BuildPlan:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """What a build takes from this computer.
+
+    Attributes:
+        core: PlatformIO's own folder where the user's has no part in the build.
+        microocpp: the libraries that the user named for a host build.
+        bundle: the installed bundle that a build for the ESP32 takes its packages from; None
+            for the user's own PlatformIO.
+    """
+
+    core: Path
+    microocpp: MicroOcpp | None = None
+    bundle: Path | None = None
+
+
 def plan_build(
     project: Project,
     environment: str,
     *,
     version: str,
-    core_folder: Path,
+    supplies: Supplies,
     variables: Mapping[str, str],
-    microocpp: MicroOcpp | None = None,
     verbose: bool = False,
 ) -> BuildPlan:
     """Plan a build of `environment`.
 
     Args:
-        core_folder: PlatformIO's own folder for host builds, never the user's.
+        version: evtool's.
         variables: our process's environment; the project's secrets are not passed on.
 
     Raises:
@@ -107,18 +132,35 @@ def plan_build(
             fix="correct [build] firmware, or lay a project out with `evtool init DIR`",
         )
     for_host = environment in HOST_ENVIRONMENTS
+    microocpp = supplies.microocpp
+    bundle = None if for_host else supplies.bundle
+    work = firmware / ".pio"
     libraries = (microocpp.library / "src", microocpp.arduino_json / "src") if microocpp else ()
     identifier = build_id(firmware, environment, version, libraries)
     environ = _without_secrets(project, variables)
     packages: dict[Path, bytes] = {}
-    if for_host:
-        core = core_folder / _platformio_version()
-        environ = _host_variables(environ, core, firmware, microocpp)
+    folders: dict[Path, Path] = {}
+    core = supplies.core
+    if for_host or bundle:
+        core /= _platformio_version()
+    if bundle:
+        environ = _closed_variables(environ, core)
+        # PlatformIO writes into the folder of the libraries, and the bundle is everybody's.
+        copies = work / f"libraries-{bundle.name}"
+        folders = {copies / environment: bundle / "libraries"}
+        environ |= {
+            "PLATFORMIO_PLATFORMS_DIR": str(bundle / "platforms"),
+            "PLATFORMIO_PACKAGES_DIR": str(bundle / "tools"),
+            "PLATFORMIO_LIBDEPS_DIR": str(copies),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+    if for_host or folders:
         # PlatformIO makes these folders in two steps (is it there? make it): two first builds
         # at once would trip over each other.
         packages = {core / name / ".keep": b"" for name in _SHARED_FOLDERS}
+    if for_host:
+        environ = _host_variables(environ, core, firmware, microocpp)
         packages |= scons_package(core / "packages")
-    work = firmware / ".pio"
     environ |= {
         "EVTOOL_BUILD_ID": identifier,
         "EVTOOL_VERSION": version,
@@ -144,7 +186,11 @@ def plan_build(
         output=project.root / "build" / environment,
         lock=work / "evtool.lock",
         unfinished=work / f"{environment}.unfinished",
+        log=work / f"{environment}.log",
+        steps=work / f"{environment}.steps",
         timeout_s=_HOST_TIMEOUT_S if for_host else _ESP32_TIMEOUT_S,
+        folders=folders,
+        bundle=bundle,
     )
 
 
@@ -154,26 +200,30 @@ def _without_secrets(project: Project, variables: Mapping[str, str]) -> dict[str
     return {name: value for name, value in variables.items() if name not in names}
 
 
-def _host_variables(
-    variables: Mapping[str, str], core: Path, firmware: Path, microocpp: MicroOcpp | None
-) -> dict[str, str]:
+def _closed_variables(variables: Mapping[str, str], core: Path) -> dict[str, str]:
     """Nothing of the user's PlatformIO reaches the build, and nothing leaves the computer."""
     environ = {
         name: value
         for name, value in variables.items()
         if not name.startswith(("PLATFORMIO_", "EVTOOL_")) and name.lower() not in _PROXIES
     }
-    # PlatformIO notes by name where a platform's folder is; two projects have one each.
-    own = hashlib.sha256(str(firmware).encode()).hexdigest()[:16]
-    environ |= {
+    return environ | {
         "PLATFORMIO_CORE_DIR": str(core),
-        "PLATFORMIO_PLATFORMS_DIR": str(core / "platforms" / own),
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "HTTP_PROXY": _NOWHERE,
         "HTTPS_PROXY": _NOWHERE,
     }
+
+
+def _host_variables(
+    variables: Mapping[str, str], core: Path, firmware: Path, microocpp: MicroOcpp | None
+) -> dict[str, str]:
+    # PlatformIO notes by name where a platform's folder is; two projects have one each.
+    own = hashlib.sha256(str(firmware).encode()).hexdigest()[:16]
+    environ = _closed_variables(variables, core)
+    environ["PLATFORMIO_PLATFORMS_DIR"] = str(core / "platforms" / own)
     if microocpp is not None:
         environ |= {
             "EVTOOL_MICROOCPP": str(microocpp.library),

@@ -3,22 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from evtool.cli.bundle_place import chosen_bundle, core_folder
 from evtool.cli.options import open_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.errors import CheckFailed, ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from evtool.build.artifacts import Artifact
     from evtool.build.plan import BuildPlan
-    from evtool.build.platformio import Step
+    from evtool.build.sizes import Sizes
     from evtool.project import Project
 
 ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
@@ -63,11 +65,16 @@ def command(
     esp32dev_lab  the product with everything logged
 
     The results are bootloader.bin, partition-table.bin, otadata.bin, firmware.bin and
-    manifest.json in build/ENV beside evtool.toml; a file that has not changed is left alone.
+    manifest.json in build/ENV beside evtool.toml, with sizes.json and provenance.json (git
+    state, versions); a file that has not changed is left alone. Everything that PlatformIO
+    printed is in firmware/.pio/ENV.log.
 
     The host build keeps what PlatformIO needs in a folder of its own, never in
-    ~/.platformio: $EVTOOL_CORE_DIR, else the user's cache folder.
+    ~/.platformio: $EVTOOL_CORE_DIR, else the user's cache folder. A build for the ESP32 uses
+    the bundle of `evtool bundle install` where there is one, and then no network.
     """
+    from evtool.build.sizes import summary, usage
+
     project = open_project(project_path)
     chosen = environment or project.build.environment
     if microocpp is not None and not chosen.startswith("host"):
@@ -78,11 +85,18 @@ def command(
         description = plan.describe()
         output.result(_plan_text(description), description)
         return
+    before = _sizes_before(plan)
     artifacts, changed = _build(plan, output, clean=clean, verbose=verbose)
     files = [str(plan.output / artifact.name) for artifact in artifacts]
     text = f"{plan.environment} {plan.version}+{plan.build_id} in {plan.output}"
+    sizes = _sizes(artifacts)
     output.result(
-        text + ("" if changed else " (unchanged)"),
+        "\n".join(
+            [
+                text + ("" if changed else " (unchanged)"),
+                *([] if sizes is None else summary(sizes, before)),
+            ]
+        ),
         {
             "event": "built",
             "environment": plan.environment,
@@ -91,6 +105,8 @@ def command(
             "output": str(plan.output),
             "files": files,
             "changed": [str(plan.output / name) for name in changed],
+            "log": str(plan.log),
+            "sizes": None if sizes is None else usage(sizes, before),
         },
     )
 
@@ -116,16 +132,21 @@ def _plan(
 ) -> BuildPlan:
     from evtool import __version__
     from evtool.build.microocpp import find_microocpp
-    from evtool.build.plan import plan_build
+    from evtool.build.plan import Supplies, plan_build
 
-    folder = microocpp or (project.build.microocpp if environment.startswith("host") else None)
+    for_host = environment.startswith("host")
+    folder = microocpp or (project.build.microocpp if for_host else None)
+    supplies = Supplies(
+        core_folder(),
+        None if folder is None else find_microocpp(folder),
+        None if for_host else chosen_bundle(project),
+    )
     return plan_build(
         project,
         environment,
         version=__version__,
-        core_folder=_core_folder(),
+        supplies=supplies,
         variables=os.environ,
-        microocpp=None if folder is None else find_microocpp(folder),
         verbose=verbose,
     )
 
@@ -134,53 +155,66 @@ def _build(
     plan: BuildPlan, output: Output, *, clean: bool, verbose: bool
 ) -> tuple[tuple[Artifact, ...], list[str]]:
     """Build and write the results; returns them and the names of those that changed."""
-    _check_packages(plan)
-    output.event("start", **plan.describe())
-    artifacts = _run(plan, output, clean=clean, verbose=verbose)
+    from evtool.cli.build_provenance import provenance_of
+
+    with _packages_held(plan) as held:
+        _check_packages(plan)
+        output.event("start", **plan.describe())
+        artifacts = _run(plan, output, held, clean=clean, verbose=verbose)
+        artifacts = (*artifacts, provenance_of(plan, artifacts))
     return artifacts, _write(plan, artifacts)
 
 
-def _core_folder() -> Path:
-    """Where the host build keeps what PlatformIO needs."""
-    named = os.environ.get("EVTOOL_CORE_DIR")
-    if named:
-        return Path(named).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "evtool" / "platformio"
+@contextlib.contextmanager
+def _packages_held(plan: BuildPlan) -> Iterator[list[int]]:
+    """Keep the bundle where it is while it is built with; yields what the children must hold."""
+    from evtool.link.bundle_store import in_use
+
+    if plan.bundle is None:
+        yield []
+        return
+    with in_use(plan.bundle) as descriptor:
+        yield [descriptor]
 
 
 def _check_packages(plan: BuildPlan) -> None:
     """Fail now where PlatformIO would fail after a minute, and without a name."""
     from evtool.build import offline
+    from evtool.build.bundle import storage_of
     from evtool.link.reachable import any_reachable
 
-    lacking = offline.missing(offline.requirements(plan.firmware, plan.environment))
+    storage = None if plan.bundle is None else storage_of(plan.bundle)
+    lacking = offline.missing(offline.requirements(plan.firmware, plan.environment, storage))
     if not lacking:
         return
-    if plan.for_host or not any_reachable(offline.registry_hosts(), timeout_s=_PROBE_S):
-        raise offline.missing_error(plan.environment, lacking)
+    is_closed = plan.for_host or plan.bundle is not None
+    if is_closed or not any_reachable(offline.registry_hosts(), timeout_s=_PROBE_S):
+        raise offline.missing_error(plan.environment, lacking, plan.bundle)
 
 
 def _run(
-    plan: BuildPlan,
-    output: Output,
-    *,
-    clean: bool,
-    verbose: bool,
+    plan: BuildPlan, output: Output, held: list[int], *, clean: bool, verbose: bool
 ) -> tuple[Artifact, ...]:
     """Run PlatformIO, and collect what it made before another build may begin."""
     from evtool.build.artifacts import collect
     from evtool.build.platformio import run_build
+    from evtool.cli.build_progress import BuildProgress
     from evtool.link.command import CommandRunner
     from evtool.link.workspace import Workspace
 
     workspace = Workspace(lambda: output.say("another build of this project runs; waiting"))
-    progress = _Progress(output, verbose=verbose)
-    output.say(f"building {plan.environment}")
+    progress = BuildProgress(output, verbose=verbose)
+    source = "" if plan.bundle is None else f" with the bundle {plan.bundle.name}"
+    output.say(f"building {plan.environment}{source}")
     try:
         with workspace.lock(plan.lock) as descriptor:
-            run_build(plan, CommandRunner([descriptor]), workspace, progress.follow, clean=clean)
-            return collect(plan)
+            runner = CommandRunner([descriptor, *held])
+            run_build(plan, runner, workspace, progress, clean=clean)
+            try:
+                return collect(plan)
+            except ToolError as error:
+                error.log = plan.log
+                raise
     finally:
         progress.finish()
 
@@ -199,6 +233,23 @@ def _write(plan: BuildPlan, artifacts: tuple[Artifact, ...]) -> list[str]:
     return changed
 
 
+def _sizes(artifacts: tuple[Artifact, ...]) -> Sizes | None:
+    from evtool.build.sizes import SIZES, decode
+
+    data = next((a.data for a in artifacts if a.name == SIZES), None)
+    return None if data is None else decode(data, SIZES)
+
+
+def _sizes_before(plan: BuildPlan) -> Sizes | None:
+    """The sizes of the last build; None where there was none, or its file is of no use."""
+    from evtool.build.sizes import SIZES, decode
+
+    try:
+        return decode((plan.output / SIZES).read_bytes(), SIZES)
+    except (OSError, CheckFailed):
+        return None
+
+
 def _plan_text(description: dict[str, object]) -> str:
     command_line, variables = description["command"], description["variables"]
     assert isinstance(command_line, list)  # noqa: S101 - for the type checker
@@ -211,41 +262,3 @@ def _plan_text(description: dict[str, object]) -> str:
             f"results in {description['output']}",
         ]
     )
-
-
-class _Progress:
-    """A line that is overwritten on a terminal, JSON lines, or every line with --verbose."""
-
-    def __init__(self, output: Output, *, verbose: bool) -> None:
-        self._output = output
-        self._show: Callable[[Step], None] = lambda step: None
-        self._is_line_open = False
-        self._count = 0
-        if output.as_json:
-            self._show = self._as_event
-        elif verbose:
-            self._show = lambda step: output.say(step.text)
-        elif sys.stderr.isatty():
-            self._show = self._as_one_line
-
-    def follow(self, step: Step) -> None:
-        """Show one step."""
-        self._show(step)
-
-    def finish(self) -> None:
-        """Leave the terminal with an empty line to write on."""
-        if self._is_line_open:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._is_line_open = False
-
-    def _as_event(self, step: Step) -> None:
-        if step.action is not None:
-            self._output.event(step.action, file=step.subject)
-
-    def _as_one_line(self, step: Step) -> None:
-        if step.action is None or step.subject is None:
-            return
-        self._count += 1
-        name = step.subject.rsplit("/", 1)[-1][:50]
-        click.echo(f"\r\x1b[K  {self._count:4d} {step.action} {name}", nl=False, err=True)
-        self._is_line_open = True

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("evtool.cli.doctor", "Check this machine and project; say what is missing."),
     "codegen": ("evtool.cli.codegen", "Generate secrets.h and the CAN tables."),
     "build": ("evtool.cli.build", "Build the firmware with PlatformIO."),
+    "size": ("evtool.cli.size", "Show flash and RAM of the last build, by module."),
+    "bundle": ("evtool.cli.bundle", "Carry a build's packages to a computer without network."),
     "provision": ("evtool.cli.provision", "Give a board its identity, keys and certificates."),
     "flash": ("evtool.cli.flash", "Write the firmware to a board and verify it."),
     "monitor": ("evtool.cli.monitor", "Watch the serial console: views 1-5, s, t, 0."),

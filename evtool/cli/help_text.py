@@ -17,6 +17,8 @@ Commands:
   doctor     Check this machine and project; say what is missing.
   codegen    Generate secrets.h and the CAN tables.
   build      Build the firmware with PlatformIO.
+  size       Show flash and RAM of the last build, by module.
+  bundle     Carry a build's packages to a computer without network.
   provision  Give a board its identity, keys and certificates.
   flash      Write the firmware to a board and verify it.
   monitor    Watch the serial console: views 1-5, s, t, 0.

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What git thinks of a file: the last guard before a secret is written where it spreads."""
+"""What git thinks of a file, and which state of the source stands in a folder."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -31,14 +32,32 @@ def tracking(path: Path) -> Tracking:
     return "untracked" if answer == 1 else "outside"
 
 
+def source_state(folder: Path, paths: Sequence[Path]) -> tuple[str, bool] | None:
+    """The commit that `folder` stands at, and whether one of `paths` differs from it.
+
+    A file that git does not know and does not ignore counts as a difference.
+
+    Returns:
+        None where there is no commit, no repository, or no git.
+    """
+    code, commit = _run(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    if code != 0:
+        return None
+    arguments = ("status", "--porcelain", "--untracked-files=normal", "--")
+    code, changes = _run(folder, *arguments, *(str(path) for path in paths))
+    return None if code != 0 else (commit.strip(), bool(changes.strip()))
+
+
 def _git(folder: Path, *arguments: str) -> int:
+    return _run(folder, *arguments)[0]
+
+
+def _run(folder: Path, *arguments: str) -> tuple[int, str]:
     # Inside a hook git points GIT_DIR and GIT_INDEX_FILE at another repository than ours.
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    argv = ["git", "--no-optional-locks", "-C", os.fspath(folder), *arguments]
     try:
-        return (
-            CommandRunner()
-            .run(["git", "-C", folder, *arguments], env=env, timeout_s=_TIMEOUT_S)
-            .return_code
-        )
+        result = CommandRunner().run(argv, env=env, timeout_s=_TIMEOUT_S)
     except ToolError:
-        return -1
+        return -1, ""
+    return result.return_code, result.output

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evtool.errors import EvtoolError
 from evtool.link.files import write_atomically
+from evtool.link.log_file import LogFile
 
 
 class Workspace:
@@ -44,6 +45,40 @@ class Workspace:
                 f"cannot remove {path}: {error.strerror or error}",
                 fix="check the permissions of the folder",
             ) from error
+
+    def copy_folder(self, source: Path, target: Path) -> None:
+        """Copy a folder with all that is in it; `target` is whole, or it is not there.
+
+        Nothing happens where `target` stands already.
+
+        Raises:
+            EvtoolError: the file system refused.
+        """
+        if target.is_dir():
+            return
+        half = target.with_name(f".{target.name}.new")
+        self.remove(half)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, half, symlinks=True)
+            half.replace(target)
+        except OSError as error:
+            raise EvtoolError(
+                f"cannot copy {source} to {target}: {error.strerror or error}",
+                fix="check free space and permissions of the folder",
+            ) from error
+
+    @contextlib.contextmanager
+    def new_log(self, path: Path) -> Iterator[Callable[[str], None]]:
+        """A file that begins empty, and what adds a line to it; the old one is gone.
+
+        Raises:
+            EvtoolError: the file system refused.
+        """
+        self.remove(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with LogFile(path) as log:
+            yield log.append
 
     @contextlib.contextmanager
     def lock(self, path: Path) -> Iterator[int]:

@@ -14,7 +14,7 @@ import pytest
 from evtool.build.artifacts import first_boot_ota_data
 from evtool.build.fingerprint import build_id
 from evtool.build.microocpp import find_microocpp
-from evtool.build.plan import BuildPlan, plan_build
+from evtool.build.plan import BuildPlan, Supplies, plan_build
 from evtool.build.platformio import run_build
 from evtool.errors import ConfigError, ToolError
 from evtool.project import Project, load_project
@@ -49,7 +49,7 @@ def _plan(project: Project, environment: str = "host", **variables: str) -> Buil
         project,
         environment,
         version="0.1.0",
-        core_folder=project.root / "core",
+        supplies=Supplies(project.root / "core"),
         variables={"PATH": "/bin", **variables},
     )
 
@@ -87,7 +87,7 @@ def test_two_projects_share_packages_and_not_platforms(project: Project, tmp_pat
     shutil.copytree(project.root, tmp_path / "q")
     other = load_project(tmp_path / "q/evtool.toml")
     first, second = (
-        plan_build(p, "host", version="1", core_folder=tmp_path / "core", variables={})
+        plan_build(p, "host", version="1", supplies=Supplies(tmp_path / "core"), variables={})
         for p in (project, other)
     )
     assert first.packages == second.packages
