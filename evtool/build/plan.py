@@ -152,6 +152,8 @@ def plan_build(
             "PLATFORMIO_PLATFORMS_DIR": str(bundle / "platforms"),
             "PLATFORMIO_PACKAGES_DIR": str(bundle / "tools"),
             "PLATFORMIO_LIBDEPS_DIR": str(copies),
+            # The image is the one of a build without a bundle: no path tells them apart.
+            "PLATFORMIO_BUILD_FLAGS": f"-ffile-prefix-map=.pio/{copies.name}=.pio/libdeps",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
     if for_host or folders:
