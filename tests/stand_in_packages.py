@@ -53,7 +53,8 @@ def image(target, source, env):
         (folder / name).write_bytes((here / name).read_bytes())
 
 program = env.BuildProgram()
-Default(env.Command(env.subst("$BUILD_DIR/firmware.bin"), program, env.VerboseAction(image, "Building $TARGET")))
+action = env.VerboseAction(image, "Building $TARGET")
+Default(env.Command(env.subst("$BUILD_DIR/firmware.bin"), program, action))
 """
 _FRAMEWORK = """\
 from os.path import join
@@ -184,7 +185,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
         for name in (*names, *folders):
             path = Path(root) / name
             if path.is_symlink():
-                found[str(path.relative_to(folder))] = os.readlink(path).encode()
+                found[str(path.relative_to(folder))] = str(path.readlink()).encode()
             elif path.is_file():
                 found[str(path.relative_to(folder))] = path.read_bytes()
     return found

@@ -27,6 +27,8 @@ from evtool.errors import ToolError
 # Enough for the log of a whole build; what is older than that nobody scrolls back to.
 _KEPT_LINES = 20_000
 _POLL_S = 0.1
+# Most programs end at once when they have closed their output.
+_FIRST_PAUSE_S = 0.001
 _GRACE_S = 3.0
 _LINE_END = re.compile(r"[\r\n]")
 
@@ -148,6 +150,7 @@ def _follow(
     assert process.stdout is not None  # noqa: S101 - stdout=PIPE above; for the type checker
     descriptor = process.stdout.fileno()
     is_open = True
+    pause_s = _FIRST_PAUSE_S
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
@@ -165,7 +168,8 @@ def _follow(
                 take(splitter.finish())
                 return True
             elif not is_open:
-                time.sleep(min(_POLL_S, max(0.0, remaining)))
+                time.sleep(min(pause_s, max(0.0, remaining)))
+                pause_s = min(2 * pause_s, _POLL_S)
             if remaining <= 0:
                 take(splitter.finish())
                 return _has_ended(process)

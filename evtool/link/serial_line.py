@@ -17,6 +17,7 @@ import struct
 import termios
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import serial
 from serial.tools import list_ports
@@ -185,12 +186,36 @@ def check_url(url: str) -> None:
         ) from error
 
 
-def list_serial_ports() -> list[str]:
-    """The serial ports of this machine, one line of text each: device and description."""
+class SerialPort(NamedTuple):
+    """A serial port of this machine; vendor, product and serial number where it is USB."""
+
+    device: str
+    description: str
+    vendor_id: int | None
+    product_id: int | None
+    serial_number: str | None
+
+    def __str__(self) -> str:
+        text = self.device
+        if self.description not in ("n/a", ""):
+            text += f" ({self.description})"
+        if self.vendor_id is not None and self.product_id is not None:
+            text += f", USB {self.vendor_id:04x}:{self.product_id:04x}"
+            text += f", serial number {self.serial_number}" if self.serial_number else ""
+        return text
+
+
+def find_serial_ports() -> list[SerialPort]:
+    """The serial ports of this machine, by device."""
     return [
-        port.device if port.description in ("n/a", "") else f"{port.device} ({port.description})"
+        SerialPort(port.device, port.description, port.vid, port.pid, port.serial_number)
         for port in sorted(list_ports.comports(), key=lambda port: port.device)
     ]
+
+
+def list_serial_ports() -> list[str]:
+    """The serial ports of this machine, one line of text each: device, description, USB."""
+    return [str(port) for port in find_serial_ports()]
 
 
 def _cannot_open(port: str, baudrate: int, error: Exception) -> EvtoolError:

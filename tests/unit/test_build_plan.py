@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from evtool.build.artifacts import first_boot_ota_data
+from evtool.build.diagnosis import Problem
 from evtool.build.fingerprint import build_id
 from evtool.build.microocpp import find_microocpp
 from evtool.build.plan import BuildPlan, Supplies, plan_build
-from evtool.build.platformio import run_build
+from evtool.build.platformio import Step, run_build
 from evtool.errors import ConfigError, ToolError
 from evtool.project import Project, load_project
 
@@ -145,6 +146,9 @@ class _Runner:
         (work / "main.o").write_text("object")
         if isinstance(self.outcome, BaseException):
             raise self.outcome
+        assert on_line is not None
+        for line in self.outcome.output.splitlines():
+            on_line(line)
         return self.outcome
 
 
@@ -159,9 +163,30 @@ class _Folder:
         else:
             path.unlink(missing_ok=True)
 
+    def copy_folder(self, source: Path, target: Path) -> None:
+        shutil.copytree(source, target)
+
+    @contextlib.contextmanager
+    def new_log(self, path: Path) -> Iterator[Callable[[str], None]]:
+        yield lambda line: None
+
+
+class _Follower:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.problems: list[Problem] = []
+
+    def step(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def problem(self, problem: Problem) -> None:
+        self.problems.append(problem)
+
 
 def _run(plan: BuildPlan, outcome: _Result | BaseException, *, clean: bool = False) -> None:
-    run_build(plan, _Runner(outcome), _Folder(), lambda step: None, clean=clean)
+    run_build(plan, _Runner(outcome), _Folder(), _Follower(), clean=clean)
 
 
 def test_objects_of_a_build_that_was_killed_are_not_trusted(project: Project) -> None:
@@ -210,7 +235,8 @@ def test_clean_makes_every_object_again(project: Project) -> None:
             "no room to build host",
             "make room",
         ),
-        ("Error: something else", "could not build host", "--verbose"),
+        ("Error: something else", "could not build host: something else", "do what the line"),
+        ("something else", "could not build host", "--verbose"),
     ],
 )
 def test_a_failure_says_what_and_where(
@@ -221,6 +247,7 @@ def test_a_failure_says_what_and_where(
     assert message in caught.value.message
     assert fix in str(caught.value.fix)
     assert caught.value.return_code == 1
+    assert f"log: {project.build.firmware}/.pio/host.log" in str(caught.value)
 
 
 def test_a_folder_without_firmware_is_refused(project: Project) -> None:
