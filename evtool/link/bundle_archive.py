@@ -201,7 +201,8 @@ class BundleArchive:
         if size is None or size > manifests.LARGEST:
             raise self._refuse(manifests.NAME, "the archive does not begin with a manifest")
         data = stream.read(size, manifests.NAME)
-        stream.read(len(padding(size)), manifests.NAME)
+        if stream.read(len(padding(size)), manifests.NAME) != padding(size):
+            raise self._refuse(manifests.NAME, "what follows the manifest is not zero")
         return data
 
     def _content(self, stream: _XzStream, entry: Entry) -> Iterator[bytes]:

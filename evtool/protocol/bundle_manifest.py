@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 NAME = "MANIFEST.json"
@@ -215,7 +214,8 @@ def _check(manifest: Manifest) -> None:
             raise BundleRule(entry.path, "not in order")
         last = entry.path
         seen.add(entry.path)
-        parents = [str(parent) for parent in PurePosixPath(entry.path).parents]
+        parts = entry.path.split("/")
+        parents = ["/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
         inside = next((name for name in parents if name in seen), None)
         if inside is not None:
             raise BundleRule(entry.path, f"stands below {inside}, which is no folder")
@@ -258,7 +258,7 @@ def check_path(path: str) -> None:
         lengths = [len(part.encode()) for part in parts]
     except UnicodeEncodeError as error:
         raise BundleRule(repr(path), "a path is UTF-8") from error
-    if max(lengths) > 255 or sum(lengths) > 2000:
+    if max(lengths) > 255 or sum(lengths) + len(parts) > 2000:
         raise BundleRule(path, "a path has at most 2000 bytes, a name 255")
 
 
