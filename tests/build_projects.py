@@ -55,7 +55,7 @@ def make_project(root: Path, who: str = "tiny") -> Path:
     """A project whose firmware is one line long; our platformio.ini, platform and table."""
     firmware = root / "firmware"
     shutil.copytree(firmware_dir() / "platforms", firmware / "platforms")
-    for name in ("platformio.ini", "partitions.csv", "build_defines.py"):
+    for name in ("platformio.ini", "partitions.csv", "build_defines.py", "build_paths.py"):
         shutil.copy(firmware_dir() / name, firmware / name)
     (firmware / "host").mkdir()
     (firmware / "host/main.cpp").write_text(_MAIN.replace("WHO", f'"{who}"'))

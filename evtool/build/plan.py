@@ -33,8 +33,8 @@ _SHOWN = (
     "PLATFORMIO_BUILD_DIR",
 )
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-
-
+# Followed by the bundle's id: a bundle's libraries, copied beside the objects.
+BUNDLED_LIBRARIES = "libraries-"
 _SHARED_FOLDERS = (".cache/downloads", ".cache/tmp", "platforms")
 
 
@@ -146,14 +146,12 @@ def plan_build(
     if bundle:
         environ = _closed_variables(environ, core)
         # PlatformIO writes into the folder of the libraries, and the bundle is everybody's.
-        copies = work / f"libraries-{bundle.name}"
+        copies = work / f"{BUNDLED_LIBRARIES}{bundle.name}"
         folders = {copies / environment: bundle / "libraries"}
         environ |= {
             "PLATFORMIO_PLATFORMS_DIR": str(bundle / "platforms"),
             "PLATFORMIO_PACKAGES_DIR": str(bundle / "tools"),
             "PLATFORMIO_LIBDEPS_DIR": str(copies),
-            # The image is the one of a build without a bundle: no path tells them apart.
-            "PLATFORMIO_BUILD_FLAGS": f"-ffile-prefix-map=.pio/{copies.name}=.pio/libdeps",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
     if for_host or folders:

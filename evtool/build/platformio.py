@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, get_args
 
 from evtool.build.diagnosis import Diagnosis, Kind, Problem
-from evtool.build.plan import BuildPlan
+from evtool.build.plan import BUNDLED_LIBRARIES, BuildPlan
 from evtool.build.progress import Position, Progress, decode, encode
 from evtool.errors import ToolError
 
@@ -107,6 +107,9 @@ def run_build(
         if not path.is_file() or path.read_bytes() != content:
             workspace.write(path, content)
     for target, source in plan.folders.items():
+        for stale in plan.lock.parent.glob(f"{BUNDLED_LIBRARIES}*"):
+            if stale != target.parent:
+                workspace.remove(stale)
         workspace.copy_folder(source, target)
     if clean or plan.unfinished.exists():
         workspace.remove(plan.work_folder)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from evtool.cli.bundle import COMMANDS as BUNDLE_COMMANDS
 from evtool.cli.group import COMMANDS
 from evtool.cli.sim import COMMANDS as SIM_COMMANDS
 
@@ -56,3 +57,14 @@ def test_the_help_of_a_command_imports_nothing_heavy(name: str) -> None:
 @pytest.mark.parametrize("name", SIM_COMMANDS)
 def test_the_help_of_a_simulator_imports_nothing_heavy(name: str) -> None:
     assert not modules_after("sim", name, "--help") & HEAVY
+
+
+@pytest.mark.parametrize("name", BUNDLE_COMMANDS)
+def test_the_help_of_a_bundle_command_imports_nothing_heavy(name: str) -> None:
+    assert not modules_after("bundle", name, "--help") & HEAVY
+
+
+def test_doctor_looks_at_packages_without_importing_them() -> None:
+    """How it stays below a second; PlatformIO reads its own files, and pyserial lists ports."""
+    not_needed = HEAVY - {"platformio", "serial", "subprocess"}
+    assert not modules_after("doctor", "--json") & not_needed
