@@ -85,7 +85,7 @@ def environment(tmp_path: Path, **extra: str) -> dict[str, str]:
 
 
 def evtool_build(
-    root: Path, variables: Mapping[str, str], *arguments: str
+    root: Path, variables: Mapping[str, str], *arguments: str, room_s: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """`evtool build` in `root`."""
     return subprocess.run(
@@ -94,7 +94,7 @@ def evtool_build(
         env=dict(variables),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=room_s,
         check=False,
     )
 

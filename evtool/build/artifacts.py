@@ -153,12 +153,14 @@ def _sizes(
     program = plan.work_folder / name
     if not program.is_file():
         return ()
-    link_map = program.with_suffix(".map")
+    # Versions of the Arduino core name it after the program or after the project's folder.
+    maps = [program.with_suffix(".map"), *sorted(plan.work_folder.glob("*.map"))]
+    link_map = next((path for path in maps if path.is_file()), None)
     slot = _app_slot(plan, partitions) if images is not None else None
     sizes = measure(
         plan.environment,
         _read(program),
-        link_map.read_text(errors="replace") if link_map.is_file() else None,
+        None if link_map is None else _read(link_map).decode("utf-8", "replace"),
         image=None if images is None else len(images["firmware.bin"]),
         partition=None if slot is None else (slot.name, slot.size),
     )

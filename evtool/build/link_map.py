@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BEGIN = "Linker script and memory map"
+_END = "\nCross Reference Table"
 _OUTPUT = re.compile(r"(\.\S+)(?:\s+0x[0-9a-f]+\s+0x[0-9a-f]+.*)?$")
 _INPUT = re.compile(r" (?:\.|COMMON\b)\S*(?:\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S.*))?$")
 _CONTINUED = re.compile(r"\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S.*)$")
@@ -34,7 +35,7 @@ def pieces(text: str) -> Iterator[Piece]:
     section = ""
     is_open = False
     _, _, body = text.partition(_BEGIN)
-    for line in body.splitlines():
+    for line in body.partition(_END)[0].splitlines():
         if line[:1] == ".":
             output = _OUTPUT.match(line)
             section, is_open = (output[1] if output else ""), False

@@ -213,6 +213,7 @@ def test_the_build_manifest_says_which_source_and_which_tools(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_two_builds_in_two_folders_give_the_same_image(tmp_path: Path) -> None:
     """The real firmware. What would differ: paths, times, the order of objects and links."""
     images: list[dict[str, bytes]] = []
@@ -223,7 +224,7 @@ def test_two_builds_in_two_folders_give_the_same_image(tmp_path: Path) -> None:
         shutil.copytree(firmware_dir(), root / "firmware", ignore=ignore)
         core = tmp_path / f"core of {name}"
         variables = environment(tmp_path, EVTOOL_CORE_DIR=str(core), TZ=f"X{len(images)}")
-        done = evtool_build(root, variables)
+        done = evtool_build(root, variables, room_s=280)
         assert done.returncode == 0, done.stderr
         names = sorted(path.name for path in (root / "build/host").iterdir())
         images.append({file: (root / "build/host" / file).read_bytes() for file in names})

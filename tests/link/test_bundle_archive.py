@@ -8,13 +8,15 @@ import lzma
 import shutil
 import subprocess
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from bundle_samples import make_bundle, nothing
 
 from evtool.errors import CheckFailed, EvtoolError
-from evtool.link.bundle_archive import BundleArchive, write_archive
+from evtool.link.bundle_archive import BundleArchive, hash_files, write_archive
+from evtool.link.bundle_store import BundleStore
 from evtool.protocol.bundle_manifest import BundledPackage, Entry, Manifest
 from evtool.protocol.tar_block import BLOCK, END, file_header, padding
 
@@ -143,3 +145,30 @@ def test_a_file_that_changes_while_it_is_packed(tmp_path: Path) -> None:
         with pytest.raises(EvtoolError, match="changed while it was read"):
             write_archive(tmp_path / "b", manifest, {"tools/t/file": source}, nothing)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def _peak_memory(folder: Path, size: int) -> int:
+    """Bytes at most, of packing and installing one file of `size` bytes."""
+    folder.mkdir()
+    source = folder / "large"
+    with source.open("wb") as stream:
+        stream.truncate(size)
+    package = BundledPackage("tool", "t", "o", "1", "x", "tools/t")
+    tracemalloc.start()
+    try:
+        (entry,) = hash_files((Entry("tools/t/large"),), {"tools/t/large": source}, nothing)
+        manifest = Manifest("1", "6", "esp32dev", None, None, (), (package,), (entry,))
+        write_archive(folder / "b", manifest, {"tools/t/large": source}, nothing)
+        archive = BundleArchive(folder / "b")
+        archive.verify(nothing)
+        BundleStore(folder / "home").install(archive, nothing, lambda s: None, lambda: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (folder / "home/current/tools/t/large").stat().st_size == size
+    return peak
+
+
+def test_memory_does_not_grow_with_the_bundle(tmp_path: Path) -> None:
+    small, large = (_peak_memory(tmp_path / str(mb), mb << 20) for mb in (8, 80))
+    assert large < small + (2 << 20)

@@ -84,6 +84,12 @@ LOAD .pio/build/esp32dev/src/main.cpp.o
 
 .debug_info     0x0000000000000000    0x11170
  .debug_info    0x0000000000000000    0x11170 .pio/build/esp32dev/src/main.cpp.o
+
+Cross Reference Table
+
+Symbol                                            File
+.flash.text
+ .text          0x00000000400d0020      0x800 .pio/build/esp32dev/src/nothing.cpp.o
 """
 
 
