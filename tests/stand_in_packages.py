@@ -56,6 +56,16 @@ program = env.BuildProgram()
 action = env.VerboseAction(image, "Building $TARGET")
 Default(env.Command(env.subst("$BUILD_DIR/firmware.bin"), program, action))
 """
+# As Espressif's does: which compiler is needed depends on the chip.
+_PLATFORM = """\
+from platformio.public import PlatformBase
+
+class Espressif32Platform(PlatformBase):
+    def configure_default_packages(self, variables, targets):
+        chip = self.board_config(variables.get("board")).get("build.mcu")
+        self.packages[f"toolchain-xtensa-{chip}"]["optional"] = False
+        return super().configure_default_packages(variables, targets)
+"""
 _FRAMEWORK = """\
 from os.path import join
 from SCons.Script import DefaultEnvironment
@@ -83,8 +93,12 @@ def make_computer(core: Path, libraries: Path) -> None:
             }
         },
         packages={
-            **{n: {"type": "tool", "owner": o, "version": v} for n, (o, v) in TOOLS.items()},
+            **{
+                name: {"owner": owner, "version": version, "optional": name != "tool-esptoolpy"}
+                for name, (owner, version) in TOOLS.items()
+            },
             "tool-openocd-esp32": {"type": "debugger", "optional": True, "version": "~1"},
+            "toolchain-xtensa-esp32s3": {"optional": True, "version": "~8.4.0"},
         },
     )
     for name, (owner, version) in TOOLS.items():
@@ -139,6 +153,7 @@ def _fill_platform(platform: Path) -> None:
     )
     builder = platform / "builder"
     builder.mkdir()
+    (platform / "platform.py").write_text(_PLATFORM)
     (builder / "main.py").write_text(_BUILDER)
     (builder / "arduino.py").write_text(_FRAMEWORK)
     table = partition_table.parse((firmware_dir() / "partitions.csv").read_text())

@@ -10,6 +10,7 @@ import atexit
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,8 @@ def _platforms_own_tools(platform: Any, environment: str) -> list[Any]:
     from platformio.exception import PlatformioException  # noqa: PLC0415
     from platformio.platform.factory import PlatformFactory  # noqa: PLC0415
 
+    writes = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # looking at a package leaves nothing in it
     try:
         instance = PlatformFactory.new(platform)
         instance.project_env = environment
@@ -207,6 +210,8 @@ def _platforms_own_tools(platform: Any, environment: str) -> list[Any]:
             f"{type(error).__name__}: {error}",
             fix="correct platformio.ini, or remove that folder and build again",
         ) from error
+    finally:
+        sys.dont_write_bytecode = writes
 
 
 def _read_config(firmware: Path, environment: str) -> Any:

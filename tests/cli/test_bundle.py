@@ -139,6 +139,7 @@ def test_a_build_on_a_computer_without_a_network(
     assert by_name["bundle"]["good"]
     assert by_name["build --env esp32dev"]["good"]
     assert "espressif32 6.12.0" in by_name["platform"]["detail"]
+    assert not list(second.bundle_home.rglob("__pycache__"))
 
 
 def test_what_is_in_it_and_what_is_not(packed: tuple[Computer, Path], tmp_path: Path) -> None:

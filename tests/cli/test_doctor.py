@@ -74,6 +74,13 @@ def test_every_package_with_its_version_and_no_look_into_the_network(tmp_path: P
     assert str(names["C++ compiler"]).startswith("g++ ")
     assert not (tmp_path / "network").exists()
     assert not list((tmp_path / "home").iterdir()), "doctor changes nothing"
+    assert not list(core.rglob("__pycache__"))
+    platform_py = core / "platforms/espressif32/platform.py"
+    text = platform_py.read_text()
+    platform_py.write_text(text + "raise KeyError('broken')\n")
+    (broken,) = [r for r in doctor(root, variables, code=1) if r["needed"] and not r["good"]]
+    assert "refuses esp32dev: KeyError" in str(broken["detail"])
+    platform_py.write_text(text)
 
     shutil.rmtree(libraries / "WebSockets")
     rows = doctor(root, variables, code=1)

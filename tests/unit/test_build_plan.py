@@ -208,6 +208,12 @@ def test_objects_of_a_build_that_was_killed_are_not_trusted(project: Project) ->
     assert not old.exists()
 
 
+def test_a_build_that_takes_too_long_names_the_log(project: Project) -> None:
+    with pytest.raises(ToolError) as caught:
+        _run(_plan(project), ToolError("did not finish within 1 s"))
+    assert caught.value.log == project.build.firmware / ".pio/host.log"
+
+
 def test_clean_makes_every_object_again(project: Project) -> None:
     old = project.build.firmware / ".pio/build/host/old.o"
     old.parent.mkdir(parents=True)
