@@ -147,14 +147,15 @@ def plan_build(
         environ = _closed_variables(environ, core)
         # PlatformIO writes into the folder of the libraries, and the bundle is everybody's.
         copies = work / f"{BUNDLED_LIBRARIES}{bundle.name}"
-        folders = {copies / environment: bundle / "libraries"}
+        if (bundle / "libraries").is_dir():
+            folders = {copies / environment: bundle / "libraries"}
         environ |= {
             "PLATFORMIO_PLATFORMS_DIR": str(bundle / "platforms"),
             "PLATFORMIO_PACKAGES_DIR": str(bundle / "tools"),
             "PLATFORMIO_LIBDEPS_DIR": str(copies),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-    if for_host or folders:
+    if for_host or bundle:
         # PlatformIO makes these folders in two steps (is it there? make it): two first builds
         # at once would trip over each other.
         packages = {core / name / ".keep": b"" for name in _SHARED_FOLDERS}

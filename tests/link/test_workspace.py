@@ -62,6 +62,36 @@ def test_remove_takes_files_folders_and_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_a_folder_is_copied_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    workspace = Workspace(lambda: None)
+    source, target = tmp_path / "source", tmp_path / "deep/target"
+    (source / "a").mkdir(parents=True)
+    (source / "a/file").write_text("x")
+    (source / "link").symlink_to("a/file")
+    half = target.with_name(".target.new")  # of a copy that was killed
+    half.mkdir(parents=True)
+    (half / "half").touch()
+    workspace.copy_folder(source, target)
+    assert sorted(path.name for path in target.rglob("*")) == ["a", "file", "link"]
+    assert (target / "link").is_symlink()
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    (source / "a/file").write_text("y")
+    workspace.copy_folder(source, target)
+    assert (target / "a/file").read_text() == "x", "one that is there is left alone"
+    with pytest.raises(EvtoolError, match="cannot copy"):
+        workspace.copy_folder(tmp_path / "nothing", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_new_log_begins_empty(tmp_path: Path) -> None:
+    workspace = Workspace(lambda: None)
+    for text in ("one", "two"):
+        with workspace.new_log(tmp_path / "deep/log") as log:
+            log(text)
+            log("\udcff is no UTF-8")
+        assert (tmp_path / "deep/log").read_text() == f"{text}\n? is no UTF-8\n"
+
+
 def test_a_lock_that_cannot_be_made_is_an_error_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (

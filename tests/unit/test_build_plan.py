@@ -84,6 +84,37 @@ def test_the_users_platformio_stays_out_of_a_host_build(project: Project) -> Non
     assert "token" not in repr(esp32.describe())
 
 
+def test_with_a_bundle_nothing_is_the_users_and_nothing_leaves(
+    project: Project, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "versions/0123"
+    supplies = Supplies(tmp_path / "core", bundle=bundle)
+    theirs = {"PLATFORMIO_CORE_DIR": "/theirs", "https_proxy": "http://proxy:3128", "PATH": "/bin"}
+    plan = plan_build(project, "esp32dev", version="1", supplies=supplies, variables=theirs)
+    assert "/theirs" not in repr(plan)
+    assert "proxy:3128" not in repr(plan)
+    assert plan.bundle == bundle
+    assert plan.variables["PLATFORMIO_PACKAGES_DIR"] == str(bundle / "tools")
+    assert plan.variables["HTTPS_PROXY"].startswith("http://127.0.0.1:")
+    assert not plan.folders, "it has no libraries"
+    (bundle / "libraries").mkdir(parents=True)
+    plan = plan_build(project, "esp32dev", version="1", supplies=supplies, variables=theirs)
+    copy = project.build.firmware / ".pio/libraries-0123"
+    assert plan.folders == {copy / "esp32dev": bundle / "libraries"}
+    assert plan.variables["PLATFORMIO_LIBDEPS_DIR"] == str(copy)
+
+    old = copy.with_name("libraries-old")
+    old.mkdir(parents=True)
+    plan.work_folder.mkdir(parents=True)
+    _run(plan, _Result(0, ""))
+    assert (copy / "esp32dev").is_dir()
+    assert not old.exists(), "what an earlier bundle left"
+
+    host = plan_build(project, "host", version="1", supplies=supplies, variables=theirs)
+    assert host.bundle is None
+    assert not host.folders
+
+
 def test_two_projects_share_packages_and_not_platforms(project: Project, tmp_path: Path) -> None:
     shutil.copytree(project.root, tmp_path / "q")
     other = load_project(tmp_path / "q/evtool.toml")
