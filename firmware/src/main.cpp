@@ -6,6 +6,8 @@
 
 #include "csms_socket.hpp"
 #include "evcore/types.hpp"
+#include "factory_identity.hpp"
+#include "health.hpp"
 #include "nvs_store.hpp"
 #include "tasks.hpp"
 #include "unit_config.hpp"
@@ -17,6 +19,7 @@ constexpr unsigned long kBaudrate = 115200;
 constexpr std::uint32_t kWatchdogSeconds = 3;
 
 Shared shared;
+evidentity::Loaded unit;  // who we are; read once, then never changed
 
 const char* reset_reason() {
   switch (esp_reset_reason()) {
@@ -50,7 +53,56 @@ void require(bool enough_memory) {
   }
 }
 
+const char* nvs_event() {
+  switch (nvs_store::opened()) {
+    case nvs_store::Opened::sound:
+      return nullptr;
+    case nvs_store::Opened::damaged:
+      return "[event] nvs state=damaged";
+    case nvs_store::Opened::kept:
+      return "[event] nvs state=erased register=kept";
+    case nvs_store::Opened::erased:
+      return "[event] nvs state=erased register=lost";
+    case nvs_store::Opened::failed:
+      break;
+  }
+  return "[event] nvs state=failed";
+}
+
+void say_what_was_found() {
+  if (const char* event = nvs_event()) {
+    shared.lines.put(evcore::ConsoleLine(event));
+  }
+  for (const evidentity::Problem& problem : unit.problems) {
+    evcore::ConsoleLine line("[event] identity field=");
+    line.append(std::string_view(problem.key));
+    line.append(std::string_view(" rule="));
+    line.append(std::string_view(problem.rule));
+    shared.lines.put(line);
+  }
+#if defined(EVTOOL_LAB)
+  if (unit.from_secrets_h) {
+    shared.lines.put(evcore::ConsoleLine("[event] identity source=secrets.h"));
+  }
+  if (factory_identity::tls_unverified(unit.identity)) {
+    shared.lines.put(evcore::ConsoleLine("[event] tls verification=off"));
+  }
+#endif
+}
+
+void start_ocpp() {
+  require(start_network_task(shared, unit.identity));
+  require(start_ocpp_task(shared, unit.identity));
+}
+
 }  // namespace
+
+// The only call of ours that Arduino makes before it opens the partition nvs, and erases it where
+// it cannot. The answer is Arduino's own: no update waits for a later word.
+extern "C" bool verifyRollbackLater() {
+  nvs_store::open_before_arduino();
+  return false;
+}
 
 bool Shared::create() {
   snapshot.create();
@@ -67,39 +119,30 @@ bool Shared::create() {
 
 void setup() {
   Serial.begin(kBaudrate);
-  // Arduino has initialised the partition nvs and the watchdog; a controller that stands still
-  // for this long starts anew, and a start begins with the module off.
+  // Arduino has initialised the watchdog; a controller that stands still for this long starts
+  // anew, and a start begins with the module off.
   esp_task_wdt_init(kWatchdogSeconds, true);
   // Arduino has the idle task of core 0 watched as well. A TLS handshake may keep it from running
   // for longer, and to restart the chip for that would end a charge.
   disableCore0WDT();
   require(shared.create() && csms_socket().create());
-  static const evidentity::Loaded loaded = nvs_store::load_identity();
+  unit = nvs_store::load_identity();
 
   evcore::Config config = unit_config();
-  config.id_tag = evcore::FixedText<20>(loaded.identity.local_id_tag);
+  config.id_tag = evcore::FixedText<20>(unit.identity.local_id_tag);
   evcore::BootInfo boot_info;
   boot_info.reset = evcore::FixedText<24>(reset_reason());
   boot_info.version = evcore::FixedText<16>(kVersion);
   boot_info.build = evcore::FixedText<40>(kBuildId);
-  boot_info.charge_point = evcore::FixedText<48>(loaded.identity.charge_point);
+  boot_info.charge_point = evcore::FixedText<48>(unit.identity.charge_point);
   boot_info.energy_mwh = nvs_store::load_energy();
 
   // Control first: the module is told to be off before anything else has begun.
   require(start_control_task(shared, config, boot_info));
   require(start_console_task(shared));
-  for (const evidentity::Problem& problem : loaded.problems) {
-    evcore::ConsoleLine line("[event] identity field=");
-    line.append(std::string_view(problem.key));
-    line.append(std::string_view(" rule="));
-    line.append(std::string_view(problem.rule));
-    shared.lines.put(line);
-  }
+  say_what_was_found();
   // Without a whole identity no CSMS is asked, so nothing permits, and the gate stays closed.
-  if (loaded.complete()) {
-    require(start_network_task(shared, loaded.identity));
-    require(start_ocpp_task(shared, loaded.identity));
-  }
+  require(start_health_task(shared, unit.complete() ? start_ocpp : nullptr));
 }
 
 void loop() { vTaskDelete(nullptr); }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nvs_store.hpp"
 
+#include <esp_partition.h>
 #include <nvs.h>
 #include <nvs_flash.h>
 
 #include <mutex>
 
-#if __has_include("secrets.h")
-#include "secrets.h"
-#endif
+#include "evnvs/partition.hpp"
+#include "factory_flash.hpp"
 
 namespace nvs_store {
 namespace {
@@ -17,6 +17,13 @@ constexpr const char* kState = "evstate";
 constexpr const char* kEnergy = "energy_mwh";
 constexpr const char* kChangedKey = "auth_key";
 constexpr const char* kChangedFrom = "auth_from";
+constexpr const char* kPanics = "panics";
+constexpr const char* kBrownouts = "brownouts";
+constexpr const char* kWatchdogs = "watchdogs";
+constexpr const char* kCrashRow = "crash_row";
+constexpr const char* kFormats = "formats";
+
+Opened state_of_nvs = Opened::failed;
 
 // Identity and AuthorizationKey as they were provisioned; written once, before there is a task.
 std::string provisioned;
@@ -60,77 +67,89 @@ bool read_str(const Handle& handle, const char* key, std::string& out) {
   return true;
 }
 
-class FactoryReader : public evidentity::NvsReader {
+std::uint32_t read_u32(const Handle& handle, const char* key) {
+  std::uint32_t value = 0;
+  return handle && nvs_get_u32(handle.get(), key, &value) == ESP_OK ? value : 0;
+}
+
+bool write_u32(const Handle& handle, const char* key, std::uint32_t value) {
+  return handle && nvs_set_u32(handle.get(), key, value) == ESP_OK;
+}
+
+// evstate as it stands in a partition that ESP-IDF refuses.
+class Rescued {
  public:
-  explicit FactoryReader(const Handle& handle) : handle_(handle) {}
-  bool get_str(const char* key, std::string& out) const override {
-    return read_str(handle_, key, out);
+  explicit Rescued(const evnvs::Partition& nvs) {
+    const std::uint8_t state = nvs.find_namespace(kState);
+    register_ = nvs.get_u64(state, kEnergy, energy_);
+    key_ = nvs.get_str(state, kChangedKey, changed_key_) &&
+           nvs.get_str(state, kChangedFrom, changed_from_);
+    for (Count& count : counts_) {
+      nvs.get_u32(state, count.key, count.value);
+    }
   }
-  bool get_u8(const char* key, uint8_t& out) const override {
-    return handle_ && nvs_get_u8(handle_.get(), key, &out) == ESP_OK;
+
+  bool write() const {
+    const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+    bool done = handle && register_ && nvs_set_u64(handle.get(), kEnergy, energy_) == ESP_OK;
+    if (key_) {
+      done = nvs_set_str(handle.get(), kChangedKey, changed_key_.c_str()) == ESP_OK &&
+             nvs_set_str(handle.get(), kChangedFrom, changed_from_.c_str()) == ESP_OK && done;
+    }
+    for (const Count& count : counts_) {
+      if (count.value != 0) {
+        write_u32(handle, count.key, count.value);
+      }
+    }
+    return handle && nvs_commit(handle.get()) == ESP_OK && done;
   }
 
  private:
-  const Handle& handle_;
+  struct Count {
+    const char* key;
+    std::uint32_t value;
+  };
+  bool register_ = false;
+  std::uint64_t energy_ = 0;
+  bool key_ = false;
+  std::string changed_key_;
+  std::string changed_from_;
+  Count counts_[5] = {
+      {kPanics, 0}, {kBrownouts, 0}, {kWatchdogs, 0}, {kCrashRow, 0}, {kFormats, 0}};
 };
 
-evidentity::Loaded compiled_in() {
-  evidentity::Loaded loaded;
-#if defined(SECRET_CHARGER_ID)
-  evidentity::Identity& identity = loaded.identity;
-  identity.charge_point = SECRET_CHARGER_ID;
-  identity.vendor = SECRET_CHARGER_VENDOR;
-  identity.model = SECRET_CHARGER_MODEL;
-  identity.serial = SECRET_CHARGER_SERIAL;
-  identity.csms_url = SECRET_CSMS_URL;
-  identity.authorization_key = SECRET_AUTHORIZATION_KEY;
-  identity.security_profile = SECRET_SECURITY_PROFILE;
-  identity.wifi_ssid = SECRET_WIFI_SSID;
-  identity.wifi_passphrase = SECRET_WIFI_PASS;
-  identity.ca_certificate = SECRET_CA_CERTIFICATE;
-  identity.local_id_tag = SECRET_LOCAL_ID_TAG;
-  loaded.present = true;
-  loaded.problems = evidentity::check_identity(identity);
-#endif
-  return loaded;
+Opened open_or_erase() {
+  const esp_partition_t* partition = esp_partition_find_first(
+      ESP_PARTITION_TYPE_DATA, ESP_PARTITION_SUBTYPE_DATA_NVS, NVS_DEFAULT_PART_NAME);
+  if (partition == nullptr) {
+    return Opened::failed;
+  }
+  const factory_flash::Flash before(*partition);
+  const bool lost_page = evnvs::Partition(before, partition->size).lost_page();
+  const esp_err_t ready = nvs_flash_init();
+  if (ready == ESP_OK) {
+    return lost_page ? Opened::damaged : Opened::sound;
+  }
+  if (ready != ESP_ERR_NVS_NO_FREE_PAGES && ready != ESP_ERR_NVS_NEW_VERSION_FOUND) {
+    return Opened::failed;
+  }
+  const factory_flash::Flash refused(*partition);
+  const Rescued rescued(evnvs::Partition(refused, partition->size));
+  if (esp_partition_erase_range(partition, 0, partition->size) != ESP_OK ||
+      nvs_flash_init() != ESP_OK) {
+    return Opened::failed;
+  }
+  return rescued.write() ? Opened::kept : Opened::erased;
 }
-
-evidentity::Loaded from_partition() {
-  const esp_err_t ready = nvs_flash_init_partition(evidentity::kPartition);
-  if (ready == ESP_ERR_NOT_FOUND) {
-    return compiled_in();
-  }
-  const Handle handle(evidentity::kPartition, evidentity::kNamespace, NVS_READONLY);
-  // An erased partition has no namespace; without its partition there is none either.
-  if (ready == ESP_OK && handle.error() == ESP_ERR_NVS_NOT_FOUND) {
-    return compiled_in();
-  }
-  evidentity::Loaded loaded = evidentity::load_identity(FactoryReader(handle));
-  if (!handle) {
-    loaded.problems.clear();
-    loaded.problems.push_back({evidentity::kPartition, "readable"});
-  }
-  return loaded;
-}
-
-#if defined(EVTOOL_LAB)
-// On the bench, and there alone, TLS may go unverified.
-void forgive_missing_certificate(evidentity::Loaded& loaded) {
-  for (size_t i = loaded.problems.size(); i-- > 0;) {
-    if (std::string(loaded.problems[i].key) == "ca_cert") {
-      loaded.problems.erase(loaded.problems.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-  }
-}
-#endif
 
 }  // namespace
 
+void open_before_arduino() { state_of_nvs = open_or_erase(); }
+
+Opened opened() { return state_of_nvs; }
+
 evidentity::Loaded load_identity() {
-  evidentity::Loaded loaded = from_partition();
-#if defined(EVTOOL_LAB)
-  forgive_missing_certificate(loaded);
-#endif
+  evidentity::Loaded loaded = factory_flash::load_identity();
   provisioned = loaded.identity.charge_point + ':' + loaded.identity.authorization_key;
   get_changed_key(loaded.identity.authorization_key);
   return loaded;
@@ -170,6 +189,36 @@ bool put_changed_key(const char* hex) {
   return handle && nvs_set_str(handle.get(), kChangedKey, hex) == ESP_OK &&
          nvs_set_str(handle.get(), kChangedFrom, provisioned.c_str()) == ESP_OK &&
          nvs_commit(handle.get()) == ESP_OK;
+}
+
+evhealth::ResetCounts load_resets() {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY);
+  evhealth::ResetCounts counts;
+  counts.panics = read_u32(handle, kPanics);
+  counts.brownouts = read_u32(handle, kBrownouts);
+  counts.watchdogs = read_u32(handle, kWatchdogs);
+  counts.in_a_row = read_u32(handle, kCrashRow);
+  return counts;
+}
+
+bool keep_resets(const evhealth::ResetCounts& counts) {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+  // The row first: it alone decides anything. A value that is stored already costs no write.
+  return write_u32(handle, kCrashRow, counts.in_a_row) &&
+         write_u32(handle, kPanics, counts.panics) &&
+         write_u32(handle, kBrownouts, counts.brownouts) &&
+         write_u32(handle, kWatchdogs, counts.watchdogs) && nvs_commit(handle.get()) == ESP_OK;
+}
+
+std::uint32_t load_storage_formats() {
+  return read_u32(Handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY), kFormats);
+}
+
+void count_storage_format() {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+  if (write_u32(handle, kFormats, read_u32(handle, kFormats) + 1)) {
+    nvs_commit(handle.get());
+  }
 }
 
 }  // namespace nvs_store

@@ -4,14 +4,28 @@
 #include <cstdint>
 #include <string>
 
+#include "evhealth/resets.hpp"
 #include "evidentity/identity.hpp"
 
-// NVS: the factory's partition, which is only read, and the firmware's own state.
+// What the firmware remembers: the namespace evstate of the partition nvs.
 namespace nvs_store {
 
-// The unit's identity from the evcfg partition. From secrets.h only where that partition is
-// absent or its namespace empty; a partition that is there and damaged is not replaced by a
-// password that happens to be compiled in.
+// Opens the partition. To be called before Arduino does the same, which erases what it cannot
+// open; here the values of evstate are read out first and written again. Those of Wi-Fi are lost:
+// its calibration is made anew.
+void open_before_arduino();
+
+enum class Opened : std::uint8_t {
+  sound,
+  damaged,  // a page was lost; what it held is missing, or older
+  kept,     // erased, and the register written again
+  erased,   // erased, and no register was found
+  failed,   // nothing can be stored
+};
+Opened opened();
+
+// The identity from evcfg, with the AuthorizationKey that the CSMS has set since. Called once,
+// before there is a task.
 evidentity::Loaded load_identity();
 
 // The energy register, mWh, as it was last stored; 0 where none was. Called once, before there is
@@ -27,5 +41,13 @@ std::uint64_t keep_energy(std::uint64_t mwh);
 // evcfg says what it said then: a unit that is provisioned anew has the key that it was given.
 bool get_changed_key(std::string& hex);
 bool put_changed_key(const char* hex);
+
+// All 0 where none were stored. False where they could not be stored.
+evhealth::ResetCounts load_resets();
+bool keep_resets(const evhealth::ResetCounts& counts);
+
+// How often the file system was lost and formatted; the second counts one more.
+std::uint32_t load_storage_formats();
+void count_storage_format();
 
 }  // namespace nvs_store

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // MicroOcpp's only task: snapshots in, words out, every 10 ms.
 #include <Arduino.h>
-#include <LittleFS.h>
-#include <MicroOcpp/Core/FilesystemAdapter.h>
 #include <esp_task_wdt.h>
 
-#include <memory>
 #include <string>
 
 #include "csms_socket.hpp"
@@ -13,6 +10,7 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "nvs_store.hpp"
+#include "storage.hpp"
 #include "tasks.hpp"
 #include "version.hpp"
 
@@ -22,22 +20,12 @@ constexpr TickType_t kPeriod = pdMS_TO_TICKS(10);
 constexpr UBaseType_t kPriority = 5;
 constexpr BaseType_t kCore = 0;
 constexpr std::uint32_t kStack = 12288;  // ArduinoJson documents and the library's call depth
-constexpr std::uint8_t kOpenFiles = 10;
 constexpr TickType_t kAnswer = pdMS_TO_TICKS(100);  // the control task has its turn every 5 ms
 
 struct Arguments {
   Shared& shared;
   const evidentity::Identity& identity;
 };
-
-std::shared_ptr<MicroOcpp::FilesystemAdapter> mount(Shared& shared) {
-  // The partition has a name of its own; the library would look for one called spiffs.
-  if (!LittleFS.begin(true, "/littlefs", kOpenFiles, "storage")) {
-    shared.lines.put(evcore::ConsoleLine("[event] storage state=failed"));
-    return nullptr;
-  }
-  return MicroOcpp::makeDefaultFilesystemAdapter(MicroOcpp::FilesystemOpt::Use);
-}
 
 // The core says what may be told; this task, which may wait for the flash, stores it first. Without
 // an answer, or where the flash refuses, it tells what was stored before.
@@ -72,7 +60,7 @@ void ocpp_task(void* argument) {
   Shared& shared = arguments.shared;
   const evidentity::Identity& identity = arguments.identity;
   evocpp::ChargePoint charge_point(
-      csms_socket(), mount(shared),
+      csms_socket(), mount_storage(shared),
       {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
       hooks(shared));
   esp_task_wdt_add(nullptr);

@@ -36,6 +36,9 @@ evcore::Millis uptime_ms();
 // `config` and `boot_info` are copied.
 [[nodiscard]] bool start_control_task(Shared& shared, const evcore::Config& config,
                                       const evcore::BootInfo& boot_info);
+// Counts this start, watches the heap, and calls `start_ocpp` once, unless a row of crashes has
+// it wait. Null: an identity that is not whole.
+[[nodiscard]] bool start_health_task(Shared& shared, void (*start_ocpp)());
 // Joins the Wi-Fi and keeps the WebSocket; only then does OCPP run. `identity` must live for ever.
 [[nodiscard]] bool start_network_task(Shared& shared, const evidentity::Identity& identity);
 [[nodiscard]] bool start_ocpp_task(Shared& shared, const evidentity::Identity& identity);

@@ -21,14 +21,11 @@ import pytest
 from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
-LIBRARIES = ("evcan", "evcore", "evidentity", "evocpp")
+LIBRARIES = ("evcan", "evcore", "evhealth", "evidentity", "evnvs", "evocpp")
 SOURCES = sorted(
     [
         *(FIRMWARE / "src").glob("*.cpp"),
-        *(FIRMWARE / "lib" / "evocpp" / "src").glob("*.cpp"),
-        *(FIRMWARE / "lib" / "evidentity" / "src").glob("*.cpp"),
-        *(FIRMWARE / "lib" / "evcore" / "src").glob("*.cpp"),
-        *(FIRMWARE / "lib" / "evcan" / "src").glob("*.cpp"),
+        *(file for name in LIBRARIES for file in (FIRMWARE / "lib" / name / "src").glob("*.cpp")),
     ]
 )
 # The computer's C library stands in for newlib; these are newlib's own, as far as they matter.
@@ -52,7 +49,12 @@ PLANTED = [
     ("mcp2515_port.cpp", "(device_, &transaction)", "(&device_, transaction)"),
     ("network_task.cpp", "setReconnectInterval(kReconnectMs)", 'setReconnectInterval("5 s")'),
     ("nvs_store.cpp", "kEnergy, mwh)", "mwh, kEnergy)"),
-    ("ocpp_task.cpp", "FilesystemOpt::Use)", "FilesystemOpt::Used)"),
+    ("factory_flash.cpp", "tweak.data(),", "tweak,"),
+    ("factory_identity.cpp", "evidentity::kNamespace)", "evidentity::kSchema, 1)"),
+    ("health_task.cpp", "esp_core_dump_image_check()", "esp_core_dump_image_check(1)"),
+    ("main.cpp", "start_health_task(shared, ", "start_health_task("),
+    ("storage.cpp", "ESP_PARTITION_SUBTYPE_ANY, kPartition", "kPartition, kPartition"),
+    ("ocpp_task.cpp", "mount_storage(shared)", "mount_storage(identity)"),
     ("control_task.cpp", "esp_task_wdt_add(nullptr)", "esp_task_wdt_add(1, 2)"),
 ]
 
@@ -113,6 +115,14 @@ def check(command: list[str], source: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_a_source_fits_the_headers(command: list[str], source: Path) -> None:
     checked = check(command, source)
+    assert checked.returncode == 0, checked.stderr[:4000]
+
+
+@pytest.mark.parametrize(
+    "source", [s for s in SOURCES if "EVTOOL_LAB" in s.read_text()], ids=lambda source: source.name
+)
+def test_a_source_fits_in_the_lab_as_well(command: list[str], source: Path) -> None:
+    checked = check([*command, "-DEVTOOL_LAB=1"], source)
     assert checked.returncode == 0, checked.stderr[:4000]
 
 

@@ -46,7 +46,8 @@ struct Problem {
 
 struct Loaded {
   Identity identity;
-  bool present = false;  // the namespace holds anything at all
+  bool present = false;         // the namespace holds anything at all
+  bool from_secrets_h = false;  // compiled in: the lab environment's only
   std::vector<Problem> problems;
   bool complete() const { return present && problems.empty(); }
 };
