@@ -27,13 +27,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
-@pytest.fixture
-def gxx() -> str:
+@pytest.fixture(scope="session")
+def session_gxx() -> str:
     """The C++ compiler; skips where there is none."""
     found = shutil.which("g++")
     if found is None:
         pytest.skip("needs g++ (Debian: apt-get install g++)")
     return found
+
+
+@pytest.fixture
+def gxx(session_gxx: str) -> str:
+    """The same for a single test."""
+    return session_gxx
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ def command(
     """Generate secrets.h and the CAN tables.
 
     \b
-    secrets            secrets.h: Wi-Fi, CSMS and identity, mode 0600
+    secrets            secrets.h: Wi-Fi, CSMS and identity, mode 0600; for esp32dev_lab only
     can-tables         every CAN message, for C++ and for Python, from the DBC file
     controller-config  controller_config.hpp beside secrets.h: limits, scales, buses
 
