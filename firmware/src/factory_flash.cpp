@@ -12,6 +12,8 @@
 namespace factory_flash {
 namespace {
 
+// Header and bitmap are looked at alone: most pages are blank, and need no more.
+constexpr std::uint32_t kPageHead = 64;
 constexpr unsigned kKeyBits = 512;  // XTS-AES-256: a data key and a tweak key
 
 class XtsAes256 : public evnvs::Cipher {
@@ -74,7 +76,11 @@ bool Flash::read(std::uint32_t offset, std::uint8_t* out, std::size_t length) co
   if (offset - start + length > evnvs::kPageSize) {
     return false;
   }
-  if (page_.empty() || page_start_ != start) {
+  const bool kept = !page_.empty() && page_start_ == start;
+  if (!kept && offset - start < kPageHead) {
+    return esp_partition_read_raw(&partition_, offset, out, length) == ESP_OK;
+  }
+  if (!kept) {
     page_.resize(evnvs::kPageSize);
     if (esp_partition_read_raw(&partition_, start, page_.data(), page_.size()) != ESP_OK) {
       page_.clear();

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nvs.reader import Reader, compile_reader
+from nvs.reader import Reader, compile_driver
 
 from evtool.codegen.secrets import SecretsInput, render_secrets
 from evtool.project import ChargePoint, Secret
@@ -36,7 +36,9 @@ def release_program(
     session_gxx: str, secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The driver as `esp32dev` compiles it."""
-    return compile_reader(session_gxx, tmp_path_factory.mktemp("release"), f"-I{secrets_folder}")
+    program = tmp_path_factory.mktemp("release") / "driver"
+    compile_driver(session_gxx, program, f"-I{secrets_folder}")
+    return program
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +46,9 @@ def lab_program(
     session_gxx: str, secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The driver as `esp32dev_lab` compiles it."""
-    flags = (f"-I{secrets_folder}", "-DEVTOOL_LAB=1")
-    return compile_reader(session_gxx, tmp_path_factory.mktemp("lab"), *flags)
+    program = tmp_path_factory.mktemp("lab") / "driver"
+    compile_driver(session_gxx, program, f"-I{secrets_folder}", "-DEVTOOL_LAB=1")
+    return program
 
 
 @pytest.fixture

@@ -18,14 +18,24 @@ from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
-LIBRARIES = ("evnvs", "evidentity")
+LIBRARIES = ("evnvs", "evidentity", "evhealth")
+HERE = Path(__file__).parent
 
 
-def compile_reader(gxx: str, folder: Path, *flags: str) -> Path:
-    """The driver with ASan and UBSan; `flags` are the compiler's."""
-    program = folder / "driver"
-    sources = [Path(__file__).with_name("driver.cpp"), FIRMWARE / "src" / "factory_identity.cpp"]
-    includes = [FIRMWARE / "src"]
+def compile_driver(
+    gxx: str, program: Path, *flags: str, firmware: Sequence[str] = ("factory_identity",)
+) -> None:
+    """The driver with the program's name, with ASan and UBSan.
+
+    Args:
+        gxx: the compiler.
+        program: what to make of `<its name>.cpp`.
+        flags: the compiler's, besides ours.
+        firmware: the sources of firmware/src that it asks.
+    """
+    sources = [HERE / f"{program.name}.cpp"]
+    sources += [FIRMWARE / "src" / f"{name}.cpp" for name in firmware]
+    includes = [HERE, FIRMWARE / "src", FIRMWARE / "lib" / "evcore" / "include"]
     for name in LIBRARIES:
         sources += (FIRMWARE / "lib" / name / "src").glob("*.cpp")
         includes.append(FIRMWARE / "lib" / name / "include")
@@ -39,7 +49,6 @@ def compile_reader(gxx: str, folder: Path, *flags: str) -> Path:
         timeout=110,
     )
     assert compiled.returncode == 0, compiled.stderr
-    return program
 
 
 class Reader:

@@ -3,7 +3,7 @@
 // built without NVS encryption, and for those that it would rather erase.
 //
 // Format: ESP-IDF, nvs_flash, pages of version 1 and 2. Nothing is cached and nothing written; a
-// call needs some 200 bytes of stack and, for a text or a blob, its length of heap.
+// call needs less than 1 KB of stack and, for a text or a blob, its length of heap.
 #pragma once
 
 #include <array>
