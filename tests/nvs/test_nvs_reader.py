@@ -140,6 +140,24 @@ def test_after_changes_and_power_cuts_it_reads_what_evtool_reads(
             assert found == ("-" if entry is None else told(entry))
 
 
+def test_of_two_values_the_newer_counts_in_one_page_and_across_two(reader: Reader) -> None:
+    """The power is cut between writing the new value and erasing the old one."""
+    store = NvsStore(render_image([NvsEntry("n", "name", "str", "x" * 200)], 0x4000))
+    pages = set()
+    for value in range(300):
+        state = bytearray(store.image)
+        for operation in store.set("n", "number", "u64", value):
+            apply_operation(state, operation)
+            if "n.number: stored twice" not in parse_image(bytes(state)).problems:
+                continue
+            reader.load(bytes(state))
+            assert reader.ask("get", "n", "number", "u64") == str(value)
+            entry = value.to_bytes(8, "little")
+            old = (value - 1).to_bytes(8, "little")
+            pages.add(state.rfind(entry) // PAGE_SIZE - state.rfind(old) // PAGE_SIZE)
+    assert pages == {0, 1}
+
+
 def _flip(reader: Reader, first: int, last: int) -> dict[str, int]:
     words = [word for entry in IDENTITY for word in (entry.namespace, entry.key, entry.kind)]
     answer = reader.ask("flips", str(first), str(last), *words)
