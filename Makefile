@@ -33,8 +33,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	printf '%s\n' firmware/lib/evcan/src/*.cpp firmware/lib/evcore/src/*.cpp \
+	  firmware/lib/evhealth/src/*.cpp firmware/lib/evnvs/src/*.cpp \
 	  | xargs -P 2 -n 4 $(BIN)/clang-tidy --quiet --warnings-as-errors='*' --extra-arg=-std=c++17 \
-	  --extra-arg=-Ifirmware/lib/evcan/include --extra-arg=-Ifirmware/lib/evcore/include
+	  --extra-arg=-Ifirmware/lib/evcan/include --extra-arg=-Ifirmware/lib/evcore/include \
+	  --extra-arg=-Ifirmware/lib/evhealth/include --extra-arg=-Ifirmware/lib/evnvs/include
 
 types: $(READY)
 	$(BIN)/mypy

@@ -16,19 +16,19 @@ namespace {
 constexpr std::uint32_t kPageHead = 64;
 constexpr unsigned kKeyBits = 512;  // XTS-AES-256: a data key and a tweak key
 
-class XtsAes256 : public evnvs::Cipher {
+class XtsAes256 final : public evnvs::Cipher {
  public:
   XtsAes256() { mbedtls_aes_xts_init(&context_); }
-  ~XtsAes256() override { mbedtls_aes_xts_free(&context_); }
+  ~XtsAes256() { mbedtls_aes_xts_free(&context_); }
   XtsAes256(const XtsAes256&) = delete;
   XtsAes256& operator=(const XtsAes256&) = delete;
 
   bool set_keys(const evnvs::Keys& keys) {
     return mbedtls_aes_xts_setkey_dec(&context_, keys.data(), kKeyBits) == 0;
   }
-  bool decrypt(const evnvs::Tweak& tweak, std::uint8_t* entry) const override {
-    return mbedtls_aes_crypt_xts(&context_, MBEDTLS_AES_DECRYPT, evnvs::kEntrySize, tweak.data(),
-                                 entry, entry) == 0;
+  bool decrypt(const evnvs::Tweak& tweak, evnvs::Entry& entry) const override {
+    return mbedtls_aes_crypt_xts(&context_, MBEDTLS_AES_DECRYPT, entry.size(), tweak.data(),
+                                 entry.data(), entry.data()) == 0;
   }
 
  private:

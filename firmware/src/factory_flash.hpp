@@ -12,7 +12,7 @@
 namespace factory_flash {
 
 // Keeps the page that was read last, so that it does not see what is written meanwhile.
-class Flash : public evnvs::Flash {
+class Flash final : public evnvs::Flash {
  public:
   explicit Flash(const esp_partition_t& partition) : partition_(partition) {}
   bool read(std::uint32_t offset, std::uint8_t* out, std::size_t length) const override;

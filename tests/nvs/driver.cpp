@@ -20,11 +20,11 @@ namespace {
 using Byte = std::uint8_t;
 using Bytes = std::vector<Byte>;
 
-class Cipher : public evnvs::Cipher {
+class Cipher final : public evnvs::Cipher {
  public:
   explicit Cipher(const evnvs::Keys& keys) : cipher_(keys.data()) {}
-  bool decrypt(const evnvs::Tweak& tweak, Byte* entry) const override {
-    cipher_.decrypt(tweak.data(), entry, evnvs::kEntrySize);
+  bool decrypt(const evnvs::Tweak& tweak, evnvs::Entry& entry) const override {
+    cipher_.decrypt(tweak.data(), entry.data(), entry.size());
     return true;
   }
 
@@ -32,7 +32,7 @@ class Cipher : public evnvs::Cipher {
   xts::XtsAes256 cipher_;
 };
 
-struct Memory : evnvs::Flash {
+struct Memory final : evnvs::Flash {
   Bytes bytes;
   bool read(std::uint32_t offset, Byte* out, std::size_t length) const override {
     if (offset > bytes.size() || length > bytes.size() - offset) return false;
@@ -58,16 +58,16 @@ struct Driver {
 
   std::string get(const evnvs::Partition& nvs, const std::string& space, const std::string& key,
                   const std::string& type) const {
-    const Byte number = nvs.find_namespace(space.c_str());
+    const Byte number = nvs.find_namespace(space);
     std::string text;
-    if (type == "str") return nvs.get_str(number, key.c_str(), text) ? "=" + to_hex(text) : "-";
-    if (type == "blob") return nvs.get_blob(number, key.c_str(), text) ? "=" + to_hex(text) : "-";
+    if (type == "str") return nvs.get_str(number, key, text) ? "=" + to_hex(text) : "-";
+    if (type == "blob") return nvs.get_blob(number, key, text) ? "=" + to_hex(text) : "-";
     Byte u8 = 0;
     std::uint32_t u32 = 0;
     std::uint64_t u64 = 0;
-    if (type == "u8") return nvs.get_u8(number, key.c_str(), u8) ? std::to_string(u8) : "-";
-    if (type == "u32") return nvs.get_u32(number, key.c_str(), u32) ? std::to_string(u32) : "-";
-    return nvs.get_u64(number, key.c_str(), u64) ? std::to_string(u64) : "-";
+    if (type == "u8") return nvs.get_u8(number, key, u8) ? std::to_string(u8) : "-";
+    if (type == "u32") return nvs.get_u32(number, key, u32) ? std::to_string(u32) : "-";
+    return nvs.get_u64(number, key, u64) ? std::to_string(u64) : "-";
   }
 
   // Flips every bit from byte `first` to `last`: how many images were refused, read as before,

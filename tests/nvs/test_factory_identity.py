@@ -8,6 +8,8 @@ from nvs.reader import Reader, generated, key_partition
 
 from evtool.protocol.nvs import NvsContent, NvsEntry, NvsKind, render_image
 
+# One worker compiles the driver, not each.
+pytestmark = pytest.mark.xdist_group("nvs")
 KEYS = bytes(range(64))
 SIZE = 0x6000
 BLANK = b"\xff" * SIZE

@@ -13,6 +13,8 @@ from evtool.protocol.nvs import NvsEntry, render_image
 from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.protocol.partition_table import DATA, SUBTYPES
 
+# One worker compiles the driver, not each.
+pytestmark = pytest.mark.xdist_group("nvs")
 NVS, NVS_KEYS = str(SUBTYPES[DATA]["nvs"]), str(SUBTYPES[DATA]["nvs_keys"])
 KEYS = bytes(range(64))
 PROVISIONED, CHANGED = "41" * 20, "42" * 20

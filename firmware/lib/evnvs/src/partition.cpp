@@ -2,7 +2,7 @@
 #include "evnvs/partition.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "evnvs/crc.hpp"
 
@@ -12,48 +12,53 @@ namespace {
 constexpr std::uint32_t kEntries = 126;
 constexpr std::uint32_t kFirstEntry = 64;
 constexpr std::uint32_t kBitmap = 32;
+constexpr std::size_t kKey = 8;
 constexpr std::size_t kKeyField = 16;
 constexpr std::size_t kData = 24;  // an entry's last 8 bytes
 constexpr std::uint8_t kNoChunk = 0xFF;
 
-enum PageState : std::uint32_t {
-  kBlank = 0xFFFFFFFF,
-  kActive = 0xFFFFFFFE,
-  kFull = 0xFFFFFFFC,
-  kFreeing = 0xFFFFFFF8,
-};
-enum EntryState : std::uint8_t { kErased = 0, kIllegal = 1, kWritten = 2, kEmpty = 3 };
-enum Type : std::uint8_t {
-  kU8 = 0x01,
-  kU32 = 0x04,
-  kU64 = 0x08,
-  kStr = 0x21,
-  kBlob = 0x41,  // of page version 1
-  kBlobData = 0x42,
-  kBlobIndex = 0x48,
-};
+// A page's state: each is reached from the one before by clearing a bit.
+constexpr std::uint32_t kBlankPage = 0xFFFFFFFF;
+constexpr std::uint32_t kActive = 0xFFFFFFFE;
+constexpr std::uint32_t kFull = 0xFFFFFFFC;
+constexpr std::uint32_t kFreeing = 0xFFFFFFF8;
 
-std::uint64_t little_endian(const std::uint8_t* bytes, std::size_t length) {
-  std::uint64_t value = 0;
-  for (std::size_t i = length; i-- > 0;) {
-    value = (value << 8U) | bytes[i];
-  }
-  return value;
-}
+enum class EntryState : std::uint8_t { erased = 0, illegal = 1, written = 2, empty = 3 };
 
-std::uint32_t u32_at(const std::uint8_t* bytes) {
-  return static_cast<std::uint32_t>(little_endian(bytes, 4));
+// Type codes.
+constexpr std::uint8_t kU8 = 0x01;
+constexpr std::uint8_t kU32 = 0x04;
+constexpr std::uint8_t kU64 = 0x08;
+constexpr std::uint8_t kStr = 0x21;
+constexpr std::uint8_t kBlob = 0x41;  // of page version 1
+constexpr std::uint8_t kBlobData = 0x42;
+constexpr std::uint8_t kBlobIndex = 0x48;
+
+template <std::size_t N>
+std::uint32_t u32_at(const std::array<std::uint8_t, N>& bytes, std::size_t first) {
+  return static_cast<std::uint32_t>(little_endian(bytes, first, 4));
 }
 
 bool has_data(std::uint8_t type) { return type == kStr || type == kBlob || type == kBlobData; }
 
 std::size_t data_size(const Item& item) {
-  return static_cast<std::size_t>(little_endian(&item.entry[kData], 2));
+  return static_cast<std::size_t>(little_endian(item.entry, kData, 2));
 }
 
-bool entry_crc_fits(const std::uint8_t* entry) {
-  const std::uint32_t crc = crc32(crc32(kCrcStart, entry, 4), entry + 8, kEntrySize - 8);
-  return crc == u32_at(entry + 4);
+bool entry_crc_fits(const Entry& entry) {
+  return crc32(crc32(kCrcStart, entry, 0, 4), entry, 8, kEntrySize - 8) == u32_at(entry, 4);
+}
+
+bool key_is(const Entry& entry, std::string_view key) {
+  if (key.size() >= kKeyField) {
+    return false;
+  }
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (entry[kKey + i] != static_cast<std::uint8_t>(key[i])) {
+      return false;
+    }
+  }
+  return entry[kKey + key.size()] == 0;
 }
 
 bool newer(const Item& item, const Item& than) {
@@ -63,17 +68,18 @@ bool newer(const Item& item, const Item& than) {
 }  // namespace
 
 struct Partition::Page {
-  std::uint32_t state = kBlank;
+  std::uint32_t state = kBlankPage;
   std::uint32_t sequence = 0;
   bool live = false;  // its header is sound, and its entries count
   std::array<std::uint8_t, 32> bitmap{};
 
-  std::uint8_t entry_state(std::uint32_t index) const {
-    return (bitmap[index / 4] >> (index % 4 * 2)) & 3U;
+  [[nodiscard]] EntryState entry_state(std::uint32_t index) const {
+    const std::uint32_t four = bitmap[index / 4];
+    return static_cast<EntryState>((four >> (index % 4 * 2)) & 3U);
   }
-  bool written(std::uint32_t index, std::uint32_t count) const {
+  [[nodiscard]] bool written(std::uint32_t index, std::uint32_t count) const {
     for (std::uint32_t i = index; i < index + count; ++i) {
-      if (entry_state(i) != kWritten) {
+      if (entry_state(i) != EntryState::written) {
         return false;
       }
     }
@@ -85,12 +91,11 @@ struct Partition::Wanted {
   std::uint8_t name_space;
   std::uint8_t type;
   std::uint8_t chunk;
-  const char* key;
+  std::string_view key;
 
-  bool matches(const Item& item) const {
-    const char* name = reinterpret_cast<const char*>(&item.entry[8]);
+  [[nodiscard]] bool matches(const Item& item) const {
     return item.name_space() == name_space && item.type() == type && item.chunk() == chunk &&
-           std::strncmp(name, key, kKeyField) == 0;
+           key_is(item.entry, key);
   }
 };
 
@@ -101,19 +106,19 @@ bool Partition::read_page(std::uint32_t number, Page& page) const {
       !flash_.read(start + kBitmap, page.bitmap.data(), page.bitmap.size())) {
     return false;
   }
-  page.state = u32_at(header.data());
-  page.sequence = u32_at(&header[4]);
+  page.state = u32_at(header, 0);
+  page.sequence = u32_at(header, 4);
   const std::uint8_t version = header[8];
   page.live = (page.state == kActive || page.state == kFull || page.state == kFreeing) &&
               (version == 0xFF || version == 0xFE) &&
-              crc32(kCrcStart, &header[4], 24) == u32_at(&header[28]);
+              crc32(kCrcStart, header, 4, 24) == u32_at(header, 28);
   return true;
 }
 
-bool Partition::read_entry(std::uint32_t page, std::uint32_t index, std::uint8_t* out) const {
+bool Partition::read_entry(std::uint32_t page, std::uint32_t index, Entry& entry) const {
   const auto offset =
       static_cast<std::uint32_t>(page * kPageSize + kFirstEntry + index * kEntrySize);
-  if (!flash_.read(offset, out, kEntrySize)) {
+  if (!flash_.read(offset, entry.data(), entry.size())) {
     return false;
   }
   if (cipher_ == nullptr) {
@@ -124,7 +129,7 @@ bool Partition::read_entry(std::uint32_t page, std::uint32_t index, std::uint8_t
   for (std::size_t i = 0; i < 4; ++i) {
     tweak[i] = static_cast<std::uint8_t>(offset >> (8U * i));
   }
-  return cipher_->decrypt(tweak, out);
+  return cipher_->decrypt(tweak, entry);
 }
 
 bool Partition::blank(std::uint32_t offset, std::size_t length) const {
@@ -144,11 +149,11 @@ bool Partition::read_item(std::uint32_t number, const Page& page, std::uint32_t 
   item.sequence = page.sequence;
   item.page = number;
   item.index = index;
-  if (!read_entry(number, index, item.entry.data()) || !entry_crc_fits(item.entry.data()) ||
-      item.span() == 0 || item.span() > kEntries - index || !page.written(index, item.span())) {
+  if (!read_entry(number, index, item.entry) || !entry_crc_fits(item.entry) || item.span() == 0 ||
+      item.span() > kEntries - index || !page.written(index, item.span())) {
     return false;
   }
-  if (item.entry[8] == 0 || item.entry[8 + kKeyField - 1] != 0) {
+  if (item.entry[kKey] == 0 || item.entry[kKey + kKeyField - 1] != 0) {
     return false;
   }
   const std::size_t wanted =
@@ -165,7 +170,7 @@ void Partition::each_item(Visit visit) const {
     }
     for (std::uint32_t index = 0; index < kEntries;) {
       Item item;
-      if (page.entry_state(index) != kWritten || !read_item(number, page, index, item)) {
+      if (page.entry_state(index) != EntryState::written || !read_item(number, page, index, item)) {
         ++index;
         continue;
       }
@@ -181,18 +186,18 @@ bool Partition::data(const Item& item, std::string* out) const {
   std::uint32_t crc = kCrcStart;
   std::size_t left = data_size(item);
   for (std::uint32_t i = 1; i < item.span(); ++i) {
-    std::array<std::uint8_t, kEntrySize> bytes{};
-    if (!read_entry(item.page, item.index + i, bytes.data())) {
+    Entry bytes{};
+    if (!read_entry(item.page, item.index + i, bytes)) {
       return false;
     }
     const std::size_t length = std::min(left, bytes.size());
-    crc = crc32(crc, bytes.data(), length);
-    if (out != nullptr) {
-      out->append(reinterpret_cast<const char*>(bytes.data()), length);
+    crc = crc32(crc, bytes, 0, length);
+    for (std::size_t at = 0; out != nullptr && at < length; ++at) {
+      out->push_back(static_cast<char>(bytes[at]));
     }
     left -= length;
   }
-  return crc == u32_at(&item.entry[kData + 4]);
+  return crc == u32_at(item.entry, kData + 4);
 }
 
 bool Partition::sound_entries(std::uint32_t number, const Page& page) const {
@@ -200,21 +205,21 @@ bool Partition::sound_entries(std::uint32_t number, const Page& page) const {
     Item item;
     std::uint32_t step = 1;
     switch (page.entry_state(index)) {
-      case kErased:
+      case EntryState::erased:
         break;
-      case kEmpty:
+      case EntryState::empty:
         if (!blank(number * kPageSize + kFirstEntry + index * kEntrySize, kEntrySize)) {
           return false;
         }
         break;
-      case kWritten:
+      case EntryState::written:
         if (!read_item(number, page, index, item) ||
             (has_data(item.type()) && !data(item, nullptr))) {
           return false;
         }
         step = item.span();
         break;
-      default:
+      case EntryState::illegal:
         return false;
     }
     index += step;
@@ -227,7 +232,7 @@ bool Partition::sound_page(std::uint32_t number) const {
   if (!read_page(number, page)) {
     return false;
   }
-  if (page.state == kBlank) {
+  if (page.state == kBlankPage) {
     return blank(number * kPageSize, kPageSize);
   }
   return page.live && sound_entries(number, page);
@@ -291,7 +296,7 @@ bool Partition::find(const Wanted& wanted, Item& found) const {
   return any;
 }
 
-std::uint8_t Partition::find_namespace(const char* name) const {
+std::uint8_t Partition::find_namespace(std::string_view name) const {
   Item item;
   return find({0, kU8, kNoChunk, name}, item) ? item.entry[kData] : 0;
 }
@@ -301,11 +306,11 @@ bool Partition::get_integer(const Wanted& wanted, std::size_t size, std::uint64_
   if (wanted.name_space == 0 || !find(wanted, item)) {
     return false;
   }
-  out = little_endian(&item.entry[kData], size);
+  out = little_endian(item.entry, kData, size);
   return true;
 }
 
-bool Partition::get_u8(std::uint8_t name_space, const char* key, std::uint8_t& out) const {
+bool Partition::get_u8(std::uint8_t name_space, std::string_view key, std::uint8_t& out) const {
   std::uint64_t value = 0;
   if (!get_integer({name_space, kU8, kNoChunk, key}, 1, value)) {
     return false;
@@ -314,7 +319,7 @@ bool Partition::get_u8(std::uint8_t name_space, const char* key, std::uint8_t& o
   return true;
 }
 
-bool Partition::get_u32(std::uint8_t name_space, const char* key, std::uint32_t& out) const {
+bool Partition::get_u32(std::uint8_t name_space, std::string_view key, std::uint32_t& out) const {
   std::uint64_t value = 0;
   if (!get_integer({name_space, kU32, kNoChunk, key}, 4, value)) {
     return false;
@@ -323,11 +328,11 @@ bool Partition::get_u32(std::uint8_t name_space, const char* key, std::uint32_t&
   return true;
 }
 
-bool Partition::get_u64(std::uint8_t name_space, const char* key, std::uint64_t& out) const {
+bool Partition::get_u64(std::uint8_t name_space, std::string_view key, std::uint64_t& out) const {
   return get_integer({name_space, kU64, kNoChunk, key}, 8, out);
 }
 
-bool Partition::get_str(std::uint8_t name_space, const char* key, std::string& out) const {
+bool Partition::get_str(std::uint8_t name_space, std::string_view key, std::string& out) const {
   Item item;
   std::string text;
   if (name_space == 0 || !find({name_space, kStr, kNoChunk, key}, item) || !data(item, &text)) {
@@ -341,7 +346,7 @@ bool Partition::get_str(std::uint8_t name_space, const char* key, std::string& o
   return true;
 }
 
-bool Partition::get_blob(std::uint8_t name_space, const char* key, std::string& out) const {
+bool Partition::get_blob(std::uint8_t name_space, std::string_view key, std::string& out) const {
   Item item;
   std::string blob;
   if (name_space == 0) {
@@ -354,7 +359,7 @@ bool Partition::get_blob(std::uint8_t name_space, const char* key, std::string& 
     out = std::move(blob);
     return true;
   }
-  const std::uint32_t size = u32_at(&item.entry[kData]);
+  const std::uint32_t size = u32_at(item.entry, kData);
   const unsigned count = item.entry[kData + 4];
   const unsigned first = item.entry[kData + 5];
   if (size > kLongestBlob) {

@@ -23,7 +23,7 @@ class HeapWatch {
   // block, or where the last line is an hour old.
   bool turn(Millis now, const Heap& heap);
   // The smallest of all largest blocks; 0 before the first turn.
-  std::uint32_t smallest_block() const { return measured_ ? smallest_block_ : 0; }
+  [[nodiscard]] std::uint32_t smallest_block() const { return measured_ ? smallest_block_ : 0; }
 
  private:
   unsigned free_level_ = 0;

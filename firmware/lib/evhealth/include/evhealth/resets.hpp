@@ -48,7 +48,7 @@ class CrashGuard {
   explicit CrashGuard(std::uint32_t in_a_row)
       : held_(in_a_row >= kCrashesInARow), row_(in_a_row != 0) {}
 
-  bool held(Millis uptime) const { return held_ && uptime < kHoldMs; }
+  [[nodiscard]] bool held(Millis uptime) const { return held_ && uptime < kHoldMs; }
   // True once: the row is over, and is to be stored as 0.
   bool row_ended(Millis uptime);
 
