@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nvs.reader import Reader, compile_driver
+from nvs.reader import SANITIZED, Reader, compile_driver
 
 from evtool.codegen.secrets import SecretsInput, render_secrets
 from evtool.project import ChargePoint, Secret
@@ -37,7 +37,7 @@ def release_program(
 ) -> Path:
     """The driver as `esp32dev` compiles it."""
     program = tmp_path_factory.mktemp("release") / "driver"
-    compile_driver(session_gxx, program, f"-I{secrets_folder}")
+    compile_driver(session_gxx, program, f"-I{secrets_folder}", *SANITIZED)
     return program
 
 

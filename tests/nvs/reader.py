@@ -22,15 +22,18 @@ LIBRARIES = ("evnvs", "evidentity", "evhealth")
 HERE = Path(__file__).parent
 
 
+SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
 def compile_driver(
     gxx: str, program: Path, *flags: str, firmware: Sequence[str] = ("factory_identity",)
 ) -> None:
-    """The driver with the program's name, with ASan and UBSan.
+    """The driver with the program's name.
 
     Args:
         gxx: the compiler.
         program: what to make of `<its name>.cpp`.
-        flags: the compiler's, besides ours.
+        flags: the compiler's, besides ours: SANITIZED, or nothing where time matters more.
         firmware: the sources of firmware/src that it asks.
     """
     sources = [HERE / f"{program.name}.cpp"]
@@ -39,10 +42,9 @@ def compile_driver(
     for name in LIBRARIES:
         sources += (FIRMWARE / "lib" / name / "src").glob("*.cpp")
         includes.append(FIRMWARE / "lib" / name / "include")
-    sanitized = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     strict = ["-std=c++17", "-Wall", "-Wextra", "-Werror"]
     compiled = subprocess.run(
-        [gxx, *strict, *sanitized, *flags, *(f"-I{i}" for i in includes), *sources, "-o", program],
+        [gxx, *strict, *flags, *(f"-I{i}" for i in includes), *sources, "-o", program],
         check=False,
         capture_output=True,
         text=True,

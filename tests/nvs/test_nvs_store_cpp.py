@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nvs.reader import FIRMWARE, HERE, Reader, compile_driver, generated, key_partition
+from nvs.reader import FIRMWARE, HERE, SANITIZED, Reader, compile_driver, generated, key_partition
 
 from evtool.protocol.nvs import NvsEntry, render_image
 from evtool.protocol.nvs_page import PAGE_SIZE
@@ -49,7 +49,7 @@ def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The release's sources over a flash in memory."""
     made = tmp_path_factory.mktemp("store") / "store_driver"
     sources = ("nvs_store", "factory_flash", "factory_identity")
-    compile_driver(session_gxx, made, f"-I{HERE / 'idf'}", firmware=sources)
+    compile_driver(session_gxx, made, f"-I{HERE / 'idf'}", *SANITIZED, firmware=sources)
     return made
 
 
