@@ -24,11 +24,11 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         EvtoolError: the file system refused (full, read-only, not a folder).
     """
     content = data.encode() if isinstance(data, str) else data
-    if path.exists() and not path.is_dir() and _is_device(path):
-        _write_into(path, content)
-        return
     temporary: str | None = None
     try:
+        if path.exists() and not path.is_dir() and _is_device(path):
+            _write_into(path, content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as stream:

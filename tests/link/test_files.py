@@ -44,3 +44,8 @@ def test_a_full_device_is_an_error_and_stays_a_device() -> None:
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvtoolError, match="cannot write"):
         write_atomically(tmp_path, "report")
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvtoolError, match="cannot write .*File name too long"):
+        write_atomically(tmp_path / ("x" * 300) / "report", "report")
