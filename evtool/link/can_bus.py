@@ -197,6 +197,8 @@ class PythonCanBus:
 
     def __init__(self, interface: str, channel: str, bitrate: int) -> None:
         self._name = f"{interface} {channel}"
+        # gs_usb gives back what it has sent; elsewhere is_rx is not about that.
+        self._echoes = interface == "gs_usb"
         self._bus = _open_python_can(interface, channel, bitrate)
 
     def send(self, frame: CanFrame) -> None:
@@ -232,6 +234,8 @@ class PythonCanBus:
                 ) from error
             if message is None:
                 return None
+            if self._echoes and not message.is_rx:
+                continue
             frame = frame_of(message)
             if isinstance(frame, CanFrame):
                 return frame
