@@ -8,6 +8,7 @@ and is handed on as that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from evtool.cli.bench_csms import BenchCsms
@@ -22,7 +23,7 @@ from evtool.verify.board.ocpp import BoardWord
 from evtool.verify.board.outcome import gave_up, judged
 from evtool.verify.board.rest import Rest
 from evtool.verify.board.seen import SWITCH
-from evtool.verify.board.watch import LISTEN_MS, PATIENCE_MS, Watch
+from evtool.verify.board.watch import LISTEN_MS, PATIENCE_MS, Watch, other_sender
 from evtool.verify.scenario import Scenario
 from evtool.verify.verdict import Verdict
 
@@ -30,6 +31,7 @@ _LOOK_S = 0.003
 _CONNECT_MS = 75_000
 _LEAVE_MS = 4_500
 _ASK_MS = 1_000
+_END = (Order("remote_stop"), Order("limit", -1))
 
 Heard = tuple[int, CanFrame]
 
@@ -76,9 +78,7 @@ class BoardBench:
         watch = Watch(self._word)
         end_ms = self._now() + PATIENCE_MS
         next_key_ms = 0
-        while not watch.others and (
-            self._now() < LISTEN_MS or (self._now() < end_ms and not watch.complete)
-        ):
+        while self._now() < LISTEN_MS or (self._now() < end_ms and not watch.complete):
             if self._now() >= next_key_ms:
                 next_key_ms = self._now() + _ASK_MS
                 self._line.write(b"5")
@@ -127,32 +127,41 @@ class BoardBench:
         end_ms = (run.start_ms or 0) + scenario.duration_ms
         return judged(scenario, run, end_ms, with_timeline=with_timeline)
 
-    async def leave(self) -> None:
-        """The vehicle out and the transaction ended, whatever was going on."""
+    async def leave(self) -> str:
+        """The vehicle out, the transaction ended, the charging profile cleared, whatever was
+        going on.
+
+        Returns:
+            what the board has not shown to be so in time; empty where it has.
+        """
         run = self._run
         if run is None:
-            return
-        if self.lost is not None:
-            await self._stop_by_csms()
-            return
-        run.unplug()
-        run.press("t", self._now())
-        if self.csms is not None and run.is_connected:
-            run.acts.append(Order("remote_stop"))
-        end_ms = self._now() + _LEAVE_MS
-        try:
-            while self._now() < end_ms and not _is_off(run, self._now()):
+            return ""
+        if self.lost is None:
+            run.leave()
+            run.press("t", self._now())
+            if self.csms is not None and run.is_connected:
+                run.acts += _END
+            end_ms = self._now() + _LEAVE_MS
+            try:
+                while (left := _left(run, self._now())) and self._now() < end_ms:
+                    await self._turn(run)
+                run.press("0", self._now())
                 await self._turn(run)
-            run.press("0", self._now())
-            await self._turn(run)
-        except DeviceError as error:
-            self.lost = error
+            except DeviceError as error:
+                self.lost = error
+            else:
+                return left
+        await self._leave_what_is_lost()
+        return "the board could not be watched to the end"
 
-    async def _stop_by_csms(self) -> None:
-        """What is left without a bus or a console; without its vehicle the board stops too."""
+    async def _leave_what_is_lost(self) -> None:
+        """By whatever is left of console and CSMS; without its vehicle the board stops too."""
+        with contextlib.suppress(DeviceError):
+            self._line.write(b"t0")
         if self.csms is not None and self.csms.is_connected:
-            stop = self.csms.obey(Order("remote_stop"))
-            await asyncio.wait([asyncio.ensure_future(stop)], timeout=_LEAVE_MS / 1000)
+            asked = [asyncio.ensure_future(self.csms.obey(order)) for order in _END]
+            await asyncio.wait(asked, timeout=_LEAVE_MS / 1000)
 
     async def _rest(self, run: LiveRun) -> str:
         """Wait until the board is at rest; why it does not come to it, or nothing."""
@@ -226,9 +235,17 @@ class BoardBench:
         task.add_done_callback(self._asking.discard)
 
     def _frames(self) -> list[Heard]:
+        """What was heard. Raises DeviceError where it is not a board's: at any time a real module
+        or vehicle may come, and the board would switch it on."""
         heard = []
         for number, bus in enumerate(self._buses):
             while (frame := bus.receive(0)) is not None:
+                who = other_sender(frame)
+                if who is not None:
+                    raise DeviceError(
+                        f"{who} other than evtool's is on the bus: {frame} on bus {number}",
+                        fix="disconnect it: evtool plays the vehicle and the power module itself",
+                    )
                 heard.append((number, frame))
         return heard
 
@@ -237,20 +254,19 @@ class BoardBench:
         return [each for each in self._follower.feed(data, self._now()) if isinstance(each, Line)]
 
 
-def _is_off(run: LiveRun, now_ms: int) -> bool:
+def _left(run: LiveRun, now_ms: int) -> str:
     last = run.seen.last(SWITCH)
-    recent = last is not None and now_ms - last.at_ms < _ASK_MS
-    return recent and last is not None and last.value == "0" and not run.word.transaction
+    if last is None or now_ms - last.at_ms >= _ASK_MS or last.value != "0":
+        return "the board does not tell the module off"
+    if run.word.transaction:
+        return "a transaction runs on the board"
+    if run.is_connected and not run.is_unlimited:
+        return "the board has a charging profile of evtool's"
+    return ""
 
 
 def _check_surroundings(watch: Watch) -> None:
-    """Refuse a bench on which the models would be a second vehicle, or talk to nobody."""
-    if watch.others:
-        who, frame = next(iter(watch.others.items()))
-        raise DeviceError(
-            f"{who} is on the bus already: {frame}",
-            fix="disconnect it: evtool plays the vehicle and the power module itself",
-        )
+    """Refuse a bench on which the models would talk to nobody."""
     if not watch.commands_on:
         what = "a board's questions, but none of its commands" if watch.on_bus else "no board"
         raise DeviceError(

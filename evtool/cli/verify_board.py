@@ -114,8 +114,11 @@ class _Session:
                 try:
                     await self._all(bench)
                 finally:
-                    await bench.leave()
+                    left = await bench.leave()
                     self._finish_progress()
+                    if left:
+                        self._output.event("left", problem=left)
+                        self._output.say(f"{left}: see to it before it meets a real module")
             except asyncio.CancelledError:
                 if ended_by_signal:
                     raise SystemExit(128 + ended_by_signal[0]) from None

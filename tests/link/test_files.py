@@ -47,5 +47,5 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvtoolError, match="cannot write .*File name too long"):
+    with pytest.raises(EvtoolError, match=r"cannot write .*File name too long"):
         write_atomically(tmp_path / ("x" * 300) / "report", "report")

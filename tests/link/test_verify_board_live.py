@@ -312,7 +312,7 @@ def test_a_bench_that_is_not_one_is_refused(bench: Bench) -> None:
     finally:
         vehicle.close()
     assert code == 3
-    assert lines[-1]["message"].startswith("a power module is on the bus already")
+    assert lines[-1]["message"].startswith("a power module other than evtool's is on the bus")
     code, lines = bench.verify(*bench.arguments("jump", "charge"))
     assert code == 1
     reason = verdicts(lines)["charge"]["not_run"]

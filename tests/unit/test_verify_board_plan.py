@@ -15,7 +15,7 @@ from evtool.verify.board.course import Course, Sighting, first_stray
 from evtool.verify.board.ocpp import BoardWord, Expected
 from evtool.verify.board.outcome import is_own_config, not_run
 from evtool.verify.board.plan import Means, why_not
-from evtool.verify.board.watch import Watch
+from evtool.verify.board.watch import Watch, other_sender
 from evtool.verify.html_report import render_html
 from evtool.verify.junit_report import render_junit
 from evtool.verify.report import as_document, headline
@@ -117,10 +117,12 @@ def test_a_second_vehicle_or_module_is_heard_and_the_heartbeat_is_neither() -> N
     watch = Watch(BoardWord())
     watch.frame(0, CanFrame(0x18FF50E5, bytes(8)))
     watch.frame(0, CanFrame(0x068181FE, bytes(8)))
-    assert (watch.others, watch.commands_on) == ({}, {0})
-    watch.frame(1, CanFrame(0x1806E5F4, bytes(8)))
-    watch.frame(0, CanFrame(0x0681827E, bytes(8)))
-    assert list(watch.others) == ["a vehicle's BMS", "a power module"]
+    assert watch.commands_on == {0}
+    assert other_sender(CanFrame(0x18FF50E5, bytes(8))) is None
+    assert other_sender(CanFrame(0x068181FE, bytes(8))) is None
+    assert other_sender(CanFrame(0x1806E5F4, bytes(8))) == "a vehicle's BMS"
+    assert other_sender(CanFrame(0x0681827E, bytes(8))) == "a power module"
+    assert other_sender(CanFrame(0x1806E5F4, b"", remote=True)) is None
     assert not watch.complete
     watch.line("[terminal] v=- i=- p=- status=- energy=4.711kWh session=- age=-")
     assert watch.complete

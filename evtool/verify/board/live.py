@@ -270,9 +270,11 @@ class LiveRun:
             if key in VIEWS:
                 self.view.note(VIEWS[key], now_ms)
 
-    def unplug(self) -> None:
-        """Whatever the scenario wanted: the vehicle leaves."""
+    def leave(self) -> None:
+        """Whatever the scenario still wanted: the vehicle leaves."""
         self._pending.clear()
+        self._orders.clear()
+        self.acts.clear()
         self._bench.command("plug_out")
         self._bench.command("module normal")
 

@@ -22,11 +22,17 @@ PATIENCE_MS = 10_000
 """A board that had nobody to acknowledge its frames recovers its bus within seconds."""
 
 
+def other_sender(frame: CanFrame) -> str | None:
+    """The BMS or power module that sent a frame which no board sends; None for any other."""
+    if not frame.extended or frame.remote:
+        return None
+    return OTHERS_IDS.get(frame.can_id)
+
+
 class Watch:
     """What was heard so far.
 
     Attributes:
-        others: frames of a BMS or a power module: who sent one, and the frame.
         commands_on: the buses on which a board commands a module.
         on_console: whether the console said anything.
         energy_mwh: the register, from a record of the console.
@@ -34,7 +40,6 @@ class Watch:
 
     def __init__(self, word: BoardWord) -> None:
         self.word = word
-        self.others: dict[str, str] = {}
         self.commands_on: set[int] = set()
         self.on_bus = False
         self.on_console = False
@@ -44,8 +49,6 @@ class Watch:
         """A frame was heard."""
         if not frame.extended or frame.remote:
             return
-        if frame.can_id in OTHERS_IDS:
-            self.others.setdefault(OTHERS_IDS[frame.can_id], f"{frame} on bus {bus}")
         self.on_bus = self.on_bus or frame.can_id in BOARD_IDS
         if frame.can_id == ControlRequest.ID:
             self.commands_on.add(bus)
