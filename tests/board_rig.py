@@ -126,6 +126,7 @@ class BoardRig:
         self.board = Board(energy_mwh, wire_ms, console_ms, ocpp_ms)
         self.setup = Setup(CONFIG, True, tolerances or Tolerances())
         self._spoil = spoil
+        self._energy_mwh = 0
         self._word = BoardWord(connected=True)
         self._held: list[tuple[int, int, str]] = []
         self._count = 0
@@ -135,7 +136,7 @@ class BoardRig:
         return self.play_scenario(scenario_of(text), with_timeline=with_timeline)
 
     def play_scenario(self, scenario: Scenario, *, with_timeline: bool = False) -> Verdict:
-        run = LiveRun(self.setup, 0, self._word, self.now_ms)
+        run = LiveRun(self.setup, self._energy_mwh, self._word, self.now_ms)
         run.csms({"event": "connected"}, self.now_ms)
         rest = Rest(run, self.now_ms)
         while missing := rest.missing(self.now_ms):
@@ -148,6 +149,7 @@ class BoardRig:
         end_ms = start_ms + scenario.duration_ms
         while not run.ended and self.now_ms <= end_ms + 500:
             self._turn(run)
+        self._energy_mwh = run.energy_mwh or self._energy_mwh
         if run.ended:
             return gave_up(scenario, run, run.ended, self.now_ms)
         return judged(scenario, run, end_ms, with_timeline=with_timeline)

@@ -287,3 +287,23 @@ def test_a_timeline_has_both_sides() -> None:
     for course in (verdict.timeline.reference, verdict.timeline.device):
         assert [value for _, value in course["energised"]] == ["0", "1", "0"]
         assert all(0 <= at_ms <= verdict.timeline.end_ms for at_ms, _ in course["setpoint_ma"])
+
+
+@pytest.mark.parametrize("words", ["bus=9 state=running", "bus=0 state=upside_down", ""])
+def test_a_board_that_tells_of_no_bus_or_state_has_given_up(words: str) -> None:
+    spoil = when("console .event. plug state=in", changed("plug state=in", f"bus {words}".strip()))
+    verdict = BoardRig(spoil).play(CHARGE)
+    assert verdict.ended is not None
+    assert "a bus or a state that there is not: [event] bus" in verdict.ended.reason
+
+
+@pytest.mark.parametrize("energy", ["-5.000kWh", "99999999999999999999.000kWh"])
+def test_a_register_that_there_cannot_be_does_no_harm(energy: str) -> None:
+    """It is what the next scenario begins with; what is added to it is compared all the same."""
+    spoil = when(
+        "console .terminal.",
+        lambda line, _: [(0, re.sub("energy=[^ ]*", f"energy={energy}", line))],
+    )
+    rig = BoardRig(spoil)
+    for _ in range(2):
+        assert field(rig.play(CHARGE)) == "terminal.energy_mwh (console)"

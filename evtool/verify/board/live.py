@@ -15,6 +15,8 @@ from typing import Any
 from evtool.protocol.can_frame import CanFrame, Malformed
 from evtool.protocol.can_line import render_can_line
 from evtool.protocol.console import Record, parse_line
+from evtool.reference_impl.controller_types import Config
+from evtool.reference_impl.line_format import parse_command
 from evtool.reference_impl.numbers import current_setpoint_to_milli, current_setpoint_to_raw
 from evtool.verify.bench_moves import frame_of_event, make_bench, move_bench
 from evtool.verify.board.course import Course, Sighting
@@ -192,9 +194,11 @@ class LiveRun:
             self.key_events.append(sighting)
         elif record.kind == "bus":
             # Only the board knows its CAN controllers: the reference is told what it says.
-            self.reference.plan(
-                f"bus {record.fields.get('bus')} {record.fields.get('state')}", now_ms
-            )
+            command = f"bus {record.fields.get('bus')} {record.fields.get('state')}"
+            if isinstance(parse_command(command, Config()), Malformed):
+                self.broke(f"the board tells of a bus or a state that there is not: {text}")
+            else:
+                self.reference.plan(command, now_ms)
         elif (found := field_of_event(record)) is not None:
             field, value = found
             self.seen.note(field, value, sighting.since_ms, now_ms)

@@ -37,6 +37,7 @@ _WORD_FIRST = 0
 _ALL_VIEWS = "35"
 _RECORDS = ("bms", "power_module", "output", "terminal")
 _HALF_A_WH = 500
+_MOST_MWH = 1 << 62
 # By its events, as on the board; and as far as the frame can carry it.
 _BY_OTHER_MEANS = (GATE, PLUG, CURRENT)
 
@@ -73,8 +74,10 @@ class LiveReference:
         self._reached_ms = now_ms
         fields = " ".join(f"{name}={value}" for name, value in config.items())
         self._ask(f"config {fields}", now_ms)
-        # The console shows whole Wh: the register is somewhere in the one that it shows.
-        self.give(f"boot reset=power_on energy_mwh={energy_mwh + _HALF_A_WH}", now_ms)
+        # The console shows whole Wh: the register is somewhere in the one that it shows. Only what
+        # is added counts, so a board that shows what no register can hold does no harm here.
+        held = energy_mwh + _HALF_A_WH if 0 <= energy_mwh <= _MOST_MWH else 0
+        self.give(f"boot reset=power_on energy_mwh={held}", now_ms)
         for bus in range(int(config.get("buses", "1"))):
             self.give(f"bus {bus} running", now_ms)
 
