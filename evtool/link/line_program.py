@@ -97,15 +97,19 @@ class LineProgram:
         while end is None and not self._ended:
             left_s = deadline - time.monotonic()
             self.floods = len(self._read) > most or self._written_errors() > _MOST_ERRORS
-            if self.floods or left_s <= 0:
+            if self.floods:
                 break
             poll = self._both_ways if self._unsent else self._answering
-            ready = [descriptor for descriptor, _ in poll.poll(min(left_s, _LOOK_S) * 1000)]
+            ready = [
+                descriptor for descriptor, _ in poll.poll(max(0.0, min(left_s, _LOOK_S)) * 1000)
+            ]
             if self._sink in ready:
                 self._write()
             if self._source in ready:
                 self._fill()
                 end = self._find(count)
+            elif left_s <= 0:
+                break
             elif self._process.poll() is not None and not self._answering.poll(0):
                 break  # a child of its own holds the pipe open
         if end is None:

@@ -128,6 +128,16 @@ def test_a_program_that_writes_without_end_is_ended(tmp_path: Path, code: str) -
         session.close()
 
 
+def test_an_answer_that_is_there_counts_however_late_it_is_fetched() -> None:
+    """Whoever asks may have been stopped for longer than the program was given."""
+    program = start("print('a\\nok', flush=True)")
+    try:
+        assert program._process.wait(20) == 0
+        assert program.receive(1, 0) == "a\nok\n"
+    finally:
+        program.close()
+
+
 def test_what_the_program_started_ends_with_it(tmp_path: Path) -> None:
     """Its child holds the pipe open, which is no reason to wait for an answer."""
     code = """
