@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
 from mcp2515_chip import Mcp2515Chip, Wire
 
 from evtool.protocol import can_tables
@@ -18,6 +19,11 @@ REQUEST, CAPACITY, DISCHARGE = (
     can_tables.ChargeRequest.ID,
     can_tables.CapacityReply.ID,
     can_tables.DischargeReply.ID,
+)
+AGAIN = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 TROUBLE = {"0": "none", "1": "not_installed", "2": "no_answer", "3": "lost_configuration"}
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,17 +23,14 @@ SOURCES = [
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, compiled without MicroOcpp and without a warning."""
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
     path = tmp_path_factory.mktemp("host") / "program"
     defines = ['-DEVTOOL_VERSION="9.8.7"', '-DEVTOOL_BUILD_ID="cafe0001"']
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     includes = [f"-I{folder}" for folder in INCLUDES]
     compiled = subprocess.run(
-        [gxx, "-std=c++17", "-O0", *strict, *defines, *includes, *SOURCES, "-o", path],
+        [session_gxx, "-std=c++17", "-O0", *strict, *defines, *includes, *SOURCES, "-o", path],
         check=False,
         capture_output=True,
         text=True,

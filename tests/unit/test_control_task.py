@@ -29,10 +29,7 @@ ASKS = Wire(REQUEST, dlc=8, data=bytes.fromhex("02D0012C00000000"))
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
+def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("control") / "control"
     libraries = FIRMWARE / "lib"
     includes = [TESTS / "esp32_fakes", FIRMWARE / "src", FIRMWARE / "include"]
@@ -43,7 +40,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources += sorted((libraries / "evcore" / "src").glob("*.cpp"))
     flags = ["-std=c++17", "-Wall", "-Wextra", "-fsanitize=undefined"]
     flags += [f"-I{folder}" for folder in includes]
-    subprocess.run([gxx, *flags, *sources, "-o", binary], check=True, timeout=110)
+    subprocess.run([session_gxx, *flags, *sources, "-o", binary], check=True, timeout=110)
     return binary
 
 

@@ -3,44 +3,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp2515_chip import CANCTRL, CANINTF, EFLG, TXB, Mcp2515Chip, Wire
 from mcp2515_rig import (
+    AGAIN,
     CAPACITY,
     DISCHARGE,
     REQUEST,
     Rig,
-    build,
-    driver_running,
     request,
     wire_of,
 )
-
-AGAIN = settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    return build(gxx, tmp_path_factory.mktemp("mcp2515") / "driver")
-
-
-@pytest.fixture
-def rig(program: Path) -> Iterator[Rig]:
-    with driver_running(program) as made:
-        yield made
 
 
 @st.composite
