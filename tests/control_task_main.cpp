@@ -4,7 +4,8 @@
 //
 // Out: `can ID SINGLE_SHOT`, `line TEXT`, `call ...`, and the questions `spi HEX`, `int`,
 // `idle TICKS`. In, after `idle`: `wait`, `late` (by 40 ms), `notify` (by INT, after 1 ms),
-// `hear ID DLC HEX`, `heard` (what nobody has fetched), `state N`, `end`.
+// `hear ID DLC HEX`, `heard` (what nobody has fetched), `state N`, `report N` (the OCPP task asks
+// what it may tell), `end`.
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -80,6 +81,9 @@ uint32_t ulTaskNotifyTake(BaseType_t, TickType_t left) {
   for (;;) {
     evcore::ConsoleLine line;
     while (shared.lines.take(line)) std::cout << "line " << line.view() << std::endl;
+    std::uint64_t energy = 0;
+    while (shared.stores.take(energy)) std::cout << "call store=" << energy << std::endl;
+    while (shared.may_tell.take(energy)) std::cout << "call may_tell=" << energy << std::endl;
     std::istringstream words(ask("idle " + std::to_string(left)));
     std::string word;
     words >> word;
@@ -112,6 +116,11 @@ uint32_t ulTaskNotifyTake(BaseType_t, TickType_t left) {
       int state = 0;
       words >> state;
       twai_state = static_cast<twai_state_t>(state);
+    }
+    if (word == "report") {
+      int report = 0;
+      words >> report;
+      shared.report.put(static_cast<evcore::Report>(report));
     }
     if (word == "end") std::exit(0);
   }

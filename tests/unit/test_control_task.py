@@ -263,3 +263,22 @@ def test_the_module_s_bus_is_recovered_as_before(start: StartTask) -> None:
     lines = task.turn()
     assert "call recovery" in lines
     assert "bus bus=0 state=bus_off" in events(lines)
+
+
+def test_ocpp_may_tell_what_is_given_to_be_stored_and_no_more(start: StartTask) -> None:
+    """2160 W for 405 ms are 243 mWh; a sample stores nothing that soon after a store."""
+    task = start(1)
+    task.turn(5)
+
+    def told(report: int) -> list[str]:
+        task.tell(f"hear {can_tables.TerminalPower.ID} 8 4290000041f00000")
+        task.turn(40)
+        task.tell(f"hear {can_tables.TerminalPower.ID} 8 4290000041f00000")
+        task.tell(f"report {report}")
+        return [line for line in task.turn() if "store" in line or "tell" in line]
+
+    sample, transaction = 0, 1
+    assert told(sample) == ["call may_tell=0"]
+    assert told(transaction) == ["call store=243", "call may_tell=243"]
+    assert told(sample) == ["call may_tell=243"]
+    assert not [line for line in task.turn() if "tell" in line], "asked once, answered once"
