@@ -29,7 +29,7 @@ from evtool.verify.verdict import Verdict
 
 _LOOK_S = 0.003
 _CONNECT_MS = 75_000
-_LEAVE_MS = 4_500
+_LEAVE_MS = 6_000
 _ASK_MS = 1_000
 _END = (Order("remote_stop"), Order("limit", -1))
 
@@ -262,6 +262,9 @@ def _left(run: LiveRun, now_ms: int) -> str:
         return "a transaction runs on the board"
     if run.is_connected and not run.is_unlimited:
         return "the board has a charging profile of evtool's"
+    if run.is_connected and run.status not in ("", "Available"):
+        # A start that waits for a vehicle would be the next one's.
+        return f"the board's connector is {run.status}"
     return ""
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, cast
 
 import pytest
@@ -121,6 +122,13 @@ def test_who_is_there_already_is_refused_before_anything_is_sent() -> None:
     assert rig.bus.sent == []
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the clock takes a millisecond, and leaving 200 of them."""
+    monkeypatch.setattr(board_bench, "monotonic_ms", count().__next__)
+    monkeypatch.setattr(board_bench, "_LEAVE_MS", 200)
+
+
 def leave_in_the_middle(rig: Rig) -> str:
     """Stop while a scenario waits, as Ctrl-C does, and leave."""
 
@@ -144,8 +152,21 @@ def test_leaving_takes_evtools_charging_profile_away() -> None:
     assert rig.line.typed.endswith(b"t0")
 
 
-def test_a_board_that_is_left_on_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_bench, "_LEAVE_MS", 20)
+@pytest.mark.usefixtures("soon")
+def test_a_start_that_waits_for_a_vehicle_is_told_of() -> None:
+    rig = Rig(csms=True)
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Preparing"}
+    rig.csms.events += [
+        {"event": "connected"},
+        {"event": "message", "direction": "received", "type": "call",
+         "action": "StatusNotification", "payload": status},
+    ]  # fmt: skip
+    rig.bus.always = module_commands.switch(False)
+    assert leave_in_the_middle(rig) == "the board's connector is Preparing"
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_board_that_is_left_on_is_told_of() -> None:
     rig = Rig()
     rig.bus.always = module_commands.switch(True)
     assert leave_in_the_middle(rig) == "the board does not tell the module off"
