@@ -34,6 +34,7 @@ _KEY_LINE = re.compile(r"^\s*([A-Za-z0-9_]+)\s*=")
 _EVENT_KEYS = (
     "at", "every", "times", "do", "expect", "output", "absent", "first_frame", "within",
 )  # fmt: skip
+_MAX_BYTES = 64 << 20
 _MAX_TIMES = 10_000
 _MAX_EVENTS = 200_000
 _MAX_TICKS = 10_000_000  # some minutes of computing, two days of the controller's time
@@ -150,7 +151,8 @@ class _Reader:
         return self.keys.get(key, 1)
 
     def problem(self, line: int, rule: str) -> None:
-        self.problems.append((line, rule))
+        # Keys and values of the file are in it, and a terminal obeys what does not print.
+        self.problems.append((line, "".join(char if char.isprintable() else "?" for char in rule)))
 
     def duration(self, value: object, line: int, key: str) -> int:
         found = _DURATION.match(value) if isinstance(value, str) else None
@@ -182,6 +184,10 @@ def load_scenario(path: Path) -> Scenario:
         ConfigError: naming every problem with file and line.
     """
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigError(
+                f"{path}: has more than {_MAX_BYTES >> 20} MiB, which no scenario needs", fix=_HELP
+            )
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         raise ConfigError(
@@ -366,9 +372,8 @@ def _event(reader: _Reader, raw: Mapping[str, Any], line: int) -> Event:
 def _check_config(reader: _Reader, config: Mapping[str, Any]) -> None:
     for key, value in config.items():
         command = f"config {key}={_plain(value)}"
-        if not isinstance(value, int | str) or isinstance(
-            parse_command(command, Config()), Malformed
-        ):
+        one_field = isinstance(value, int | str) and command.count(" ") == 1
+        if not one_field or isinstance(parse_command(command, Config()), Malformed):
             reader.problem(
                 reader.top(key),
                 f"config: no field {key} with the value {_plain(value)!r}; "

@@ -222,6 +222,12 @@ HOSTILE = 'title = "t"\nrule = "r"\nduration = "1s"\n'
         (HOSTILE + "[config]\nbuses = 3\n", "x.toml:5: config: no field buses with the value '3'"),
         (HOSTILE + "[config]\nbuses = [1]\n", "x.toml:5: config: no field buses"),
         (HOSTILE + '[config]\nid_tag = "a b"\n', "x.toml:5: config: no field id_tag"),
+        (
+            HOSTILE + '[config]\n"buses=2 request_max_ma" = 5\n',
+            "config: no field buses=2 request_max_ma",
+        ),
+        (HOSTILE + '[config]\nbuses = "2 id_tag=A"\n', "x.toml:5: config: no field buses"),
+        (HOSTILE + '[config]\n"a\\u001b[2J" = 1\n', "config: no field a?[2J with"),
         (HOSTILE + '[[event]]\nat = "0s"\ndo = [1]\n', "x.toml:4: do: [1] is none of"),
         (
             HOSTILE + '[[event]]\nat = "0s"\ndo = "request"\nvoltage_mv = -1\ncurrent_ma = 0\n',
@@ -281,4 +287,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(b'title = "\xff"')
     with pytest.raises(ConfigError, match="is not UTF-8: invalid start byte at byte 9"):
+        load_scenario(path)
+
+
+def test_a_file_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    with path.open("wb") as stream:
+        stream.truncate(4 << 30)
+    with pytest.raises(ConfigError, match="has more than 64 MiB"):
         load_scenario(path)
