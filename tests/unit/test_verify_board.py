@@ -307,3 +307,22 @@ def test_a_register_that_there_cannot_be_does_no_harm(energy: str) -> None:
     rig = BoardRig(spoil)
     for _ in range(2):
         assert field(rig.play(CHARGE)) == "terminal.energy_mwh (console)"
+
+
+@pytest.mark.parametrize("state", ["error_passive", "recovering"])
+def test_a_word_about_the_bus_excuses_no_missing_repetition_for_longer(state: str) -> None:
+    """The board says so for 200 ms, and two seconds later it no longer tells the module off."""
+
+    def says(line: str, _at_ms: int) -> list[tuple[int, str]]:
+        event = "console [event] bus bus=0 state="
+        return [(0, line), (1, f"{event}{state}"), (201, f"{event}running")]
+
+    told = when("console .event. stop", says, 0)
+    missing = when(OFF, lost, 2_500)
+    scenario = '[[event]]\nat = "500ms"\ndo = "key"\ntext = "t"\n'
+    assert BoardRig(told).play(scenario).passed
+
+    def spoil(line: str, at_ms: int) -> list[tuple[int, str]]:
+        return told(line, at_ms) if line.startswith("console") else missing(line, at_ms)
+
+    assert field(BoardRig(spoil).play(scenario)) == "energised (CAN)"

@@ -13,7 +13,7 @@ from evtool.protocol.can_tables import (
     TelemetryRequest,
 )
 from evtool.reference_impl import module_commands
-from evtool.verify.board.course import Sighting
+from evtool.verify.board.course import Course, Sighting
 from evtool.verify.board.live import LiveRun
 from evtool.verify.board.seen import CURRENT, FLAGS, SWITCH, VOLTAGE
 
@@ -21,6 +21,7 @@ _RECORD_MS = 1_000
 _TURN_MS = 300
 """Switch, voltage and current take turns of 100 ms."""
 _SLACK = 5
+_TRANSMITTING = ("running", "error_passive")
 
 Fault = tuple[int, str, str, str]
 """Time, field, what is right, what was seen."""
@@ -28,10 +29,24 @@ Fault = tuple[int, str, str, str]
 
 def gaps_and_rates(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
     """What is repeated too rarely or too often between two times."""
-    course = run.reference.courses["bus0"]
-    if set(course.within(start_ms, end_ms)) == {"running"}:
-        yield from _frames(run, start_ms, end_ms)
+    for from_ms, to_ms in _transmitting(run.reference.courses["bus0"], start_ms, end_ms):
+        yield from _frames(run, from_ms, to_ms)
     yield from _records(run, start_ms, end_ms)
+
+
+def _transmitting(bus: Course, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
+    """The stretches of time in which frames can go out, as the board says."""
+    begin_ms: int | None = None
+    for value, from_ms, to_ms, _ in bus.spans():
+        if to_ms <= start_ms or from_ms >= end_ms:
+            continue
+        if value in _TRANSMITTING:
+            begin_ms = max(from_ms, start_ms) if begin_ms is None else begin_ms
+        elif begin_ms is not None:
+            yield begin_ms, from_ms
+            begin_ms = None
+    if begin_ms is not None:
+        yield begin_ms, end_ms
 
 
 def _frames(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
