@@ -5,6 +5,7 @@ change of what a board does is found and named. In virtual time, without a board
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from board_rig import BoardRig, Spoil
@@ -326,3 +327,13 @@ def test_a_word_about_the_bus_excuses_no_missing_repetition_for_longer(state: st
         return told(line, at_ms) if line.startswith("console") else missing(line, at_ms)
 
     assert field(BoardRig(spoil).play(scenario)) == "energised (CAN)"
+
+
+@pytest.mark.parametrize("permits", [False, True])
+def test_a_board_that_permits_itself_without_a_csms_is_found(permits: bool) -> None:
+    rig = BoardRig()
+    rig.setup = replace(rig.setup, csms=False)
+    rig.board._awaits = permits
+    verdict = rig.play('[[event]]\nat = "200ms"\ndo = "plug_in"\n')
+    assert verdict.passed != permits
+    assert not permits or field(verdict) == "transaction (console event)"
