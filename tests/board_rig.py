@@ -8,7 +8,7 @@ whatever it puts out.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evtool.protocol.can_frame import Malformed
@@ -37,7 +37,14 @@ def as_it_is(line: str, at_ms: int) -> list[tuple[int, str]]:
 class Board:
     """The board; `out` holds what it says, with the times at which that arrives."""
 
-    def __init__(self, energy_mwh: int, wire_ms: int, console_ms: int, ocpp_ms: int) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, str],
+        energy_mwh: int,
+        wire_ms: int,
+        console_ms: int,
+        ocpp_ms: int,
+    ) -> None:
         self.out: list[tuple[int, int, str]] = []
         self.answers: list[tuple[int, int, Order, str]] = []
         self.connected = True
@@ -51,10 +58,11 @@ class Board:
         self._told = ""
         self._count = 0
         self.state: dict[str, str] = {}
-        fields = " ".join(f"{name}={value}" for name, value in CONFIG.items())
+        fields = " ".join(f"{name}={value}" for name, value in config.items())
         self._lockstep.answer(f"@0 config {fields}")
         self.give(f"boot reset=power_on energy_mwh={energy_mwh}", 0)
-        self.give("bus 0 running", 0)
+        for bus in range(int(config["buses"])):
+            self.give(f"bus {bus} running", 0)
         self.out.clear()  # it has been running for a while when somebody comes to verify it
 
     def give(self, command: str, now_ms: int) -> None:
@@ -121,10 +129,12 @@ class BoardRig:
         console_ms: int = 40,
         ocpp_ms: int = 30,
         energy_mwh: int = 4_711_123,
+        buses: int = 1,
     ) -> None:
         self.now_ms = 0
-        self.board = Board(energy_mwh, wire_ms, console_ms, ocpp_ms)
-        self.setup = Setup(CONFIG, True, tolerances or Tolerances())
+        config = CONFIG | {"buses": str(buses)}
+        self.board = Board(config, energy_mwh, wire_ms, console_ms, ocpp_ms)
+        self.setup = Setup(config, True, tolerances or Tolerances())
         self._spoil = spoil
         self._energy_mwh = 0
         self._word = BoardWord(connected=True)

@@ -337,3 +337,24 @@ def test_a_board_that_permits_itself_without_a_csms_is_found(permits: bool) -> N
     verdict = rig.play('[[event]]\nat = "200ms"\ndo = "plug_in"\n')
     assert verdict.passed != permits
     assert not permits or field(verdict) == "transaction (console event)"
+
+
+@pytest.mark.parametrize("pattern", ["can 1 18FF50E5 .*", "can 1 160B0180 .*"])
+def test_what_goes_out_on_the_bms_s_own_bus_is_judged_by_that_bus(pattern: str) -> None:
+    """The module's bus can transmit no more; the BMS's can, but something is missing there."""
+
+    def says(line: str, _at_ms: int) -> list[tuple[int, str]]:
+        return [(0, line), (1, "console [event] bus bus=0 state=recovering")]
+
+    told = when("console .event. stop", says, 0)
+    missing = when(pattern, lost, 600)
+    scenario = '[[event]]\nat = "500ms"\ndo = "key"\ntext = "t"\n'
+    assert BoardRig(buses=2).play(scenario).passed
+    assert BoardRig(told, buses=2).play(scenario).difference is None
+
+    def spoil(line: str, at_ms: int) -> list[tuple[int, str]]:
+        return told(line, at_ms) if line.startswith("console") else missing(line, at_ms)
+
+    verdict = BoardRig(spoil, buses=2).play(scenario)
+    assert verdict.difference is not None
+    assert "again within" in verdict.difference.fields[0].reference

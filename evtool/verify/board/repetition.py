@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from evtool.protocol.can_tables import (
     CapacityQuery,
@@ -23,14 +24,31 @@ _TURN_MS = 300
 _SLACK = 5
 _TRANSMITTING = ("running", "error_passive")
 
+_DISCHARGE = "discharge_query"
+
 Fault = tuple[int, str, str, str]
 """Time, field, what is right, what was seen."""
 
 
+class Stream(NamedTuple):
+    """Something that is repeated; `is_counted` where it can be too often, too."""
+
+    field: str
+    longest_gap_ms: int
+    period_ms: int
+    is_counted: bool = True
+
+
 def gaps_and_rates(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
     """What is repeated too rarely or too often between two times."""
-    for from_ms, to_ms in _transmitting(run.reference.courses["bus0"], start_ms, end_ms):
-        yield from _frames(run, from_ms, to_ms)
+    buses = run.reference.courses
+    own_bus = "bus1" if run.setup.config.get("buses") == "2" else "bus0"
+    for from_ms, to_ms in _transmitting(buses["bus0"], start_ms, end_ms):
+        yield from _frames(run, _module_streams(run), from_ms, to_ms)
+        yield from _questions(run, from_ms, to_ms)
+    for from_ms, to_ms in _transmitting(buses[own_bus], start_ms, end_ms):
+        yield from _frames(run, _bms_streams(run), from_ms, to_ms)
+        yield from _foreign_query(run, from_ms)
     yield from _records(run, start_ms, end_ms)
 
 
@@ -49,37 +67,59 @@ def _transmitting(bus: Course, start_ms: int, end_ms: int) -> Iterator[tuple[int
         yield begin_ms, end_ms
 
 
-def _frames(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
+def _module_streams(run: LiveRun) -> list[Stream]:
     tolerances = run.setup.tolerances
-    period = tolerances.period_ms
-    questions = len(module_commands.TELEMETRY_TURNS) * TelemetryRequest.PERIOD_MS
-    streams = [
-        # field, longest gap, nominal period
-        (SWITCH, tolerances.switch_gap_ms, _TURN_MS),
-        (VOLTAGE, tolerances.turn_gap_ms + period, _TURN_MS),
-        (CURRENT, tolerances.turn_gap_ms + period, _TURN_MS),
-        (FLAGS, ChargeFeedback.PERIOD_MS + period, ChargeFeedback.PERIOD_MS),
-        ("question", TelemetryRequest.PERIOD_MS + period, TelemetryRequest.PERIOD_MS),
-        ("capacity_query", CapacityQuery.PERIOD_MS + period, CapacityQuery.PERIOD_MS),
+    turn_gap_ms = tolerances.turn_gap_ms + tolerances.period_ms
+    question_ms = TelemetryRequest.PERIOD_MS
+    return [
+        Stream(SWITCH, tolerances.switch_gap_ms, _TURN_MS),
+        Stream(VOLTAGE, turn_gap_ms, _TURN_MS),
+        Stream(CURRENT, turn_gap_ms, _TURN_MS),
+        Stream("question", question_ms + tolerances.period_ms, question_ms, is_counted=False),
     ]
-    if run.setup.config["capacity_source"] == "charged_minus_discharged":
-        longest = DischargeQuery.PERIOD_MS + period
-        streams.append(("discharge_query", longest, DischargeQuery.PERIOD_MS))
-    elif (seen := run.seen.last("discharge_query")) is not None and seen.at_ms > start_ms:
-        yield seen.at_ms, "discharge_query (CAN)", "never, with this pack", "sent"
-    for field, longest_ms, period_ms in streams:
+
+
+def _bms_streams(run: LiveRun) -> list[Stream]:
+    periods_ms = {FLAGS: ChargeFeedback.PERIOD_MS, "capacity_query": CapacityQuery.PERIOD_MS}
+    if _asks_discharge(run):
+        periods_ms[_DISCHARGE] = DischargeQuery.PERIOD_MS
+    late_ms = run.setup.tolerances.period_ms
+    return [
+        Stream(field, period_ms + late_ms, period_ms) for field, period_ms in periods_ms.items()
+    ]
+
+
+def _asks_discharge(run: LiveRun) -> bool:
+    return run.setup.config["capacity_source"] == "charged_minus_discharged"
+
+
+def _foreign_query(run: LiveRun, start_ms: int) -> Iterator[Fault]:
+    seen = run.seen.last(_DISCHARGE)
+    if seen is not None and seen.at_ms > start_ms and not _asks_discharge(run):
+        yield seen.at_ms, f"{_DISCHARGE} (CAN)", "never, with this pack", "sent"
+
+
+def _frames(run: LiveRun, streams: Sequence[Stream], start_ms: int, end_ms: int) -> Iterator[Fault]:
+    base_ms = run.setup.tolerances.base_ms
+    for field, longest_ms, period_ms, is_counted in streams:
         seen_all = run.seen.fields.get(field, [])
-        yield from _gap(field, seen_all, longest_ms + tolerances.base_ms, start_ms, end_ms)
+        yield from _gap(field, seen_all, longest_ms + base_ms, start_ms, end_ms)
         inside = [each for each in seen_all if start_ms < each.at_ms <= end_ms]
         changes = sum(a.value != b.value for a, b in pairwise(inside))
         # A change goes out at once, and its repetition keeps its turn.
         most = (end_ms - start_ms) * 5 // (4 * period_ms) + 2 * changes + _SLACK
-        if field != "question" and len(inside) > most:
+        if is_counted and len(inside) > most:
             yield end_ms, f"{field} (CAN)", f"at most {most} times", f"{len(inside)} times"
+
+
+def _questions(run: LiveRun, start_ms: int, end_ms: int) -> Iterator[Fault]:
+    """Each telemetry question by itself."""
+    tolerances = run.setup.tolerances
+    round_ms = len(module_commands.TELEMETRY_TURNS) * TelemetryRequest.PERIOD_MS
+    longest_ms = round_ms + tolerances.period_ms + tolerances.base_ms
     asked = run.seen.fields.get("question", [])
     for function in module_commands.TELEMETRY_TURNS:
         own = [each for each in asked if each.value == f"{function:02X}"]
-        longest_ms = questions + period + tolerances.base_ms
         yield from _gap(f"question {function:02X}", own, longest_ms, start_ms, end_ms)
 
 
