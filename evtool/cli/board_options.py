@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from evtool.cli.options import can_options
 
@@ -16,6 +17,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MAX_DURATION_S = 120
 # Beyond this a board that never tells the module off would pass in a short scenario.
 _MAX_TOLERANCE_MS = 2_000
+
+
+_OPTIONS = {
+    "serial_port": "--serial-port",
+    "can_interface": "--can-interface",
+    "can_channel": "--can-channel",
+    "bms_can_channel": "--bms-can-channel",
+    "csms_listen": "--csms-listen",
+    "max_duration_s": "--max-duration",
+    "tolerance_ms": "--tolerance-ms",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +44,11 @@ class BoardOptions:
 
     def require_board(self) -> None:
         """Refuse options that only a board has use for."""
-        given = {
-            "--serial-port": self.serial_port,
-            "--can-channel": self.can_channel,
-            "--bms-can-channel": self.bms_can_channel,
-            "--csms-listen": self.csms_listen,
-            "--tolerance-ms": self.tolerance_ms,
-        }
-        for name, value in given.items():
-            if value is not None:
-                raise click.UsageError(f"{name} is for --device board")
+        context = click.get_current_context()
+        for name, option in _OPTIONS.items():
+            source = context.get_parameter_source(name)
+            if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+                raise click.UsageError(f"{option} is for --device board")
 
 
 def board_options(function: F) -> F:

@@ -65,6 +65,8 @@ def evtool(
         ("codegen", "--project", "missing.toml"),
         ("build", "--env", "esp8266"),
         ("verify", "nonsense"),
+        ("verify", "--device", "reference", "--max-duration", "5"),
+        ("verify", "--device", "reference", "--can-interface", "socketcand"),
     ],
 )
 def test_json_is_one_document_even_for_a_wrong_command_line(
