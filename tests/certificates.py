@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates as a central system could show them: of this authority, or another, or stale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate and its private key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def write(self, path: Path) -> Path:
+        """Certificate and key in one file, as Python's ssl wants them."""
+        key = self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+        path.write_bytes(self.pem() + key)
+        return path
+
+
+class Authority:
+    """A root certificate that can issue others; valid for `days` from `begin`."""
+
+    def __init__(self, begin: datetime, *, days: int, name: str = "Test root") -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(name, name, key, begin, days).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+        self.root = Issued(builder.sign(key, hashes.SHA256()), key)
+        self._name = name
+
+    def issue(self, host: str, begin: datetime, *, days: int) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(host, self._name, key, begin, days).add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
+        )
+        return Issued(builder.sign(self.root.key, hashes.SHA256()), key)
+
+
+def _builder(
+    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, begin: datetime, days: int
+) -> x509.CertificateBuilder:
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=days))
+    )
