@@ -29,6 +29,7 @@ DRIVER = r"""
 
 #include "acceptance_filter.hpp"
 #include "evcore/can_tables.hpp"
+#include "evdiagnostics/report.hpp"
 #include "evidentity/identity.hpp"
 #include "evidentity/url.hpp"
 #include "evocpp/iso_time.hpp"
@@ -36,6 +37,7 @@ DRIVER = r"""
 static std::string unhex(const std::string& hex) { return evidentity::decode_key(hex); }
 
 static std::string answer(const std::vector<std::string>& w) {
+  if (w[0] == "unix") return std::to_string(evocpp::to_unix(w[1]));
   if (w[0] == "utc") return evocpp::to_utc(w[1]);
   if (w[0] == "url") return evidentity::charge_point_url(w[1], w[2]);
   if (w[0] == "parse") {
@@ -51,6 +53,15 @@ static std::string answer(const std::vector<std::string>& w) {
     identity.security_profile = 1;
     return evidentity::base64(evidentity::basic_credentials(identity));
   }
+  if (w[0] == "report") {  // passphrase, key, then lines of the console
+    evidentity::Identity identity;
+    identity.wifi_passphrase = w[1];
+    identity.authorization_key = w[2];
+    evdiagnostics::RecentLines lines;
+    for (size_t i = 3; i < w.size(); ++i) lines.add(1000 * static_cast<long>(i), w[i]);
+    return evdiagnostics::report(identity, {}, lines.text());
+  }
+  if (w[0] == "file_name") return evdiagnostics::file_name(w[1]);
   if (w[0] == "passes") {
     constexpr auto filter = acceptance::narrowest(evcore::can_tables::kReceivedIds);
     return acceptance::passes(filter, std::stoul(w[1], nullptr, 16)) ? "1" : "0";
@@ -86,6 +97,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     includes = [FIRMWARE / "src", *(libraries / n / "include" for n in LIBRARIES)]
     sources = [
         *(libraries / "evidentity" / "src").glob("*.cpp"),
+        *(libraries / "evdiagnostics" / "src").glob("*.cpp"),
         libraries / "evocpp" / "src" / "iso_time.cpp",
     ]
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
@@ -106,7 +118,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     return run
 
 
-LIBRARIES = ("evcore", "evidentity", "evocpp")
+LIBRARIES = ("evcore", "evidentity", "evocpp", "evdiagnostics")
 
 
 def run_many(driver: Path, questions: list[tuple[str, ...]]) -> list[str]:
@@ -132,7 +144,9 @@ def test_times_become_utc(
     sign, rest = ("-", -minutes) if minutes < 0 else ("+", minutes)
     zone = f"{sign}{rest // 60:02d}{':' if colon else ''}{rest % 60:02d}"
     expected = zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert ask("utc", f"{local:%Y-%m-%dT%H:%M:%S}{fraction}{zone}") == expected
+    text = f"{local:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"
+    assert ask("utc", text) == expected
+    assert ask("unix", text) == str(max(int(zoned.timestamp()), -1))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +166,7 @@ def test_times_become_utc(
 )
 def test_other_texts_are_left_alone(ask: Ask, text: str, expected: str) -> None:
     assert ask("utc", text) == expected
+    assert (ask("unix", text) == "-1") == (expected == "")
 
 
 @pytest.mark.parametrize(
@@ -222,3 +237,34 @@ def test_the_acceptance_filter_lets_ours_through_and_thins_out_the_rest(ask: Ask
     others = [f"{number << 13:x}" for number in range(0, 1 << 16, 1311)]
     passed = sum(ask("passes", can_id) == "1" for can_id in others)
     assert passed <= len(others) // 10
+
+
+@pytest.mark.parametrize("around", ["{}", "x{}y", "ab {} z", "[event] pass={}"])
+def test_a_report_holds_no_secret_in_any_form(ask: Ask, around: str) -> None:
+    phrase, key = "correct horse", b"abcdefghijklmnopqrst"
+    for secret in (phrase.encode(), key, key.hex().encode()):
+        for form in (
+            secret.decode(),
+            secret.hex(),
+            secret.hex().upper(),
+            base64.b64encode(secret).decode(),
+            base64.b64encode(b"CP-1:" + secret).decode(),
+        ):
+            planted = around.format(form)
+            text = ask("report", phrase, key.hex(), "[event] boot", planted, "[event] end")
+            assert planted not in text
+            assert "3s [event] boot" in text
+            assert "5s [event] end" in text
+            assert "(left out)" in text
+
+
+def test_a_report_keeps_the_newest_lines(ask: Ask) -> None:
+    lines = [f"[event] number={i:05d} " + "." * 80 for i in range(200)]
+    text = ask("report", "", "", *lines)
+    assert lines[-1] in text
+    assert lines[0] not in text
+    assert len(text) < 6144 + 300
+
+
+def test_the_report_has_a_file_of_its_own(ask: Ask) -> None:
+    assert ask("file_name", "CP-1/ä b") == "diagnostics-CP-1____b.txt"

@@ -103,4 +103,17 @@ std::string to_utc(const std::string& text) {
   return length == 20 ? std::string(out) : std::string();
 }
 
+std::int64_t to_unix(const std::string& text) {
+  constexpr std::int64_t kDaysTo1970 = 719468;
+  const std::string utc = to_utc(text);
+  if (utc.empty()) {
+    return -1;
+  }
+  const std::int64_t days =
+      days_from_date(number(utc, 0, 4), number(utc, 5, 2), number(utc, 8, 2)) - kDaysTo1970;
+  const std::int64_t seconds =
+      ((days * 24 + number(utc, 11, 2)) * 60 + number(utc, 14, 2)) * 60 + number(utc, 17, 2);
+  return seconds < 0 ? -1 : seconds;
+}
+
 }  // namespace evocpp
