@@ -17,6 +17,7 @@
 
 #include "channel.hpp"
 #include "evcore/controller.hpp"
+#include "evdiagnostics/report.hpp"
 #include "evidentity/identity.hpp"
 #include "line_format.hpp"
 #include "nvs_lines.hpp"
@@ -73,6 +74,8 @@ class Board {
   void boot(evcore::BootInfo info, Millis now);
   void report_identity(const std::vector<evidentity::Problem>& problems);
   uint64_t durable_energy(evcore::Report report);
+  void print(const std::string& text);
+  std::string diagnostics();
   bool take_stored(const std::string& line);
   void step(Millis now);
   void step_ocpp(Millis now);
@@ -89,6 +92,10 @@ class Board {
   std::deque<std::string> put_off_;  // lines that came while OCPP waited for a store
   std::string told_flags_;
   Millis told_at_ = 0;
+  evidentity::Identity identity_;
+  std::string reset_;  // reason of this start
+  Millis booted_at_ = 0;
+  evdiagnostics::RecentLines recent_;
 };
 
 int Board::run() {
@@ -181,6 +188,10 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   nvs_.get_u64("evstate", "energy_mwh", info.energy_mwh);
   stored_mwh_ = info.energy_mwh;
 
+  identity_ = loaded.identity;
+  reset_ = std::string(info.reset.view());
+  booted_at_ = now;
+
   hardware_.send(std::string("runs ") + OcppLink::library());
   controller_.emplace(config, info);
   controller_->boot(now);
@@ -189,8 +200,23 @@ void Board::boot(evcore::BootInfo info, Millis now) {
   if (loaded.complete()) {
     ocpp_ = OcppLink::open(
         loaded.identity, [this](const std::string& line) { hardware_.send(line); },
-        [this](evcore::Report report) { return durable_energy(report); });
+        [this](evcore::Report report) { return durable_energy(report); },
+        {[this] { return diagnostics(); }, [this](const std::string& text) { print(text); }});
   }
+}
+
+void Board::print(const std::string& text) {
+  console_.print(text);
+  recent_.add(monotonic_ms() - booted_at_, text);
+}
+
+std::string Board::diagnostics() {
+  evdiagnostics::Facts facts;
+  facts.version = kVersion;
+  facts.build = kBuildId;
+  facts.reset = reset_;
+  facts.uptime_ms = monotonic_ms() - booted_at_;
+  return evdiagnostics::report(identity_, facts, recent_.text());
 }
 
 // MicroOcpp writes its files itself, so the order of lines is not enough: the board says when it
@@ -233,7 +259,7 @@ bool Board::take_stored(const std::string& line) {
 // Without a whole identity the unit runs, and its gate stays closed: no CSMS will permit.
 void Board::report_identity(const std::vector<evidentity::Problem>& problems) {
   for (const evidentity::Problem& problem : problems) {
-    console_.print(std::string("[event] identity field=") + problem.key + " rule=" + problem.rule);
+    print(std::string("[event] identity field=") + problem.key + " rule=" + problem.rule);
   }
 }
 
@@ -292,7 +318,7 @@ void Board::carry_out() {
   while (controller_->pop(output)) {
     const std::string text(output.text.view());
     if (output.kind == evcore::OutputKind::console) {
-      console_.print(text);
+      print(text);
     } else if (output.kind == evcore::OutputKind::ocpp_start && ocpp_) {
       ocpp_->start(text);
     } else if (output.kind == evcore::OutputKind::ocpp_stop && ocpp_) {

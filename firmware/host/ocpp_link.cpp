@@ -10,8 +10,11 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "evdiagnostics/report.hpp"
 #include "evidentity/url.hpp"
 #include "evocpp/charge_point.hpp"
+#include "file_slots.hpp"
+#include "loopback_http.hpp"
 #include "ocpp_files.hpp"
 #include "version.hpp"
 
@@ -110,15 +113,25 @@ class WsLines : public MicroOcpp::Connection {
   bool open_ = false;
 };
 
+// Nobody comes between us and our own computer.
+bool authentic(const evidentity::Identity& identity) {
+  evidentity::Url url;
+  return evidentity::parse_url(identity.csms_url, url) &&
+         (url.tls || url.host == "127.0.0.1" || url.host == "localhost");
+}
+
 class MicroOcppLink : public OcppLink {
  public:
-  MicroOcppLink(const evidentity::Identity& identity, SendLine send, DurableEnergy durable_energy)
-      : socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
+  MicroOcppLink(const evidentity::Identity& identity, SendLine send, DurableEnergy durable_energy,
+                Console console)
+      : slots_(std::getenv("EVTOOL_STORAGE"), [this] { restart_ = true; }),
+        worker_(slots_, http_, rules(identity, console)),
+        socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
                 evidentity::basic_credentials(identity), std::move(send)),
         charge_point_(
             socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
             {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-            hooks(std::move(durable_energy))) {}
+            hooks(identity, std::move(durable_energy), std::move(console))) {}
 
   bool take(std::string_view words) override { return socket_.take(words); }
 
@@ -126,6 +139,9 @@ class MicroOcppLink : public OcppLink {
     socket_.step(now);
     charge_point_.set_inputs(snapshot);
     charge_point_.loop(now);
+    started_ = started_ < 0 ? now : started_;
+    charging_ = charge_point_.charging();
+    worker_.step(now - started_);
     return charge_point_.word_due(now, word);
   }
 
@@ -134,17 +150,36 @@ class MicroOcppLink : public OcppLink {
   bool restart_wanted() const override { return restart_; }
 
  private:
-  evocpp::Hooks hooks(DurableEnergy durable_energy) {
+  evupdate::Worker::Rules rules(const evidentity::Identity& identity, const Console& console) {
+    evupdate::Worker::Rules rules;
+    rules.authentic = authentic(identity);
+    rules.charging = [this] { return charging_; };
+    rules.say = [print = console.print](const std::string& state) {
+      print("[event] update state=" + state);
+    };
+    return rules;
+  }
+
+  evocpp::Hooks hooks(const evidentity::Identity& identity, DurableEnergy durable_energy,
+                      Console console) {
     evocpp::Hooks hooks;
+    hooks.files = &worker_;
+    hooks.diagnostics = std::move(console.diagnostics);
+    hooks.diagnostics_name = evdiagnostics::file_name(identity.charge_point);
     hooks.boot_nonce = random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
     hooks.durable_energy = std::move(durable_energy);
     return hooks;
   }
 
+  bool restart_ = false;
+  bool charging_ = true;  // until it is known
+  evcore::Millis started_ = -1;
+  FileSlots slots_;
+  LoopbackHttp http_;
+  evupdate::Worker worker_;
   WsLines socket_;
   evocpp::ChargePoint charge_point_;
-  bool restart_ = false;
 };
 
 }  // namespace
@@ -152,12 +187,13 @@ class MicroOcppLink : public OcppLink {
 const char* OcppLink::library() { return evocpp::library_version(); }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send,
-                                         DurableEnergy durable_energy) {
+                                         DurableEnergy durable_energy, Console console) {
   if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
     mocpp_set_console_out(log_to_stderr);
   }
   mocpp_set_timer(library_clock);
-  return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(durable_energy));
+  return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(durable_energy),
+                                         std::move(console));
 }
 
 }  // namespace evhost
@@ -169,7 +205,8 @@ namespace evhost {
 const char* OcppLink::library() { return "-"; }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& /*identity*/,
-                                         SendLine /*send*/, DurableEnergy /*durable_energy*/) {
+                                         SendLine /*send*/, DurableEnergy /*durable_energy*/,
+                                         Console /*console*/) {
   return nullptr;
 }
 

@@ -18,11 +18,16 @@ class OcppLink {
   using SendLine = std::function<void(const std::string&)>;
   // See evocpp::Hooks::durable_energy.
   using DurableEnergy = std::function<uint64_t(evcore::Report)>;
+  // What GetDiagnostics uploads, and where events of its own are printed.
+  struct Console {
+    std::function<std::string()> diagnostics;
+    std::function<void(const std::string&)> print;
+  };
 
   // Version of the library, "-" for none.
   static const char* library();
   static std::unique_ptr<OcppLink> open(const evidentity::Identity& identity, SendLine send,
-                                        DurableEnergy durable_energy);
+                                        DurableEnergy durable_energy, Console console);
 
   virtual ~OcppLink() = default;
   // A line after `ws `; false where it is not understood.

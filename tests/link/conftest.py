@@ -13,12 +13,13 @@ from evtool.resources import firmware_dir
 FIRMWARE = firmware_dir()
 INCLUDES = [
     FIRMWARE / "include",
-    *(FIRMWARE / "lib" / name / "include" for name in ("evcore", "evidentity", "evocpp")),
+    *sorted((FIRMWARE / "lib").glob("*/include")),
 ]
 SOURCES = [
     *(FIRMWARE / "host").glob("*.cpp"),
     *(FIRMWARE / "lib" / "evcore" / "src").glob("*.cpp"),
     *(FIRMWARE / "lib" / "evidentity" / "src").glob("*.cpp"),
+    *(FIRMWARE / "lib" / "evdiagnostics" / "src").glob("*.cpp"),
 ]
 
 

@@ -34,7 +34,7 @@ pytestmark = [
 READY_S = 60.0
 RUN_S = 200.0
 IDENTITY = "CP-0001"
-LIBRARIES = ("evcore", "evidentity", "evocpp")
+LIBRARIES = ("evcore", "evdiagnostics", "evidentity", "evnet", "evocpp", "evupdate")
 CHARGE = """
 [[event]]
 at = "200ms"
@@ -62,6 +62,7 @@ SOURCES = [
     *(firmware_dir() / "host").glob("*.cpp"),
     *(firmware_dir() / "lib/evcore/src").glob("*.cpp"),
     *(firmware_dir() / "lib/evidentity/src").glob("*.cpp"),
+    *(firmware_dir() / "lib/evdiagnostics/src").glob("*.cpp"),
 ]
 FLAGS = [
     *("-std=c++17", "-O0", '-DEVTOOL_VERSION="1.2.3"', '-DEVTOOL_BUILD_ID="cafe"'),

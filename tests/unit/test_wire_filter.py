@@ -37,7 +37,16 @@ class Wire : public MicroOcpp::Connection {
 
 int main() {
   Wire wire;
-  evocpp::WireFilter filter(wire, {});
+  evocpp::WireFilter::Policy policy;
+  policy.store_key = [](const char* hex) {
+    std::cout << "key " << hex << "\n";
+    return true;
+  };
+  policy.diagnostics_ordered = [](int attempts, int interval_s) {
+    std::cout << "diagnostics " << attempts << " " << interval_s << "\n";
+    return 99;
+  };
+  evocpp::WireFilter filter(wire, policy);
   MicroOcpp::ReceiveTXTcallback library = [](const char* message, size_t length) {
     std::cout << "library " << std::string(message, length) << "\n";
     return true;
@@ -98,3 +107,58 @@ def test_a_trigger_that_crashes_the_library_does_not_reach_it(program: Path) -> 
 def test_nor_hidden_in_a_message_that_is_hard_to_parse(program: Path, padding: object) -> None:
     [outcome] = heard(program, trigger("StartTransaction", padding=padding))
     assert not [line for line in outcome if line.startswith("library")]
+
+
+def change_key(value: str) -> str:
+    payload = {"key": "AuthorizationKey", "value": value}
+    return json.dumps([2, "id", "ChangeConfiguration", payload])
+
+
+@pytest.mark.parametrize("key", ["0011" * 8, "aB" * 20])
+def test_a_new_authorization_key_goes_to_its_owner_and_nowhere_else(
+    program: Path, key: str
+) -> None:
+    [outcome] = heard(program, change_key(key))
+    assert outcome == [f"key {key}", 'wire [3,"id",{"status":"Accepted"}]']
+
+
+@pytest.mark.parametrize("key", ["", "00" * 15, "00" * 21, "0" * 33, "0g" * 16, " " + "0" * 33])
+def test_what_is_no_key_is_refused(program: Path, key: str) -> None:
+    [outcome] = heard(program, change_key(key))
+    assert outcome == ['wire [3,"id",{"status":"Rejected"}]']
+
+
+def order(action: str, **payload: object) -> str:
+    return json.dumps([2, "id", action, payload], separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "reaches"),
+    [
+        ({"location": "x", "retries": 0}, {"location": "x", "retries": 1}),
+        ({"location": "x", "retries": 3}, {"location": "x", "retries": 3}),
+        ({"location": "x", "retries": -1}, {"location": "x", "retries": -1}),
+        ({"location": "x"}, {"location": "x"}),
+    ],
+)
+def test_an_update_is_tried_at_least_once(
+    program: Path, payload: dict[str, object], reaches: dict[str, object]
+) -> None:
+    [outcome] = heard(program, order("UpdateFirmware", **payload))
+    assert outcome == ["library " + order("UpdateFirmware", **reaches)]
+
+
+def test_the_library_waits_while_we_repeat_an_upload(program: Path) -> None:
+    [given, default] = heard(
+        program,
+        order("GetDiagnostics", location="x", retries=3, retryInterval=7),
+        order("GetDiagnostics", location="x"),
+    )
+    rewritten = order("GetDiagnostics", location="x", retries=99, retryInterval=0)
+    assert given == ["diagnostics 3 7", "library " + rewritten]
+    assert default == ["diagnostics 1 180", "library " + rewritten]
+
+
+@pytest.mark.parametrize("message", ["FirmwareStatusNotification", "DiagnosticsStatusNotification"])
+def test_the_states_of_files_may_be_triggered(program: Path, message: str) -> None:
+    assert heard(program, trigger(message)) == [["library " + trigger(message)]]

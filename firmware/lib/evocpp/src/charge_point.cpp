@@ -19,6 +19,8 @@ namespace evocpp {
 namespace {
 
 constexpr unsigned kConnector = 1;
+constexpr evcore::Millis kRestartDelay = 3000;
+constexpr int kPingIntervalSeconds = 15;
 // A BMS counts as silent after 3000 ms, so by then it is known whether there is one.
 constexpr evcore::Millis kTimeToHearVehicle = 3500;
 // The core believes a word for less than 5000 ms.
@@ -99,11 +101,20 @@ bool may_start(const char* id_tag) {
 
 const char* library_version() { return MO_VERSION; }
 
+WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
+  WireFilter::Policy policy{hooks.boot_nonce, may_start, hooks.store_key, hooks.tell_time, nullptr};
+  if (hooks.files != nullptr) {
+    policy.diagnostics_ordered = [this](int attempts, int interval_s) {
+      return diagnostics_->ordered(attempts, interval_s);
+    };
+  }
+  return policy;
+}
+
 ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
                          std::shared_ptr<MicroOcpp::FilesystemAdapter> files,
                          const Station& station, Hooks hooks)
-    : filter_(connection, {hooks.boot_nonce, may_start, hooks.store_key}),
-      hooks_(std::move(hooks)) {
+    : filter_(connection, policy(hooks)), hooks_(std::move(hooks)) {
   mocpp_initialize(filter_,
                    ChargerCredentials(station.model, station.vendor, station.firmware_version,
                                       *station.serial != '\0' ? station.serial : nullptr),
@@ -111,6 +122,8 @@ ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
   install_meters();
   install_inputs();
   install_handlers();
+  install_ping_interval();
+  install_file_services();
 }
 
 ChargePoint::~ChargePoint() { mocpp_deinitialize(); }
@@ -165,8 +178,14 @@ void ChargePoint::install_meters() {
 void ChargePoint::install_handlers() {
   // There is no cache. The library's own answer deletes the stored transactions (D3).
   setRequestHandler("ClearCache", [](JsonObject) {}, [] { return status_answer("Accepted"); });
+  auto vendor = MicroOcpp::declareConfiguration<const char*>("Cst_DataTransferVendorId", "");
   setRequestHandler(
-      "DataTransfer", [](JsonObject) {}, [] { return status_answer("UnknownVendorId"); });
+      "DataTransfer",
+      [this, vendor](JsonObject payload) {
+        const char* named = payload["vendorId"] | "";
+        vendor_known_ = vendor && *named != '\0' && std::strcmp(named, vendor->getString()) == 0;
+      },
+      [this] { return status_answer(vendor_known_ ? "UnknownMessageId" : "UnknownVendorId"); });
   // Zero would be a heartbeat in every turn of the loop (D40); the others would lose messages
   // or count backwards.
   require_minimum("HeartbeatInterval", 1);
@@ -191,13 +210,63 @@ void ChargePoint::install_handlers() {
   }
 }
 
+// Unknown to the library, which does not keep the WebSocket. What the CSMS has set is read from the
+// file when the key is declared.
+void ChargePoint::install_ping_interval() {
+  if (!hooks_.set_ping_interval) {
+    return;
+  }
+  require_minimum("WebSocketPingInterval", 0);
+  auto declared =
+      MicroOcpp::declareConfiguration<int>("WebSocketPingInterval", kPingIntervalSeconds);
+  ping_interval_ = declared.get();
+}
+
+void ChargePoint::install_file_services() {
+  if (hooks_.files == nullptr) {
+    return;
+  }
+  firmware_ = std::unique_ptr<FirmwareUpdate>(new FirmwareUpdate(*hooks_.files));
+  firmware_->install();
+  diagnostics_ = std::unique_ptr<Diagnostics>(new Diagnostics(
+      *hooks_.files,
+      [this] { return hooks_.diagnostics() + "\n# configuration\n" + configuration_text(); },
+      hooks_.diagnostics_name));
+  diagnostics_->install();
+}
+
+bool ChargePoint::charging() const { return isTransactionRunning(kConnector) || inputs_.energised; }
+
+// The answer to what led here goes out first.
+void ChargePoint::restart_for_update(evcore::Millis now) {
+  if (!firmware_->restart_wanted() || charging() || !hooks_.reset) {
+    restart_at_ = -1;
+  } else if (restart_at_ < 0) {
+    restart_at_ = now + kRestartDelay;
+  } else if (now >= restart_at_) {
+    hooks_.reset(true);
+  }
+}
+
 void ChargePoint::loop(evcore::Millis now) {
+  if (ping_interval_ != nullptr) {
+    hooks_.set_ping_interval(static_cast<uint32_t>(ping_interval_->getInt()));
+  }
   if (started_ < 0) {
     started_ = now;
   }
   heard_ = heard_ || inputs_.plugged || now - started_ >= kTimeToHearVehicle;
-  if (heard_) {
-    mocpp_loop();
+  if (!heard_) {
+    return;
+  }
+  if (firmware_) {
+    firmware_->before_turn();
+    diagnostics_->before_turn();
+  }
+  mocpp_loop();
+  if (firmware_) {
+    firmware_->after_turn(filter_.registered());
+    restart_for_update(now);
   }
 }
 

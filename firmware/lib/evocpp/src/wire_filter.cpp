@@ -27,9 +27,10 @@ constexpr const char* kCsmsActions[] = {
     "StopTransaction",  "DiagnosticsStatusNotification",
     "CustomOperation",  "FirmwareStatusNotification",
 };
-// The two others of TriggerMessage belong to services that this firmware does not run.
 constexpr const char* kTriggers[] = {"BootNotification", "Heartbeat", "MeterValues",
                                      "StatusNotification"};
+constexpr const char* kFileTriggers[] = {"DiagnosticsStatusNotification",
+                                         "FirmwareStatusNotification"};
 constexpr const char* kTimeKeys[] = {"currentTime",   "expiryDate",   "validFrom", "validTo",
                                      "startSchedule", "retrieveDate", "startTime", "stopTime"};
 
@@ -222,9 +223,19 @@ bool WireFilter::receive_answer(JsonArray message, bool error) {
   if (!error && action_ == "BootNotification") {
     registered_ = std::strcmp(message[2]["status"] | "", "Accepted") == 0;
   }
+  if (!error && (action_ == "BootNotification" || action_ == "Heartbeat")) {
+    hear_time(message[2]);
+  }
   message[1] = library_id_;
   wire_id_.clear();
   return forward(message);
+}
+
+void WireFilter::hear_time(JsonVariantConst payload) {
+  const int64_t told = to_unix(payload["currentTime"] | "");
+  if (told >= 0 && policy_.tell_time) {
+    policy_.tell_time(told);
+  }
 }
 
 bool WireFilter::receive_call(JsonArray message) {
@@ -241,16 +252,37 @@ bool WireFilter::forward(JsonArray message) {
   return receive_(text.c_str(), text.size());
 }
 
+bool WireFilter::trigger_known(const char* message) const {
+  return one_of(message, kTriggers) ||
+         (policy_.diagnostics_ordered && one_of(message, kFileTriggers));
+}
+
+// What the library would refuse is left as it is.
+void WireFilter::count_attempts(const char* action, JsonObject payload) {
+  const int attempts = payload["retries"] | 1;
+  const int interval_s = payload["retryInterval"] | 180;
+  if (!policy_.diagnostics_ordered || attempts < 0 || interval_s < 0) {
+    return;
+  }
+  if (std::strcmp(action, "UpdateFirmware") == 0 && attempts == 0) {
+    payload["retries"] = 1;
+  } else if (std::strcmp(action, "GetDiagnostics") == 0) {
+    payload["retries"] = policy_.diagnostics_ordered(attempts, interval_s);
+    payload["retryInterval"] = 0;
+  }
+}
+
 bool WireFilter::refused(JsonArray message) {
   const JsonVariantConst id = message[1];
   const char* action = message[2] | "";
   const JsonObject payload = message[3];
+  count_attempts(action, payload);
   if (one_of(action, kCsmsActions)) {
     return answer_error(id, "NotSupported");
   }
   if (std::strcmp(action, "TriggerMessage") == 0) {
     return payload["requestedMessage"].is<const char*>() &&
-           !one_of(payload["requestedMessage"], kTriggers) && answer(id, "NotImplemented");
+           !trigger_known(payload["requestedMessage"]) && answer(id, "NotImplemented");
   }
   if (std::strcmp(action, "RemoteStopTransaction") == 0) {
     return payload["transactionId"].is<int>() && payload["transactionId"].as<int>() < 0 &&

@@ -11,10 +11,12 @@
 #include <memory>
 #include <string>
 
+#include <MicroOcpp/Core/ConfigurationKeyValue.h>
 #include <MicroOcpp/Core/Connection.h>
 #include <MicroOcpp/Core/FilesystemAdapter.h>
 
 #include "evcore/types.hpp"
+#include "evocpp/file_services.hpp"
 #include "evocpp/wire_filter.hpp"
 
 namespace evocpp {
@@ -33,6 +35,15 @@ struct Hooks {
   uint64_t boot_nonce = 0;                                   // random, new at every boot
   std::function<void(bool hard)> reset = nullptr;            // empty: Reset is refused
   std::function<bool(const char* hex)> store_key = nullptr;  // AuthorizationKey from the CSMS
+  std::function<void(int64_t unix_s)> tell_time = nullptr;   // what time the CSMS says it is
+  // Seconds between two pings, 0 for none; empty: whoever keeps the WebSocket does not ask us.
+  std::function<void(uint32_t seconds)> set_ping_interval = nullptr;
+  // Fetches new firmware and uploads diagnostics; null: UpdateFirmware and GetDiagnostics are
+  // refused. Outlives the ChargePoint. With it, `diagnostics` makes the text that is uploaded under
+  // `diagnostics_name`; the configuration is added to it. No secret may be in it.
+  evupdate::Worker* files = nullptr;
+  std::function<std::string()> diagnostics = nullptr;
+  std::string diagnostics_name;
   // Must be set. Has the register stored, as far as Controller::on_report wants it, and gives what
   // is stored then, mWh: no more is told, so that a power cut never takes back what was told.
   std::function<uint64_t(evcore::Report)> durable_energy = nullptr;
@@ -60,6 +71,9 @@ class ChargePoint {
   // last said half a second ago.
   bool word_due(evcore::Millis now, evcore::OcppWord& word);
 
+  // A transaction runs, or the module is on: no time to write flash, or to restart.
+  bool charging() const;
+
   // Begin by Authorize with this tag; false where a transaction is there already.
   bool start(const std::string& id_tag);
   // End the transaction. A reason that OCPP does not know is sent as Other, because the CSMS
@@ -68,16 +82,25 @@ class ChargePoint {
 
  private:
   evcore::OcppWord word() const;
+  WireFilter::Policy policy(const Hooks& hooks);
   void install_inputs();
   void install_meters();
   void install_handlers();
+  void install_ping_interval();
+  void install_file_services();
+  void restart_for_update(evcore::Millis now);
 
   mutable WireFilter filter_;  // asking a Connection whether it is open is not const
   Hooks hooks_;
   evcore::Snapshot inputs_;
-  float limit_a_ = -1.0F;  // the library's word for no limit
-  bool heard_ = false;     // the plug is known, or has had its time
+  bool vendor_known_ = false;                          // of the DataTransfer that is being answered
+  float limit_a_ = -1.0F;                              // the library's word for no limit
+  bool heard_ = false;                                 // the plug is known, or has had its time
+  MicroOcpp::Configuration* ping_interval_ = nullptr;  // null where nobody asks for it
   evcore::Millis started_ = -1;
+  std::unique_ptr<FirmwareUpdate> firmware_;  // null where there are no files
+  std::unique_ptr<Diagnostics> diagnostics_;  // the same
+  evcore::Millis restart_at_ = -1;
   evcore::OcppWord said_;
   evcore::Millis say_at_ = 0;
 };

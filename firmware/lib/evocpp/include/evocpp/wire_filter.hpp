@@ -14,6 +14,7 @@
 //      D10 actions that only a CSMS may receive: CALLERROR NotSupported
 //      D11 RemoteStopTransaction with a negative transactionId: Rejected
 //      D16 times with a zone offset become UTC
+//      D21 UpdateFirmware and GetDiagnostics with 0 retries: one attempt
 //      D24 RemoteStartTransaction against a reservation: Rejected
 //      D28 stack level 8, which does not survive a restart: PropertyConstraintViolation
 //      D29 Reset of an unknown type: CALLERROR
@@ -38,6 +39,11 @@ class WireFilter : public MicroOcpp::Connection {
     std::function<bool(const char* id_tag)> may_start = nullptr;
     // Stores a new AuthorizationKey (hex); false where that failed. Empty: not supported.
     std::function<bool(const char* hex)> store_key = nullptr;
+    // Hears what time the CSMS says it is, seconds since 1970. May be empty.
+    std::function<void(int64_t unix_s)> tell_time = nullptr;
+    // UpdateFirmware and GetDiagnostics are served. Takes a GetDiagnostics' attempts and seconds
+    // between them, gives the number of attempts that the library shall be told. Empty: not served.
+    std::function<int(int attempts, int interval_s)> diagnostics_ordered = nullptr;
   };
 
   WireFilter(MicroOcpp::Connection& below, Policy policy);
@@ -55,8 +61,11 @@ class WireFilter : public MicroOcpp::Connection {
   bool receive(const char* message, size_t length);
   bool receive_call(JsonArray message);
   bool receive_answer(JsonArray message, bool error);
+  void hear_time(JsonVariantConst payload);
   bool forward(JsonArray message);
   bool refused(JsonArray message);
+  void count_attempts(const char* action, JsonObject payload);
+  bool trigger_known(const char* message) const;
   bool change_authorization_key(JsonArray message);
   bool answer(JsonVariantConst id, const char* status);
   bool answer_error(JsonVariantConst id, const char* code);
