@@ -29,6 +29,7 @@ void console_task(void* argument) {
     evcore::ConsoleLine line;
     while (shared.lines.take(line)) {
       print(line);
+      shared.recent.add(uptime_ms(), line.view());
     }
     std::uint64_t energy_mwh = 0;
     while (shared.stores.take(energy_mwh)) {

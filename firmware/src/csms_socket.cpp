@@ -20,7 +20,8 @@ CsmsSocket& csms_socket() {
 bool CsmsSocket::create() {
   inbox_.create(kMessages);
   outbox_.create(kMessages);
-  return inbox_.created() && outbox_.created();
+  time_.create();
+  return inbox_.created() && outbox_.created() && time_.created();
 }
 
 void CsmsSocket::set_open(bool open) {

@@ -4,6 +4,7 @@
 #include <MicroOcpp/Core/Connection.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "channel.hpp"
@@ -20,6 +21,13 @@ class CsmsSocket : public MicroOcpp::Connection {
   bool received(const char* message, size_t length);
   // The next message to send, in `message`; false for none.
   bool next_to_send(std::string& message);
+  // What the CSMS last said the time is, seconds since 1970; false where that was taken already.
+  bool take_time(std::int64_t& unix_s) { return time_.take(unix_s); }
+  std::uint32_t ping_interval_s() const { return ping_interval_s_; }
+
+  // By the OCPP task.
+  void tell_time(std::int64_t unix_s) { time_.put(unix_s); }
+  void set_ping_interval(std::uint32_t seconds) { ping_interval_s_ = seconds; }
 
   void loop() override;
   bool sendTXT(const char* message, size_t length) override;
@@ -34,6 +42,8 @@ class CsmsSocket : public MicroOcpp::Connection {
 
   Channel<Message> inbox_;
   Channel<Message> outbox_;
+  Mailbox<std::int64_t> time_;
+  std::atomic<std::uint32_t> ping_interval_s_{0};
   std::atomic<bool> open_{false};
   std::atomic<unsigned long> last_connected_{0};
   MicroOcpp::ReceiveTXTcallback receive_;

@@ -7,6 +7,7 @@
 #include "csms_socket.hpp"
 #include "evcore/types.hpp"
 #include "factory_identity.hpp"
+#include "files_task.hpp"
 #include "health.hpp"
 #include "nvs_store.hpp"
 #include "tasks.hpp"
@@ -98,10 +99,11 @@ void start_ocpp() {
 }  // namespace
 
 // The only call of ours that Arduino makes before it opens the partition nvs, and erases it where
-// it cannot. The answer is Arduino's own: no update waits for a later word.
+// it cannot. The answer: a new image is on trial until the files task says otherwise; Arduino would
+// take it for good at once.
 extern "C" bool verifyRollbackLater() {
   nvs_store::open_before_arduino();
-  return false;
+  return true;
 }
 
 bool Shared::create() {
@@ -131,7 +133,8 @@ void setup() {
   evcore::Config config = unit_config();
   config.id_tag = evcore::FixedText<20>(unit.identity.local_id_tag);
   evcore::BootInfo boot_info;
-  boot_info.reset = evcore::FixedText<24>(reset_reason());
+  shared.reset_reason = reset_reason();
+  boot_info.reset = evcore::FixedText<24>(shared.reset_reason);
   boot_info.version = evcore::FixedText<16>(kVersion);
   boot_info.build = evcore::FixedText<40>(kBuildId);
   boot_info.charge_point = evcore::FixedText<48>(unit.identity.charge_point);
@@ -141,6 +144,7 @@ void setup() {
   require(start_control_task(shared, config, boot_info));
   require(start_console_task(shared));
   say_what_was_found();
+  require(start_files_task(shared, unit.identity, unit.complete()));
   // Without a whole identity no CSMS is asked, so nothing permits, and the gate stays closed.
   require(start_health_task(shared, unit.complete() ? start_ocpp : nullptr));
 }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wi-Fi and the WebSocket. This task alone may wait for the network.
 #include <Arduino.h>
-#include <WebSocketsClient.h>
 #include <WiFi.h>
+#include <esp_sntp.h>
 
+#include <ctime>
 #include <string>
 
+#include "csms_client.hpp"
 #include "csms_socket.hpp"
 #include "evidentity/url.hpp"
+#include "evnet/backoff.hpp"
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "nvs_store.hpp"
 #include "tasks.hpp"
+#include "unit_clock.hpp"
 
 namespace {
 
@@ -20,10 +24,9 @@ constexpr BaseType_t kCore = 0;
 constexpr std::uint32_t kStack = 12288;  // the TLS handshake is most of it
 constexpr evcore::Millis kJoinAgainMs = 30000;
 constexpr evcore::Millis kNewKeyDelayMs = 2000;  // the answer to the CSMS goes out first
-constexpr unsigned long kReconnectMs = 5000;
-constexpr std::uint32_t kPingMs = 15000;
 constexpr std::uint32_t kPongMs = 3000;
 constexpr std::uint8_t kMissedPongs = 2;
+constexpr const char* kTimeServer = "pool.ntp.org";
 
 std::atomic<bool> new_key{false};
 
@@ -64,11 +67,75 @@ class Network {
     }
     if (begun_) {
       take_new_key(now);
-      client_.loop();
+      take_time();
+      set_ping_interval();
+      keep_connected(now);
       // Not by its events alone: a Wi-Fi that was away for a moment comes back with the TCP
       // connection still alive, and of that there is no event.
       csms_socket().set_open(client_.isConnected());
       send_waiting();
+    }
+  }
+
+  void keep_connected(evcore::Millis now) {
+    if (!client_.idle()) {
+      client_.turn();
+      return;
+    }
+    if (tried_) {
+      tried_ = false;
+      if (client_.http_status() > 101) {
+        say("refused http=" + std::to_string(client_.http_status()));
+      }
+      backoff_.ended(now, esp_random());
+    }
+    if (!backoff_.due(now)) {
+      return;
+    }
+    tried_ = true;
+    switch (client_.connect(unit_clock::now())) {
+      case CsmsClient::Outcome::opening:
+        break;
+      case CsmsClient::Outcome::unreachable:
+        say("unreachable");
+        break;
+      case CsmsClient::Outcome::untrusted:
+        say("refused certificate=other_issuer_or_host");
+        break;
+      case CsmsClient::Outcome::expired:
+        say("refused certificate=expired");
+        break;
+      case CsmsClient::Outcome::not_yet_valid:
+        say("refused certificate=not_yet_valid");
+        break;
+    }
+  }
+
+  void say(const std::string& state) {
+    shared_.lines.put(evcore::ConsoleLine("[event] csms state=" + state));
+  }
+
+  // SNTP is not authenticated: it may not reach the flash, where it would outlive its server.
+  void take_time() {
+    if (sntp_get_sync_status() == SNTP_SYNC_STATUS_COMPLETED) {
+      unit_clock::tell(static_cast<std::int64_t>(time(nullptr)));
+    }
+    std::int64_t told = 0;
+    if (csms_socket().take_time(told)) {
+      unit_clock::tell_by_csms(told, client_.certificates_end());
+    }
+  }
+
+  void set_ping_interval() {
+    const std::uint32_t interval_ms = csms_socket().ping_interval_s() * 1000U;
+    if (interval_ms == ping_ms_) {
+      return;
+    }
+    ping_ms_ = interval_ms;
+    if (interval_ms == 0) {
+      client_.disableHeartbeat();
+    } else {
+      client_.enableHeartbeat(interval_ms, kPongMs, kMissedPongs);
     }
   }
 
@@ -85,25 +152,13 @@ class Network {
             evidentity::charge_point_url(identity_.csms_url, identity_.charge_point), url)) {
       return;  // load_identity has said so already
     }
-    if (url.tls) {
-      const std::string& certificate = identity_.ca_certificate;
-#if !defined(EVTOOL_LAB)
-      // Without a certificate this library turns the verification off and does not say so.
-      if (certificate.empty()) {
-        return;
-      }
-#endif
-      client_.beginSslWithCA(url.host.c_str(), url.port, url.path.c_str(),
-                             certificate.empty() ? nullptr : certificate.c_str(), "ocpp1.6");
-    } else {
-      client_.begin(url.host.c_str(), url.port, url.path.c_str(), "ocpp1.6");
-    }
+    client_.begin(url, identity_.ca_certificate);
     authorize();
-    client_.setReconnectInterval(kReconnectMs);
-    client_.enableHeartbeat(kPingMs, kPongMs, kMissedPongs);
     client_.onEvent([this](WStype_t type, std::uint8_t* payload, size_t length) {
       on_event(type, payload, length);
     });
+    configTime(0, 0, kTimeServer);
+    backoff_.start(uptime_ms(), esp_random());
     begun_ = true;
   }
 
@@ -127,13 +182,14 @@ class Network {
       new_key_at_ = -1;
       nvs_store::get_changed_key(key_);
       authorize();
-      client_.disconnect();  // and the reconnect interval brings it back
+      client_.disconnect();  // and the back-off brings it back
     }
   }
 
   void on_event(WStype_t type, std::uint8_t* payload, size_t length) {
     switch (type) {
       case WStype_CONNECTED:
+        backoff_.opened(uptime_ms());
         csms_socket().set_open(true);
         break;
       case WStype_DISCONNECTED: {
@@ -162,7 +218,10 @@ class Network {
   Shared& shared_;
   const evidentity::Identity& identity_;
   std::string key_;
-  WebSocketsClient client_;
+  evnet::Backoff backoff_;
+  CsmsClient client_;
+  std::uint32_t ping_ms_ = 0;
+  bool tried_ = false;  // since the last wait
   bool begun_ = false;
   bool joined_ = false;
   evcore::Millis lost_at_ = 0;

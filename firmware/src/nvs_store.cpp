@@ -17,6 +17,8 @@ constexpr const char* kState = "evstate";
 constexpr const char* kEnergy = "energy_mwh";
 constexpr const char* kChangedKey = "auth_key";
 constexpr const char* kChangedFrom = "auth_from";
+constexpr const char* kTime = "time_s";
+constexpr const char* kUpdate = "update_slot";
 constexpr const char* kPanics = "panics";
 constexpr const char* kBrownouts = "brownouts";
 constexpr const char* kWatchdogs = "watchdogs";
@@ -189,6 +191,28 @@ bool put_changed_key(const char* hex) {
   return handle && nvs_set_str(handle.get(), kChangedKey, hex) == ESP_OK &&
          nvs_set_str(handle.get(), kChangedFrom, provisioned.c_str()) == ESP_OK &&
          nvs_commit(handle.get()) == ESP_OK;
+}
+
+std::int64_t load_time() {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY);
+  std::uint64_t unix_s = 0;
+  const bool there = handle && nvs_get_u64(handle.get(), kTime, &unix_s) == ESP_OK;
+  return there ? static_cast<std::int64_t>(unix_s) : 0;
+}
+
+bool keep_time(std::int64_t unix_s) {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+  return handle && nvs_set_u64(handle.get(), kTime, static_cast<std::uint64_t>(unix_s)) == ESP_OK &&
+         nvs_commit(handle.get()) == ESP_OK;
+}
+
+std::uint32_t load_update() {
+  return read_u32(Handle(NVS_DEFAULT_PART_NAME, kState, NVS_READONLY), kUpdate);
+}
+
+bool keep_update(std::uint32_t slot) {
+  const Handle handle(NVS_DEFAULT_PART_NAME, kState, NVS_READWRITE);
+  return write_u32(handle, kUpdate, slot) && nvs_commit(handle.get()) == ESP_OK;
 }
 
 evhealth::ResetCounts load_resets() {

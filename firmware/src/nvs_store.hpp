@@ -42,6 +42,14 @@ std::uint64_t keep_energy(std::uint64_t mwh);
 bool get_changed_key(std::string& hex);
 bool put_changed_key(const char* hex);
 
+// A time that an authenticated CSMS has told, seconds since 1970; 0 where none was.
+std::int64_t load_time();
+bool keep_time(std::int64_t unix_s);
+
+// Subtype of the OTA slot whose update the CSMS has not heard the end of; 0 for none.
+std::uint32_t load_update();
+bool keep_update(std::uint32_t slot);
+
 // All 0 where none were stored. False where they could not be stored.
 evhealth::ResetCounts load_resets();
 bool keep_resets(const evhealth::ResetCounts& counts);

@@ -6,9 +6,12 @@
 #include <string>
 
 #include "csms_socket.hpp"
+#include "evdiagnostics/report.hpp"
 #include "evocpp/charge_point.hpp"
+#include "files_task.hpp"
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
+#include "health.hpp"
 #include "nvs_store.hpp"
 #include "storage.hpp"
 #include "tasks.hpp"
@@ -38,13 +41,28 @@ std::uint64_t durable_energy(Shared& shared, evcore::Report report) {
   return nvs_store::keep_energy(may_tell);
 }
 
-evocpp::Hooks hooks(Shared& shared) {
+std::string diagnostics(Shared& shared, const evidentity::Identity& identity) {
+  evdiagnostics::Facts facts;
+  facts.version = kVersion;
+  facts.build = kBuildId;
+  facts.reset = shared.reset_reason;
+  facts.uptime_ms = uptime_ms();
+  facts.health = evhealth::render_health(health_now());
+  return evdiagnostics::report(identity, facts, shared.recent.text());
+}
+
+evocpp::Hooks hooks(Shared& shared, const evidentity::Identity& identity) {
   evocpp::Hooks hooks;
+  hooks.files = file_worker();
+  hooks.diagnostics = [&shared, &identity] { return diagnostics(shared, identity); };
+  hooks.diagnostics_name = evdiagnostics::file_name(identity.charge_point);
   hooks.boot_nonce = (static_cast<std::uint64_t>(esp_random()) << 32U) | esp_random();
   hooks.reset = [](bool) { ESP.restart(); };
   hooks.durable_energy = [&shared](evcore::Report report) {
     return durable_energy(shared, report);
   };
+  hooks.tell_time = [](std::int64_t unix_s) { csms_socket().tell_time(unix_s); };
+  hooks.set_ping_interval = [](std::uint32_t seconds) { csms_socket().set_ping_interval(seconds); };
   hooks.store_key = [](const char* hex) {
     if (!nvs_store::put_changed_key(hex)) {
       return false;
@@ -62,7 +80,7 @@ void ocpp_task(void* argument) {
   evocpp::ChargePoint charge_point(
       csms_socket(), mount_storage(shared),
       {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-      hooks(shared));
+      hooks(shared, identity));
   esp_task_wdt_add(nullptr);
   for (;;) {
     const evcore::Millis now = uptime_ms();
@@ -76,6 +94,7 @@ void ocpp_task(void* argument) {
       request.start ? charge_point.start(text) : charge_point.stop(text);
     }
     charge_point.loop(now);
+    set_charging(charge_point.charging());
     evcore::OcppWord word;
     if (charge_point.word_due(now, word)) {
       shared.word.put(word);

@@ -6,6 +6,7 @@
 
 #include "channel.hpp"
 #include "evcore/types.hpp"
+#include "evdiagnostics/report.hpp"
 #include "evidentity/identity.hpp"
 
 struct OcppRequest {
@@ -22,6 +23,9 @@ struct Shared {
   Channel<std::uint8_t> keys;          // console to control
   Channel<evcore::ConsoleLine> lines;  // anyone to console
   Channel<std::uint64_t> stores;       // control to console, which has time for the flash: mWh
+
+  evdiagnostics::RecentLines recent;  // what the console said last, for GetDiagnostics
+  const char* reset_reason = "";      // of this start; set before there is a task
 
   bool create();
 };

@@ -20,7 +20,7 @@ from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
 TESTS = Path(__file__).parent.parent
-LIBRARIES = ("evcan", "evcore", "evidentity")
+LIBRARIES = ("evcan", "evcore", "evdiagnostics", "evidentity")
 CONTROL, TELEMETRY = can_tables.ControlRequest.ID, can_tables.TelemetryRequest.ID
 FEEDBACK = can_tables.ChargeFeedback.ID
 TO_BMS = {FEEDBACK, can_tables.CapacityQuery.ID, can_tables.DischargeQuery.ID}

@@ -21,13 +21,7 @@ import pytest
 from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
-LIBRARIES = ("evcan", "evcore", "evhealth", "evidentity", "evnvs", "evocpp")
-SOURCES = sorted(
-    [
-        *(FIRMWARE / "src").glob("*.cpp"),
-        *(file for name in LIBRARIES for file in (FIRMWARE / "lib" / name / "src").glob("*.cpp")),
-    ]
-)
+SOURCES = sorted([*(FIRMWARE / "src").glob("*.cpp"), *(FIRMWARE / "lib").glob("*/src/*.cpp")])
 # The computer's C library stands in for newlib; these are newlib's own, as far as they matter.
 SHIMS = {
     "machine/endian.h": "#include <endian.h>\n",
@@ -47,7 +41,14 @@ DEFINES = [
 PLANTED = [
     ("twai_bus.cpp", "twai_transmit(&message, 0)", "twai_transmit(message, 0)"),
     ("mcp2515_port.cpp", "(device_, &transaction)", "(&device_, transaction)"),
-    ("network_task.cpp", "setReconnectInterval(kReconnectMs)", 'setReconnectInterval("5 s")'),
+    ("network_task.cpp", "enableHeartbeat(interval_ms,", "enableHeartbeat(&interval_ms,"),
+    ("csms_client.cpp", "connect(_host.c_str(), _port,", "connect(_host.c_str(), _host,"),
+    ("verified_client.cpp", "watch(sslclient->ssl_conf)", "watch(sslclient->ssl_ctx)"),
+    ("chain_dates.cpp", "&config, check, this)", "&config, seconds, this)"),
+    ("http_transport.cpp", "begin(*client_,", "begin(client_,"),
+    ("ota_slots.cpp", "esp_ota_begin(other_,", "esp_ota_begin(*other_,"),
+    ("files_task.cpp", "worker(slots, transport, rules)", "worker(transport, slots, rules)"),
+    ("unit_clock.cpp", "time{kBuildTime, kept}", "time{kVersion, kept}"),
     ("nvs_store.cpp", "kEnergy, mwh)", "mwh, kEnergy)"),
     ("factory_flash.cpp", "tweak.data(),", "tweak,"),
     ("factory_identity.cpp", "evidentity::kNamespace)", "evidentity::kSchema, 1)"),
@@ -79,12 +80,12 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (shims / name).parent.mkdir(exist_ok=True)
         (shims / name).write_text(text)
     own = [FIRMWARE / "src", FIRMWARE / "include"]
-    own += [FIRMWARE / "lib" / name / "include" for name in LIBRARIES]
+    own += sorted((FIRMWARE / "lib").glob("*/include"))
     foreign = [shims, *sdk_folders(arduino)]
     foreign += [arduino / "cores" / "esp32", arduino / "variants" / "esp32"]
     foreign += [
         arduino / "libraries" / name / "src"
-        for name in ("WiFi", "WiFiClientSecure", "FS", "LittleFS")
+        for name in ("WiFi", "WiFiClientSecure", "HTTPClient", "FS", "LittleFS")
     ]
     foreign += [libraries / name / "src" for name in ("MicroOcpp", "ArduinoJson", "WebSockets")]
     flags = ["-m32", "-std=gnu++17", "-fsyntax-only", "-fno-rtti", "-Wall", "-Wextra", "-Werror"]
@@ -124,6 +125,20 @@ def test_a_source_fits_the_headers(command: list[str], source: Path) -> None:
 def test_a_source_fits_in_the_lab_as_well(command: list[str], source: Path) -> None:
     checked = check([*command, "-DEVTOOL_LAB=1"], source)
     assert checked.returncode == 0, checked.stderr[:4000]
+
+
+@pytest.mark.parametrize(("environment", "calls"), [([], 0), (["-DEVTOOL_LAB=1"], 1)])
+def test_only_the_lab_can_leave_a_certificate_unchecked(
+    command: list[str], environment: list[str], calls: int
+) -> None:
+    found = 0
+    for source in (FIRMWARE / "src").glob("*.cpp"):
+        if "setInsecure" not in source.read_text(encoding="utf-8"):
+            continue
+        expanded = check([*command, *environment, "-E"], source)
+        assert expanded.returncode == 0, expanded.stderr[:4000]
+        found += len(re.findall(r"->\s*setInsecure|\.\s*setInsecure", expanded.stdout))
+    assert found == calls
 
 
 @pytest.mark.parametrize(("name", "right", "wrong"), PLANTED)
