@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
+TIDY := evcan evcore evdiagnostics evhealth evnet evnvs evupdate
 
 .PHONY: demo test browser lint types imports generated unit prove mutants generate format bench clean
 
@@ -32,11 +33,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
-	printf '%s\n' firmware/lib/evcan/src/*.cpp firmware/lib/evcore/src/*.cpp \
-	  firmware/lib/evhealth/src/*.cpp firmware/lib/evnvs/src/*.cpp \
+	printf '%s\n' $(foreach each,$(TIDY),firmware/lib/$(each)/src/*.cpp) \
 	  | xargs -P 2 -n 4 $(BIN)/clang-tidy --quiet --warnings-as-errors='*' --extra-arg=-std=c++17 \
-	  --extra-arg=-Ifirmware/lib/evcan/include --extra-arg=-Ifirmware/lib/evcore/include \
-	  --extra-arg=-Ifirmware/lib/evhealth/include --extra-arg=-Ifirmware/lib/evnvs/include
+	  $(foreach each,$(TIDY) evidentity,--extra-arg=-Ifirmware/lib/$(each)/include)
 
 types: $(READY)
 	$(BIN)/mypy
