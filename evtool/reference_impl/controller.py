@@ -105,7 +105,6 @@ class Controller:
             return
         self._booted = True
         now_ms = self._advance_clock(now_ms)
-        self._known = self._look(now_ms)
         self._boot_ms = now_ms
         self._stored_ms = now_ms
         self._buses.start(now_ms)

@@ -125,9 +125,8 @@ class FaultMonitor:
                     self._clear(fault)
 
     def _set(self, fault: Fault) -> None:
-        if fault not in self._active:
-            active = (fault, *self._active)
-            self._active = tuple(each for each in Fault if each in active)
+        active = (fault, *self._active)
+        self._active = tuple(each for each in Fault if each in active)
 
     def _clear(self, fault: Fault) -> None:
         if fault in self._active:

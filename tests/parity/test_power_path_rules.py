@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller_rig import OFF, Rig
+from controller_rig import COMMAND, FEEDBACK, OFF, QUESTION, Rig
 
 
 def test_an_excess_ends_with_the_gate(rig: Rig) -> None:
@@ -170,3 +170,31 @@ def test_a_question_about_the_past_is_answered_for_the_present(rig: Rig) -> None
     rig.now_ms -= 3000
     rig.do("tick")
     assert (rig.state["plugged"], rig.state["requested_mv"]) == ("0", "-")
+
+
+def test_what_a_silence_has_ended_is_told_before_what_a_bus_says(rig: Rig) -> None:
+    rig.energise()
+    already_told = len(rig.console)
+    rig.do("bus 0 error_passive", 3001)
+    assert rig.console[already_told:][:3] == [
+        "[event] plug state=out",
+        "[event] gate state=closed reason=no_vehicle",
+        "[event] bus bus=0 state=error_passive",
+    ]
+
+
+def test_a_short_discharge_reply_is_malformed(rig: Rig) -> None:
+    rig.boot("capacity_source=charged_minus_discharged")
+    rig.frame(0x160D8001, "000000")
+    assert rig.state["malformed"] == "1"
+
+
+def test_periods_begin_with_the_start(rig: Rig) -> None:
+    """Not with the clock's zero: a start at 50 ms is followed by 150 ms, not by 100 ms."""
+    rig.now_ms = 50
+    rig.boot()
+    start_ms = rig.now_ms
+    rig.run(220)
+    for can_id in (COMMAND, QUESTION, FEEDBACK):
+        later = [sent.at_ms - start_ms for sent in rig.since(start_ms, can_id)]
+        assert later == [100, 200], can_id

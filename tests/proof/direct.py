@@ -29,6 +29,7 @@ def direct_lines() -> Iterator[str]:
     yield from _unstarted()
     for age_ms in (3000, 3001):
         yield " ".join(str(int(plugged)) for plugged in _odd_times(age_ms))
+    yield _later_snapshot()
     yield from _long_frame()
     yield from _commands(fetched=True)
     yield from _commands(fetched=False)
@@ -40,9 +41,9 @@ def _unstarted() -> Iterator[str]:
     controller.on_frame(0, REQUEST, 0)
     controller.on_ocpp(PERMITTED, 0)
     controller.on_key(ord("5"), 0)
-    controller.on_report(Report.TRANSACTION, 0)
+    controller.on_report(Report.TRANSACTION, 9000)
     controller.tick(9000)
-    outputs, snapshot = controller.drain(), controller.snapshot(9000)
+    outputs, snapshot = controller.drain(), controller.snapshot(0)
     bits = [bool(outputs), snapshot.plugged, snapshot.transaction]
     bits += [snapshot.bus[0] is BusState.STOPPED, snapshot.view is View.MUTE]
     yield " ".join(str(int(bit)) for bit in bits)
@@ -63,6 +64,13 @@ def _odd_times(age_ms: int) -> Iterator[bool]:
         controller.on_frame(0, REQUEST, request_ms)
         controller.tick(end_ms)
         yield controller.snapshot(0).plugged
+
+
+def _later_snapshot() -> str:
+    controller = Controller(Config(), BootInfo())
+    controller.boot(0)
+    controller.on_frame(0, REQUEST, 0)
+    return " ".join(str(int(controller.snapshot(at_ms).plugged)) for at_ms in (3000, 3001))
 
 
 def _long_frame() -> Iterator[str]:
