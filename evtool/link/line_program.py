@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from evtool.errors import ConfigError
@@ -34,13 +34,19 @@ _SHOWN_ERRORS = 64 << 10
 
 
 class LineProgram:
-    """`argv`, started anew; close it, or use it as a context manager.
+    """`argv`, started anew; close it in the end.
+
+    Args:
+        argv: the program and its arguments.
+        environment: its whole environment; None is ours.
 
     Raises:
         ConfigError: there is no such program, or it cannot be executed.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self._errors = tempfile.TemporaryFile()
         try:
             # A session of its own: Ctrl-C is for evtool, which then ends the program.
@@ -49,6 +55,7 @@ class LineProgram:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                env=environment,
                 start_new_session=True,
                 bufsize=0,
             )

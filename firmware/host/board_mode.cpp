@@ -22,6 +22,7 @@
 #include "line_format.hpp"
 #include "nvs_lines.hpp"
 #include "ocpp_link.hpp"
+#include "test_lines.hpp"
 #include "unit_config.hpp"
 #include "version.hpp"
 
@@ -201,7 +202,7 @@ void Board::boot(evcore::BootInfo info, Millis now) {
     ocpp_ = OcppLink::open(
         loaded.identity, [this](const std::string& line) { hardware_.send(line); },
         [this](evcore::Report report) { return durable_energy(report); },
-        {[this] { return diagnostics(); }, [this](const std::string& text) { print(text); }});
+        {[this] { return diagnostics(); }, [this](const std::string& text) { print(text); }}, {});
   }
 }
 
@@ -270,6 +271,13 @@ void Board::take_line(const std::string& line, Millis now) {
   if (starts_with(line, "ws ")) {
     if (!ocpp_ || !ocpp_->take(std::string_view(line).substr(3))) {
       malformed("ws wants open, closed or recv, and a program that runs MicroOcpp");
+    }
+    return;
+  }
+  if (starts_with(line, "card ") || starts_with(line, "error ")) {
+    const std::string wrong = take_test_line(line, ocpp_.get());
+    if (!wrong.empty()) {
+      malformed(wrong);
     }
     return;
   }

@@ -22,8 +22,9 @@ constexpr const char* kUsage =
     "              descriptor 3, a stream socket (evtool sim board)\n"
     "  --version   version, build and the MicroOcpp that is compiled in (- for none)\n"
     "\n"
-    "The lines are described in docs/host-program.md. Environment, in board mode with\n"
-    "MicroOcpp: EVTOOL_STORAGE names the directory of its files (default: memory);\n"
+    "The lines are described in docs/host-program.md. Environment, with MicroOcpp:\n"
+    "EVTOOL_STORAGE names the directory of its files (default: memory); EVTOOL_NONCE is\n"
+    "the number that the lockstep's message ids begin with, one more at each boot;\n"
     "EVTOOL_OCPP_LOG, set to anything, sends its log to stderr.\n"
     "Exit codes: 0 done, 2 the command line or a lockstep line was not understood.\n";
 

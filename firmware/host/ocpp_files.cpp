@@ -131,7 +131,19 @@ std::unique_ptr<MicroOcpp::FileAdapter> OcppFiles::open(const char* path, const 
   return std::make_unique<OpenFile>(found->second, nullptr);
 }
 
+bool OcppFiles::may_change() {
+  if (changes_left_ && *changes_left_ == 0) {
+    has_power_ = false;
+  } else if (changes_left_) {
+    --*changes_left_;
+  }
+  return has_power_;
+}
+
 bool OcppFiles::store(const std::string& name, const std::string& content) {
+  if (!may_change()) {
+    return false;
+  }
   if (!directory_.empty()) {
     const std::string path = directory_ + name;
     if (!write_through(path + kUnfinished, content) ||
@@ -146,6 +158,9 @@ bool OcppFiles::store(const std::string& name, const std::string& content) {
 
 bool OcppFiles::remove(const char* path) {
   const std::string name = name_of(path);
+  if (!may_change()) {
+    return false;
+  }
   if (!directory_.empty() && std::remove((directory_ + name).c_str()) != 0) {
     return false;
   }

@@ -5,9 +5,11 @@
 
 #include <MicroOcpp/Core/FilesystemAdapter.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace evhost {
@@ -25,11 +27,18 @@ class OcppFiles : public MicroOcpp::FilesystemAdapter {
   bool remove(const char* path) override;
   int ftw_root(std::function<int(const char*)> visit) override;
 
+  // The power fails: after `changes` more of them nothing is written or removed any more.
+  void lose_power_after(uint64_t changes) { changes_left_ = changes; }
+  bool has_power() const { return has_power_; }
+
  private:
+  bool may_change();
   bool store(const std::string& name, const std::string& content);
 
   std::string directory_;  // ends in "/", empty for none
   std::map<std::string, std::string> files_;
+  std::optional<uint64_t> changes_left_;  // until the power fails; none: it does not
+  bool has_power_ = true;
 };
 
 }  // namespace evhost

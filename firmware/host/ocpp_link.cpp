@@ -3,6 +3,7 @@
 
 #if defined(EVTOOL_WITH_MICROOCPP)
 
+#include <MicroOcpp.h>
 #include <MicroOcpp/Platform.h>
 #include <sys/random.h>
 #include <time.h>
@@ -22,6 +23,14 @@ namespace evhost {
 namespace {
 
 constexpr evcore::Millis kReconnectMs = 5000;
+constexpr unsigned kConnector = 1;
+
+// Literals, because the library keeps the pointer until the message has gone out.
+constexpr const char* kReportable[] = {
+    "ConnectorLockFailure", "EVCommunicationError", "GroundFailure",     "HighTemperature",
+    "InternalError",        "LocalListConflict",    "OtherError",        "OverCurrentFailure",
+    "OverVoltage",          "PowerMeterFailure",    "ReaderFailure",     "ResetFailure",
+    "UnderVoltage",         "WeakSignal",           "PowerSwitchFailure"};
 
 std::string hex(const std::string& bytes) {
   static const char digits[] = "0123456789abcdef";
@@ -123,15 +132,27 @@ bool authentic(const evidentity::Identity& identity) {
 class MicroOcppLink : public OcppLink {
  public:
   MicroOcppLink(const evidentity::Identity& identity, SendLine send, DurableEnergy durable_energy,
-                Console console)
-      : slots_(std::getenv("EVTOOL_STORAGE"), [this] { restart_ = true; }),
+                Console console, const Surroundings& surroundings)
+      : in_real_time_(surroundings.clock == nullptr),
+        slots_(in_real_time_ ? std::getenv("EVTOOL_STORAGE") : nullptr,
+               [this] { restart_ = true; }),
         worker_(slots_, http_, rules(identity, console)),
         socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
                 evidentity::basic_credentials(identity), std::move(send)),
+        files_(make_files(surroundings)),
         charge_point_(
-            socket_, std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE")),
+            socket_, files_,
             {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
-            hooks(identity, std::move(durable_energy), std::move(console))) {}
+            hooks(identity, std::move(durable_energy), std::move(console), surroundings)) {
+    addErrorDataInput(
+        [this] {
+          MicroOcpp::ErrorData data(nullptr);
+          data.isError = data.isFaulted = error_ != nullptr;
+          data.errorCode = error_;
+          return data;
+        },
+        kConnector);
+  }
 
   bool take(std::string_view words) override { return socket_.take(words); }
 
@@ -141,15 +162,43 @@ class MicroOcppLink : public OcppLink {
     charge_point_.loop(now);
     started_ = started_ < 0 ? now : started_;
     charging_ = charge_point_.charging();
-    worker_.step(now - started_);
-    return charge_point_.word_due(now, word);
+    if (in_real_time_) {
+      worker_.step(now - started_);
+    }
+    const bool due = charge_point_.word_due(now, word);
+    word.permitted = word.permitted && error_ == nullptr;
+    return due;
   }
 
   void start(const std::string& id_tag) override { charge_point_.start(id_tag); }
   void stop(const std::string& reason) override { charge_point_.stop(reason); }
+  void present(const std::string& id_tag) override { charge_point_.present(id_tag); }
   bool restart_wanted() const override { return restart_; }
 
+  bool report_error(std::string_view code) override {
+    const char* found = nullptr;
+    for (const char* candidate : kReportable) {
+      found = code == candidate ? candidate : found;
+    }
+    if (found == nullptr && !code.empty()) {
+      return false;
+    }
+    error_ = found;
+    return true;
+  }
+
+  void cut_power(uint64_t changes) override { files_->lose_power_after(changes); }
+  bool has_power() const override { return files_->has_power(); }
+
  private:
+  static std::shared_ptr<OcppFiles> make_files(const Surroundings& surroundings) {
+    auto files = std::make_shared<OcppFiles>(std::getenv("EVTOOL_STORAGE"));
+    if (surroundings.cut_after_changes) {
+      files->lose_power_after(*surroundings.cut_after_changes);
+    }
+    return files;
+  }
+
   evupdate::Worker::Rules rules(const evidentity::Identity& identity, const Console& console) {
     evupdate::Worker::Rules rules;
     rules.authentic = authentic(identity);
@@ -161,17 +210,20 @@ class MicroOcppLink : public OcppLink {
   }
 
   evocpp::Hooks hooks(const evidentity::Identity& identity, DurableEnergy durable_energy,
-                      Console console) {
+                      Console console, const Surroundings& surroundings) {
     evocpp::Hooks hooks;
-    hooks.files = &worker_;
-    hooks.diagnostics = std::move(console.diagnostics);
-    hooks.diagnostics_name = evdiagnostics::file_name(identity.charge_point);
-    hooks.boot_nonce = random_nonce();
+    if (in_real_time_) {  // its HTTP knows no other
+      hooks.files = &worker_;
+      hooks.diagnostics = std::move(console.diagnostics);
+      hooks.diagnostics_name = evdiagnostics::file_name(identity.charge_point);
+    }
+    hooks.boot_nonce = surroundings.boot_nonce ? *surroundings.boot_nonce : random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
     hooks.durable_energy = std::move(durable_energy);
     return hooks;
   }
 
+  const bool in_real_time_;
   bool restart_ = false;
   bool charging_ = true;  // until it is known
   evcore::Millis started_ = -1;
@@ -179,6 +231,8 @@ class MicroOcppLink : public OcppLink {
   LoopbackHttp http_;
   evupdate::Worker worker_;
   WsLines socket_;
+  std::shared_ptr<OcppFiles> files_;
+  const char* error_ = nullptr;  // that report_error() has set
   evocpp::ChargePoint charge_point_;
 };
 
@@ -187,13 +241,14 @@ class MicroOcppLink : public OcppLink {
 const char* OcppLink::library() { return evocpp::library_version(); }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& identity, SendLine send,
-                                         DurableEnergy durable_energy, Console console) {
+                                         DurableEnergy durable_energy, Console console,
+                                         const Surroundings& surroundings) {
   if (std::getenv("EVTOOL_OCPP_LOG") != nullptr) {
     mocpp_set_console_out(log_to_stderr);
   }
-  mocpp_set_timer(library_clock);
+  mocpp_set_timer(surroundings.clock != nullptr ? surroundings.clock : library_clock);
   return std::make_unique<MicroOcppLink>(identity, std::move(send), std::move(durable_energy),
-                                         std::move(console));
+                                         std::move(console), surroundings);
 }
 
 }  // namespace evhost
@@ -206,7 +261,8 @@ const char* OcppLink::library() { return "-"; }
 
 std::unique_ptr<OcppLink> OcppLink::open(const evidentity::Identity& /*identity*/,
                                          SendLine /*send*/, DurableEnergy /*durable_energy*/,
-                                         Console /*console*/) {
+                                         Console /*console*/,
+                                         const Surroundings& /*surroundings*/) {
   return nullptr;
 }
 

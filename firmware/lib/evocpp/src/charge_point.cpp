@@ -316,6 +316,17 @@ bool ChargePoint::stop(const std::string& reason) {
   return endTransaction(nullptr, known, kConnector);
 }
 
+void ChargePoint::present(const std::string& id_tag) {
+  if (!getTransaction(kConnector)) {
+    start(id_tag);
+    return;
+  }
+  const char* began = getTransactionIdTag(kConnector);
+  if (began != nullptr && id_tag == began) {
+    endTransaction(id_tag.c_str(), "Local", kConnector);
+  }
+}
+
 }  // namespace evocpp
 
 #endif

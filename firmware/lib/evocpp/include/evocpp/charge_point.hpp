@@ -79,6 +79,10 @@ class ChargePoint {
   // End the transaction. A reason that OCPP does not know is sent as Other, because the CSMS
   // would refuse the message and the library would then take it as delivered.
   bool stop(const std::string& reason);
+  // A card is held to the reader: it begins a transaction where there is none, and the one that
+  // began it ends it. Another one is ignored: the library would crash on it where both have a
+  // parent (D7).
+  void present(const std::string& id_tag);
 
  private:
   evcore::OcppWord word() const;
