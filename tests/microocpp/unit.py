@@ -188,7 +188,7 @@ class Unit:
             case "recover":
                 self.recovery_wanted = True
             case "off":
-                self.off, self.state = rest, {}
+                self.off, self.state, self._ordered_on = rest, {}, False
             case "state":
                 self.state = dict(word.partition("=")[::2] for word in rest.split(" "))
                 ordered_on, self._ordered_on = self._ordered_on, False

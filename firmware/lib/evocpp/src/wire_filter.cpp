@@ -3,6 +3,8 @@
 
 #include "evocpp/wire_filter.hpp"
 
+#include <MicroOcpp/Platform.h>
+
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
@@ -16,6 +18,8 @@ constexpr int kCall = 2;
 constexpr int kCallResult = 3;
 constexpr int kCallError = 4;
 constexpr int kHighestStackLevel = 7;
+constexpr unsigned long kNoAnswerMs = 40000;  // the library's own limit for the others
+constexpr int kRepeats = 2;
 constexpr size_t kAuthorizationKeyShortest = 32;
 constexpr size_t kAuthorizationKeyLongest = 40;
 
@@ -157,6 +161,7 @@ void WireFilter::loop() {
     self_answered_.clear();
     receive_(message.c_str(), message.size());
   }
+  repeat_status();
   below_.loop();
 }
 
@@ -172,18 +177,40 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
     self_answered_ = "[3,\"" + call.id + "\",{}]";
     return true;
   }
+  if (!send_call(call.action, call.payload)) {
+    return false;
+  }
+  library_id_ = call.id;
+  action_ = call.action;
+  status_ = call.action == "StatusNotification" ? call.payload : std::string();
+  repeats_ = 0;
+  return true;
+}
+
+bool WireFilter::send_call(const std::string& action, const std::string& payload) {
   char id[40];
   std::snprintf(id, sizeof id, "%016" PRIx64 "-%" PRIu32, policy_.boot_nonce, sent_);
-  const std::string text =
-      "[2,\"" + std::string(id) + "\",\"" + call.action + "\"," + call.payload + "]";
+  const std::string text = "[2,\"" + std::string(id) + "\",\"" + action + "\"," + payload + "]";
   if (!below_.sendTXT(text.c_str(), text.size())) {
     return false;
   }
   ++sent_;
   wire_id_ = id;
-  library_id_ = call.id;
-  action_ = call.action;
+  sent_at_ = mocpp_tick_ms();
   return true;
+}
+
+void WireFilter::repeat_status() {
+  if (wire_id_.empty() || status_.empty() || mocpp_tick_ms() - sent_at_ < kNoAnswerMs) {
+    return;
+  }
+  if (repeats_ < kRepeats) {
+    repeats_ += send_call(action_, status_) ? 1 : 0;  // without a connection: when there is one
+    return;
+  }
+  const std::string message = "[4,\"" + library_id_ + "\",\"GenericError\",\"\",{}]";
+  wire_id_.clear();
+  receive_(message.c_str(), message.size());
 }
 
 bool WireFilter::receive(const char* message, size_t length) {

@@ -7,6 +7,8 @@
 // out  message ids are replaced by ids that no earlier boot has used: the library's generator
 //      starts from a fixed seed. A sampled value of "nan" (the adapter's word for unknown) is
 //      taken out.
+//      D36 a StatusNotification without an answer is sent again, and given up at last: the
+//      library has no time limit for it, and would send nothing else for ever
 // in   D6  an answer to another id than the one outstanding is dropped
 //      D4  a CALLERROR to StopTransaction counts as no answer, so it is sent again
 //      D42 a CALLERROR to Authorize counts as no answer, so the offline rules decide
@@ -59,6 +61,8 @@ class WireFilter : public MicroOcpp::Connection {
 
  private:
   bool receive(const char* message, size_t length);
+  bool send_call(const std::string& action, const std::string& payload);
+  void repeat_status();
   bool receive_call(JsonArray message);
   bool receive_answer(JsonArray message, bool error);
   void hear_time(JsonVariantConst payload);
@@ -78,6 +82,9 @@ class WireFilter : public MicroOcpp::Connection {
   std::string wire_id_;        // id of the outstanding call on the wire, empty for none
   std::string library_id_;     // and in the library
   std::string action_;         // and what it was
+  std::string status_;         // its payload, where it is a StatusNotification
+  unsigned long sent_at_ = 0;  // and when it was sent
+  int repeats_ = 0;            // and how often again
   std::string self_answered_;  // an answer of our own to the library, for the next loop
   bool registered_ = false;
 };
