@@ -33,7 +33,7 @@ IDENTITY = {
     "wifi_ssid": "site",
     "id_tag": "LOCAL",
 }
-NOTHING_HAPPENS = ("tick",)
+SWITCH = "0 068181FE x d 8 01320000"
 
 
 def program_or_skip() -> Path:
@@ -73,6 +73,7 @@ class Unit:
         self._storage = storage
         self._nonce = nonce
         self._frames: list[str] = []
+        self._ordered_on = False  # the last word to the module since the last state
         self._process: LineProgram | None = None
 
     @property
@@ -173,8 +174,8 @@ class Unit:
             case "can":
                 parsed = parse_can_words(rest)
                 assert not isinstance(parsed, Malformed)
-                if rest == "0 068181FE x d 8 0132000000000000":
-                    self._ordered_on = True
+                if rest.startswith(SWITCH):
+                    self._ordered_on = rest == f"{SWITCH}00000000"
                 # Off goes out on a lost bus too, and reaches nobody.
                 if self.bus_runs:
                     answers = self.bench.on_frame(*parsed, self.now_ms)
@@ -193,8 +194,6 @@ class Unit:
                 self.state = dict(word.partition("=")[::2] for word in rest.split(" "))
                 ordered_on, self._ordered_on = self._ordered_on, False
                 self.on_state(ordered_on)
-
-    _ordered_on = False
 
     def _check(self, holds: bool, what: str, errors: str) -> None:
         if not holds:

@@ -6,6 +6,7 @@
 #include <MicroOcpp.h>
 #include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
+#include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
 #include <MicroOcpp/Model/Reservation/ReservationService.h>
@@ -95,6 +96,17 @@ bool may_start(const char* id_tag) {
   }
   auto* reservation = reservations->getReservation(kConnector, id_tag);
   return reservation == nullptr || reservation->matches(id_tag, nullptr);
+}
+
+// While another message waits for its answer the library holds on to a transaction that was given
+// up before it began. The next one gets the same number, and would be taken for it and deleted,
+// told or not. Asking for the front lets go of it.
+void forget_given_up() {
+  auto* context = getOcppContext();
+  auto* connector = context != nullptr ? context->getModel().getConnector(kConnector) : nullptr;
+  if (connector != nullptr) {
+    connector->getFrontRequestOpNr();
+  }
 }
 
 }  // namespace
@@ -264,6 +276,7 @@ void ChargePoint::loop(evcore::Millis now) {
     diagnostics_->before_turn();
   }
   mocpp_loop();
+  forget_given_up();
   if (firmware_) {
     firmware_->after_turn(filter_.registered());
     restart_for_update(now);

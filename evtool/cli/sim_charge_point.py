@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool sim charge-point`: a whole charge point as one process, for whoever tests a CSMS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evtool.cli.output import EXIT_CODES, Output, json_option
+
+if TYPE_CHECKING:
+    from evtool.cli.charge_point_host import ChargePointHost
+
+_PASSED_ON = ("EVTOOL_OCPP_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+_COMMANDS = (
+    "plug_in 1",
+    "plug_out 1",
+    "swipe ID_TAG",
+    "ws_off",
+    "ws_on",
+    "error 1 CODE",
+    "clear 1",
+    "pause 1",
+    "resume 1",
+    "status",
+    "quit",
+)
+_CONNECTOR = "1"
+
+
+@click.command("charge-point", epilog=EXIT_CODES)
+@click.argument("url")
+@click.argument("identity")
+@click.option(
+    "--storage",
+    "storage_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="What the unit keeps without power; made if missing. Start it again on the same one "
+    "after a kill, and that was a power cycle.",
+)
+@click.option(
+    "--program",
+    "program_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The firmware for this computer with MicroOcpp in it (build/host/program).",
+)
+@click.option("--connectors", default=1, show_default=True, help="This hardware has one.")
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="AuthorizationKey: the first line of this file, which only its owner may read.",
+)
+@click.option("--key-env", metavar="NAME", help="AuthorizationKey: this environment variable.")
+@click.option(
+    "--ca-certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="For wss: PEM of the authority that the CSMS's certificate must come from.",
+)
+@json_option
+def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
+    url: str,
+    identity: str,
+    storage_folder: Path,
+    program_path: Path | None,
+    connectors: int,
+    key_file: Path | None,
+    key_env: str | None,
+    ca_certificate: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a charge point: firmware with MicroOcpp, vehicle and power module in one process.
+
+    It connects to URL/IDENTITY. With a key it says it by HTTP Basic. A kill is a power cut:
+    started again on the same --storage it finds its transaction, its register and the plug
+    as they were.
+
+    \b
+    Commands on stdin (1 is the connector):
+      plug_in 1, plug_out 1   the plug
+      swipe ID_TAG            a card: begins a transaction, and the same card ends it
+      ws_off, ws_on           the network is away; it is back
+      error 1 CODE, clear 1   cause for an OCPP error code; take it away
+      pause 1, resume 1       the vehicle's switch off and on (SuspendedEV)
+      status                  controller, vehicle and module
+      quit                    stop
+    """
+    import asyncio
+    import os
+
+    from evtool.cli.charge_point_identity import identity_lines
+    from evtool.errors import ConfigError
+    from evtool.link.charge_point_storage import ChargePointStorage
+
+    if connectors != 1:
+        raise ConfigError(
+            f"--connectors {connectors}: this hardware has one connector, number 1",
+            fix="leave the option out, or say --connectors 1",
+        )
+    lines = identity_lines(url, identity, key_file, key_env, ca_certificate)
+    program = _read_program(program_path)
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    storage = ChargePointStorage(storage_folder)
+    try:
+        asyncio.run(
+            _serve(program, lines, storage, ca_certificate, environment, (url, identity, as_json))
+        )
+    finally:
+        storage.close()
+
+
+def _read_program(path: Path | None) -> bytes:
+    from evtool.cli.charge_point_host import NO_MICROOCPP
+    from evtool.errors import ConfigError
+
+    if path is None:
+        raise ConfigError(
+            "no program to run: --program is missing",
+            fix=f"{NO_MICROOCPP.fix}",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"--program {path}: {error.strerror or error}", fix=f"{NO_MICROOCPP.fix}"
+        ) from error
+
+
+async def _serve(
+    program: bytes,
+    lines: list[str],
+    storage: object,
+    ca_certificate: Path | None,
+    environment: dict[str, str],
+    said: tuple[str, str, bool],
+) -> None:
+    import asyncio
+
+    from evtool.cli.charge_point_host import ChargePointHost
+    from evtool.cli.sim_input import serve_commands
+    from evtool.link.charge_point_storage import ChargePointStorage
+
+    assert isinstance(storage, ChargePointStorage)  # noqa: S101 - for the type checker
+    url, identity, as_json = said
+    output = Output(as_json)
+    host = ChargePointHost(
+        program,
+        lines,
+        storage,
+        _bench(storage.vehicle()),
+        ca_certificate,
+        environment,
+        lambda event, fields: _report(output, event, fields),
+    )
+
+    async def handle(name: str, rest: str) -> None:
+        command_line = f"{name} {rest}".strip()
+        problem = _obey(host, name, rest.split(), output)
+        if problem is not None:
+            output.event("refused", command=command_line, reason=problem)
+            output.say(f"{command_line}: {problem}")
+        elif name != "status":
+            output.event("done", command=command_line)
+
+    host.start()
+    serving = asyncio.ensure_future(serve_commands(handle))
+    try:
+        ready = asyncio.ensure_future(_ready(host))
+        await asyncio.wait({ready, host.failed}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not host.failed.done():
+            output.event(
+                "ready",
+                charge_point=identity,
+                url=url,
+                by=f"microocpp {host.runs}",
+                connectors=1,
+                plugged=host.bench.vehicle.plugged,
+            )
+            output.say(f"charge point {identity} ready; type {', '.join(_COMMANDS)}")
+        await asyncio.wait({serving, host.failed}, return_when=asyncio.FIRST_COMPLETED)
+        if host.failed.done():
+            host.failed.result()
+        await serving
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await host.close()
+
+
+async def _ready(host: ChargePointHost) -> None:
+    """Until the program has said what it runs."""
+    import asyncio
+
+    while not host.runs:
+        await asyncio.sleep(0.01)
