@@ -69,9 +69,7 @@ class Conversation:
                 },
             )
 
-    def _tell(
-        self, direction: str, other: str, text: str
-    ) -> ocpp16.Message | Malformed:
+    def _tell(self, direction: str, other: str, text: str) -> ocpp16.Message | Malformed:
         message = ocpp16.parse_message(text)
         event: dict[str, object] = {"direction": direction}
         match message:

@@ -97,6 +97,10 @@ class ChargePointHost:
         if self._app is not None:
             self._app.send(line)
 
+    def status(self) -> dict[str, object]:
+        """The controller's state, and what a person at the bench would see."""
+        return {"controller": self.state, "bench": self.bench.status()}
+
     def set_network(self, is_up: bool) -> None:
         """Pull the network cable, or put it back; the program tries again by itself."""
         if self._is_network_up and not is_up:
@@ -187,9 +191,11 @@ class ChargePointHost:
             case "ws":
                 self._on_websocket_line(rest)
             case "runs":
-                self.runs = rest
                 if rest == "-":
                     self._fail(NO_MICROOCPP)
+                elif not self.runs:
+                    self._report("runs", {"version": rest})
+                self.runs = rest
             case "malformed":
                 self._report("refused", {"command": "", "reason": rest})
 

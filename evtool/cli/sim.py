@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bus": ("evtool.cli.sim_bus", "CAN buses over loopback TCP (socketcand protocol)."),
     "board": ("evtool.cli.sim_board", "An ESP32 that esptool flashes and that runs the image."),
     "vehicle": ("evtool.cli.sim_vehicle", "A vehicle's BMS and a power module on a CAN bus."),
+    "charge-point": (
+        "evtool.cli.sim_charge_point",
+        "The firmware with MicroOcpp, vehicle and module, as one charge point.",
+    ),
     "csms": ("evtool.cli.sim_csms", "A central system: OCPP 1.6J over WebSocket."),
 }
 

@@ -12,6 +12,8 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
     from evtool.cli.charge_point_host import ChargePointHost
+    from evtool.link.charge_point_storage import ChargePointStorage
+    from evtool.virtual.bench import Bench
 
 _PASSED_ON = ("EVTOOL_OCPP_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS")
 _COMMANDS = (
@@ -131,7 +133,7 @@ def _read_program(path: Path | None) -> bytes:
 async def _serve(
     program: bytes,
     lines: list[str],
-    storage: object,
+    storage: ChargePointStorage,
     ca_certificate: Path | None,
     environment: dict[str, str],
     said: tuple[str, str, bool],
@@ -140,20 +142,26 @@ async def _serve(
 
     from evtool.cli.charge_point_host import ChargePointHost
     from evtool.cli.sim_input import serve_commands
-    from evtool.link.charge_point_storage import ChargePointStorage
 
-    assert isinstance(storage, ChargePointStorage)  # noqa: S101 - for the type checker
     url, identity, as_json = said
     output = Output(as_json)
-    host = ChargePointHost(
-        program,
-        lines,
-        storage,
-        _bench(storage.vehicle()),
-        ca_certificate,
-        environment,
-        lambda event, fields: _report(output, event, fields),
-    )
+
+    def report(event: str, fields: dict[str, object]) -> None:
+        if event == "runs":
+            by = f"microocpp {fields['version']}"
+            plugged = host.bench.vehicle.plugged
+            output.event(
+                "ready", charge_point=identity, url=url, by=by, connectors=1, plugged=plugged
+            )
+            output.say(f"charge point {identity} ready; type {', '.join(_COMMANDS)}")
+            return
+        output.event(event, **fields)
+        if event in ("status", "transaction", "websocket", "restarted"):
+            words = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
+            output.say(f"{event} {words}".strip())
+
+    bench = _bench(storage.vehicle())
+    host = ChargePointHost(program, lines, storage, bench, ca_certificate, environment, report)
 
     async def handle(name: str, rest: str) -> None:
         command_line = f"{name} {rest}".strip()
@@ -164,22 +172,10 @@ async def _serve(
         elif name != "status":
             output.event("done", command=command_line)
 
-    host.start()
     serving = asyncio.ensure_future(serve_commands(handle))
     try:
-        ready = asyncio.ensure_future(_ready(host))
-        await asyncio.wait({ready, host.failed}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if not host.failed.done():
-            output.event(
-                "ready",
-                charge_point=identity,
-                url=url,
-                by=f"microocpp {host.runs}",
-                connectors=1,
-                plugged=host.bench.vehicle.plugged,
-            )
-            output.say(f"charge point {identity} ready; type {', '.join(_COMMANDS)}")
+        await asyncio.sleep(0)  # it takes over SIGTERM: whoever reads `ready` may send it
+        host.start()
         await asyncio.wait({serving, host.failed}, return_when=asyncio.FIRST_COMPLETED)
         if host.failed.done():
             host.failed.result()
@@ -190,9 +186,75 @@ async def _serve(
         await host.close()
 
 
-async def _ready(host: ChargePointHost) -> None:
-    """Until the program has said what it runs."""
-    import asyncio
+def _obey(host: ChargePointHost, name: str, words: list[str], output: Output) -> str | None:
+    """Carry out one command of stdin; what is wrong with it, or None."""
+    match name, words:
+        case "swipe", [id_tag] if _is_id_tag(id_tag):
+            host.tell(f"card {id_tag}")
+        case "swipe", [id_tag]:
+            return f"{id_tag!r} is no id_tag: 1 to 20 characters ! to ~"
+        case "ws_off" | "ws_on", []:
+            host.set_network(name == "ws_on")
+        case "status", []:
+            status = host.status()
+            output.event("state", **status)
+            output.say("\n".join(f"  {key}: {value}" for key, value in status.items()))
+        case "plug_in" | "plug_out" | "pause" | "resume" | "clear", [number]:
+            return _wrong_connector(number) or _move(host, name)
+        case "error", [number, code]:
+            return _wrong_connector(number) or _error(host, code)
+        case _:
+            return "the commands are: " + ", ".join(_COMMANDS)
+    return None
 
-    while not host.runs:
-        await asyncio.sleep(0.01)
+
+def _is_id_tag(text: str) -> bool:
+    return 1 <= len(text) <= 20 and all("!" <= character <= "~" for character in text)
+
+
+def _wrong_connector(number: str) -> str | None:
+    if number == _CONNECTOR:
+        return None
+    return f"connector {number}: this hardware has one connector, number 1"
+
+
+def _move(host: ChargePointHost, name: str) -> str | None:
+    from evtool.virtual.bench_faults import clear
+
+    vehicle = host.bench.vehicle
+    match name:
+        case "plug_in":
+            vehicle.plug_in()
+        case "plug_out":
+            vehicle.plug_out()
+        case "pause" | "resume":
+            vehicle.switch_on = name == "resume"
+        case "clear":
+            for line in clear(host.bench):
+                host.tell(line)
+    return None
+
+
+def _error(host: ChargePointHost, code: str) -> str | None:
+    from evtool.protocol.ocpp16 import ERROR_CODES
+    from evtool.virtual.bench_faults import provoke
+
+    if code not in ERROR_CODES - {"NoError"}:
+        return f"{code!r} is no error code of OCPP 1.6 (ChargePointErrorCode)"
+    line = provoke(host.bench, code)
+    if line is not None:
+        host.tell(line)
+    return None
+
+
+def _bench(kept: dict[str, int]) -> Bench:
+    """The vehicle as it was left, at a module that is off."""
+    from evtool.link.clock import monotonic_ms
+    from evtool.virtual.bench import Bench
+    from evtool.virtual.power_module import PowerModule
+    from evtool.virtual.vehicle import Vehicle
+
+    vehicle = Vehicle(soc_permille=min(max(kept.get("soc_permille", 550), 0), 1000))
+    vehicle.plugged = bool(kept.get("plugged", 0))
+    vehicle.switch_on = bool(kept.get("switch_on", 1))
+    return Bench(vehicle, PowerModule(), bms_bus=0, now_ms=monotonic_ms())

@@ -44,9 +44,7 @@ class LineProgram:
         ConfigError: there is no such program, or it cannot be executed.
     """
 
-    def __init__(
-        self, argv: Sequence[str], environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._errors = tempfile.TemporaryFile()
         try:
             # A session of its own: Ctrl-C is for evtool, which then ends the program.

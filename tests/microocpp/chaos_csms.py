@@ -18,15 +18,16 @@ NOON_MS = 1_714_564_800_000
 ATTEMPTS = 3  # TransactionMessageAttempts, which chaos leaves alone
 MOODS = ("fine", "fine", "fine", "slow", "deaf", "errors", "mad", "away")
 GARBAGE = (
-    "", "nonsense", "{}", "[]", "[2]", "[3]", "[4]", "[5,\"x\",{}]", "[2,\"x\"]", "null", "7",
-    "[2,5,\"Reset\",{}]", "[2,\"x\",\"Reset\"]", "[2,\"x\",7,{}]", "[3,\"unknown\",{}]",
-    "[4,\"unknown\",\"InternalError\",\"\",{}]", "[" * 60 + "]" * 60, "[2,\"x\",\"NoSuch\",{\"a\":[1]}]",
-    "[2,\"x\",\"DataTransfer\",{\"vendorId\":\"" + "y" * 20000 + "\"}]", "[2,\"x\",\"Heartbeat\",{}",
-    "[2,\"x\",\"TriggerMessage\",{\"requestedMessage\":\"StartTransaction\"}]",
-    "[2,\"x\",\"ChangeConfiguration\",{\"key\":\"HeartbeatInterval\",\"value\":\"0\"}]",
-    "[2,\"x\",\"RemoteStopTransaction\",{\"transactionId\":-1}]", "[3,null,null]", "[4,[],{}]",
-    "[2,\"x\",\"Authorize\",{\"idTag\":\"A\"}]", "[2,\"x\",\"ReserveNow\",{\"connectorId\":-4}]",
-    "[2,\"x\",\"SetChargingProfile\",{\"connectorId\":1,\"csChargingProfiles\":{\"stackLevel\":8}}]",
+    "", "nonsense", "{}", "[]", "[2]", "[3]", "[4]", "null", "7", "[" * 60 + "]" * 60,
+    '[5,"x",{}]', '[2,"x"]', '[2,5,"Reset",{}]', '[2,"x","Reset"]', '[2,"x",7,{}]',
+    '[3,"unknown",{}]', '[4,"unknown","InternalError","",{}]', "[3,null,null]", "[4,[],{}]",
+    '[2,"x","NoSuch",{"a":[1]}]', '[2,"x","Heartbeat",{}', '[2,"x","Authorize",{"idTag":"A"}]',
+    '[2,"x","DataTransfer",{"vendorId":"' + "y" * 20000 + '"}]',
+    '[2,"x","TriggerMessage",{"requestedMessage":"StartTransaction"}]',
+    '[2,"x","ChangeConfiguration",{"key":"HeartbeatInterval","value":"0"}]',
+    '[2,"x","RemoteStopTransaction",{"transactionId":-1}]',
+    '[2,"x","ReserveNow",{"connectorId":-4}]',
+    '[2,"x","SetChargingProfile",{"connectorId":1,"csChargingProfiles":{"stackLevel":8}}]',
 )  # fmt: skip
 
 
@@ -150,7 +151,8 @@ class ChaosCsms:
         if billing:
             self._give_up_answer()
             self._awaited = unique_id, action + compact(payload)
-            assert payload.get("meterStart", payload.get("meterStop")) >= 0, payload
+            assert payload.get("meterStart", 0) >= 0, payload
+            assert payload.get("meterStop", 0) >= 0, payload
         kind = self._kind()
         if kind == "none":
             return
@@ -165,7 +167,9 @@ class ChaosCsms:
             if billing and action == "StartTransaction" and self._chance.random() < 0.1:
                 self._start(payload)
                 self.broken.add(_key(payload))
-                self._later(compact([3, unique_id, self._chance.choice([{}, None, {"idTagInfo": 1}])]))
+                self._later(
+                    compact([3, unique_id, self._chance.choice([{}, None, {"idTagInfo": 1}])])
+                )
                 return
         delay = self._delay()
         text = compact([3, unique_id, self._result(action, payload, delay)])
@@ -195,7 +199,11 @@ class ChaosCsms:
         match action:
             case "BootNotification":
                 status = self._chance.choices(("Accepted", "Pending", "Rejected"), (8, 1, 1))[0]
-                return {"status": status, "currentTime": now, "interval": 0 if status == "Accepted" else 5}
+                return {
+                    "status": status,
+                    "currentTime": now,
+                    "interval": 0 if status == "Accepted" else 5,
+                }
             case "Heartbeat":
                 return {"currentTime": now}
             case "Authorize":

@@ -59,7 +59,7 @@ class Truth:
         self._stored = 0
         self._booted_ms: int | None = None
         self._was_closed = False
-        self.energised_ms = 0
+        self.energised = 0
 
     @property
     def _open(self) -> Charge | None:
@@ -112,10 +112,10 @@ class Truth:
             wrong = {name: state[name] for name, need in _OPEN_NEEDS.items() if state[name] != need}
             assert not wrong, f"the gate is open, and {wrong}"
             assert state["limit_ma"] != "0", "the gate is open, and the limit is 0"
-            self.energised_ms += 1
+            self.energised += 1
         assert is_open or not ordered_on, "the module was switched on while the gate is closed"
         assert is_open == (state["energised"] == "1")
-        # Off goes out with the answer in which the gate closes, and reaches a module whose bus runs.
+        # Off goes out in the answer in which the gate closes, and reaches a module on a live bus.
         on = self._module.on and bus_runs and not is_open and self._was_closed
         assert not on, f"the module is on, and the gate is closed: {state['gate']}"
         self._was_closed = not is_open and bus_runs

@@ -33,7 +33,7 @@ IDENTITY = {
     "wifi_ssid": "site",
     "id_tag": "LOCAL",
 }
-SWITCH = "0 068181FE x d 8 01320000"
+SWITCH = "0 068181FE x d 8 013200"
 
 
 def program_or_skip() -> Path:
@@ -93,7 +93,11 @@ class Unit:
                 "UBSAN_OPTIONS": "print_stacktrace=1",
             }
             self._process = LineProgram([str(self._program), "--lockstep"], environment)
-            lines += ["config id_tag=LOCAL", "nvs evcfg schema u8 01", "nvs evcfg sec_profile u8 00"]
+            lines += [
+                "config id_tag=LOCAL",
+                "nvs evcfg schema u8 01",
+                "nvs evcfg sec_profile u8 00",
+            ]
             for key, value in IDENTITY.items():
                 lines.append(f"nvs evcfg {key} str {value.encode().hex()}")
         self._nonce += 1
@@ -175,7 +179,7 @@ class Unit:
                 parsed = parse_can_words(rest)
                 assert not isinstance(parsed, Malformed)
                 if rest.startswith(SWITCH):
-                    self._ordered_on = rest == f"{SWITCH}00000000"
+                    self._ordered_on = rest == f"{SWITCH}0000000000"
                 # Off goes out on a lost bus too, and reaches nobody.
                 if self.bus_runs:
                     answers = self.bench.on_frame(*parsed, self.now_ms)

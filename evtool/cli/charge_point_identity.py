@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who a headless charge point is: what its flash would hold, as `nvs` lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evtool.errors import ConfigError
+from evtool.project import SecretRef
+from evtool.protocol.authorization_key import key_as_hex
+from evtool.protocol.csms_url import parse_csms_url
+from evtool.protocol.nvs import NvsEntry
+from evtool.virtual.board_nvs import nvs_line
+
+_IDENTITY = re.compile(r"[!-~]{1,48}\Z")
+_NOT_IN_IDENTITY = set(":=/()<>")
+_VENDOR, _MODEL, _SERIAL = "evtool", "sim charge-point", "1"
+
+
+def identity_lines(
+    url: str,
+    identity: str,
+    key_file: Path | None,
+    key_env: str | None,
+    ca_certificate: Path | None,
+) -> list[str]:
+    """The lines for the program; with a key they hold a secret.
+
+    The security profile is 0 without a key, else 1 for ws and 2 for wss.
+
+    Raises:
+        ConfigError: naming the argument or option that is wrong, and never the key.
+    """
+    _check_identity(identity)
+    try:
+        tls = parse_csms_url(url).tls
+    except ValueError as error:
+        raise ConfigError(
+            f"URL {url}: {error}", fix="write for example ws://127.0.0.1:9000"
+        ) from error
+    key = _key(key_file, key_env)
+    texts = {
+        "cp_id": identity,
+        "csms_url": url,
+        "vendor": _VENDOR,
+        "model": _MODEL,
+        "serial": _SERIAL,
+        "wifi_ssid": "none",  # required of every unit; there is no radio here
+    }
+    if key is not None:
+        texts["auth_key"] = key
+    if tls:
+        texts["ca_cert"] = _certificate(url, ca_certificate)
+    profile = 0 if key is None else 2 if tls else 1
+    entries = [NvsEntry("evcfg", name, "str", value) for name, value in texts.items()]
+    entries += [
+        NvsEntry("evcfg", "schema", "u8", 1),
+        NvsEntry("evcfg", "sec_profile", "u8", profile),
+    ]
+    return [nvs_line(entry) for entry in entries]
+
+
+def _check_identity(identity: str) -> None:
+    if not _IDENTITY.match(identity) or _NOT_IN_IDENTITY & set(identity):
+        raise ConfigError(
+            f"IDENTITY {identity!r}: 1 to 48 printable ASCII characters without blanks and :=/()<>",
+            fix="name the charge point as the central system knows it, for example CP-0001",
+        )
+
+
+def _key(key_file: Path | None, key_env: str | None) -> str | None:
+    from evtool.link.secret_source import SecretSource
+
+    if key_file is not None and key_env is not None:
+        raise ConfigError("--key-file and --key-env: only one of them", fix="leave one out")
+    if key_file is not None:
+        ref, label = SecretRef("file", str(key_file)), "--key-file"
+    elif key_env is not None:
+        ref, label = SecretRef("env", key_env), "--key-env"
+    else:
+        return None
+    secret = SecretSource(Path(), create=False).resolve(ref, label)
+    try:
+        return key_as_hex(secret.reveal())
+    except ValueError as error:
+        # `from None`: the error's own frames hold the key.
+        raise ConfigError(
+            f"{label}: the AuthorizationKey {error}", fix="give the right one"
+        ) from None
+
+
+def _certificate(url: str, path: Path | None) -> str:
+    if path is None:
+        raise ConfigError(
+            f"URL {url}: wss:// needs --ca-certificate, the only authority that is trusted",
+            fix="name the PEM file of the root certificate",
+        )
+    try:
+        return path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--ca-certificate {path}: cannot be read: {error}", fix="name a PEM file"
+        ) from error
