@@ -184,6 +184,7 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
   action_ = call.action;
   status_ = call.action == "StatusNotification" ? call.payload : std::string();
   repeats_ = 0;
+  lost_ = false;
   return true;
 }
 
@@ -201,11 +202,21 @@ bool WireFilter::send_call(const std::string& action, const std::string& payload
 }
 
 void WireFilter::repeat_status() {
-  if (wire_id_.empty() || status_.empty() || mocpp_tick_ms() - sent_at_ < kNoAnswerMs) {
+  if (wire_id_.empty() || status_.empty()) {
     return;
   }
-  if (repeats_ < kRepeats) {
-    repeats_ += send_call(action_, status_) ? 1 : 0;  // without a connection: when there is one
+  if (!below_.isConnected()) {
+    lost_ = true;  // its answer will not come any more
+    return;
+  }
+  if (lost_ && repeats_ < kRepeats) {
+    if (send_call(action_, status_)) {
+      ++repeats_;
+      lost_ = false;
+    }
+    return;
+  }
+  if (!lost_ && mocpp_tick_ms() - sent_at_ < kNoAnswerMs) {
     return;
   }
   const std::string message = "[4,\"" + library_id_ + "\",\"GenericError\",\"\",{}]";

@@ -7,8 +7,9 @@
 // out  message ids are replaced by ids that no earlier boot has used: the library's generator
 //      starts from a fixed seed. A sampled value of "nan" (the adapter's word for unknown) is
 //      taken out.
-//      D36 a StatusNotification without an answer is sent again, and given up at last: the
-//      library has no time limit for it, and would send nothing else for ever
+//      D36 a StatusNotification without an answer is given up after 40 s, and sent again where
+//      the connection was lost: the library has no time limit for it, and would send nothing
+//      else for ever
 // in   D6  an answer to another id than the one outstanding is dropped
 //      D4  a CALLERROR to StopTransaction counts as no answer, so it is sent again
 //      D42 a CALLERROR to Authorize counts as no answer, so the offline rules decide
@@ -85,6 +86,7 @@ class WireFilter : public MicroOcpp::Connection {
   std::string status_;         // its payload, where it is a StatusNotification
   unsigned long sent_at_ = 0;  // and when it was sent
   int repeats_ = 0;            // and how often again
+  bool lost_ = false;          // the connection, since then
   std::string self_answered_;  // an answer of our own to the library, for the next loop
   bool registered_ = false;
 };
