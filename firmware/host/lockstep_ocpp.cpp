@@ -50,6 +50,10 @@ std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Mil
   if (is_verb(line, "cut")) {
     return cut(line.size() > 4 ? line.substr(4) : std::string_view());
   }
+  const bool of_unit = is_verb(line, "ws") || is_verb(line, "card") || is_verb(line, "error");
+  if (of_unit && is_off_) {
+    return std::string();  // nobody is there to hear it
+  }
   if (is_verb(line, "ws")) {
     if (link_ == nullptr) {
       return std::string("no charge point runs");
@@ -59,7 +63,7 @@ std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Mil
                ? std::string()
                : std::string("ws wants open, closed or recv");
   }
-  if (is_verb(line, "card") || is_verb(line, "error")) {
+  if (of_unit) {
     set_time(now);
     return take_test_line(line, link_.get());
   }
@@ -81,6 +85,7 @@ std::string LockstepOcpp::cut(std::string_view count) {
 
 void LockstepOcpp::boot(evcore::Controller& controller, evcore::Millis now) {
   power_off();
+  is_off_ = false;
   if (!has_identity_) {
     return;
   }
@@ -136,6 +141,7 @@ void LockstepOcpp::power_off() {
   if (link_ != nullptr) {
     link_->cut_power(0);
     link_.reset();
+    is_off_ = true;
   }
   controller_ = nullptr;
 }

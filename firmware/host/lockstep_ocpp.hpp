@@ -52,6 +52,7 @@ class LockstepOcpp {
   CarryOut carry_out_;
   NvsLines nvs_;
   bool has_identity_ = false;
+  bool is_off_ = false;  // the power was taken away, and there was no boot since
   std::unique_ptr<OcppLink> link_;
   evcore::Controller* controller_ = nullptr;
   evcore::Millis now_ = 0;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each defect of MicroOcpp 1.2.0 that is kept off the wire (docs/firmware.md), with the real library."""
+"""Each defect of MicroOcpp 1.2.0 that is kept off the wire (docs/firmware.md), with the library."""
 
 from __future__ import annotations
 
@@ -126,7 +126,11 @@ def test_d16_a_time_with_a_zone_is_that_instant(unit: Unit, csms: PlainCsms) -> 
 
 def test_d24_a_remote_start_breaks_no_reservation(unit: Unit, csms: PlainCsms) -> None:
     reserved = csms.ask(
-        "ReserveNow", connectorId=1, idTag="MINE", reservationId=5, expiryDate="2024-05-01T13:00:00Z"
+        "ReserveNow",
+        connectorId=1,
+        idTag="MINE",
+        reservationId=5,
+        expiryDate="2024-05-01T13:00:00Z",
     )
     assert reserved == {"status": "Accepted"}
     assert csms.ask("RemoteStartTransaction", idTag="YOURS", connectorId=1)["status"] == "Rejected"
@@ -201,9 +205,7 @@ def test_d38_an_error_that_is_not_a_fault_clears_with_a_word(unit: Unit, csms: P
     [("HeartbeatInterval", "0"), ("HeartbeatInterval", "-1"), ("TransactionMessageAttempts", "0"),
      ("ConnectionTimeOut", "-1"), ("MinimumStatusDuration", "-5"), ("ResetRetries", "-1")],
 )  # fmt: skip
-def test_d40_values_that_flood_or_lose(
-    unit: Unit, csms: PlainCsms, key: str, value: str
-) -> None:
+def test_d40_values_that_flood_or_lose(unit: Unit, csms: PlainCsms, key: str, value: str) -> None:
     assert csms.ask("ChangeConfiguration", key=key, value=value) == {"status": "Rejected"}
     unit.run(5)
     assert not csms.sent("Heartbeat")
