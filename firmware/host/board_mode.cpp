@@ -121,6 +121,9 @@ int Board::run() {
       return 0;
     }
   }
+  if (ocpp_) {
+    ocpp_->cut_power(0);  // what the library writes at its end is not written without power
+  }
   return 0;
 }
 
