@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 TIDY := evcan evcore evdiagnostics evhealth evnet evnvs evupdate
 
-.PHONY: demo test browser lint types imports generated unit prove mutants generate format bench clean
+.PHONY: demo test browser lint types imports generated unit prove chaos typecheck-esp32 mutants generate \
+  format bench clean
 
 demo: $(READY)
 	$(BIN)/evtool demo
@@ -53,6 +54,23 @@ unit: $(READY)
 # The long halves of docs/proof.md; `make test` runs the short ones.
 prove: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m proof.exploration
+
+# Hours of a charge point's life with the real MicroOcpp, in which everything goes wrong
+# (docs/host-program.md). PROGRAM was built with --env host_asan --microocpp DIR.
+HOURS ?= 2
+SEED ?= 1
+chaos: $(READY)
+	@test -x "$(PROGRAM)" || { echo "make chaos PROGRAM=build/host_asan/program [HOURS=2] [SEED=1];" \
+	  "build it with: evtool build --env host_asan --microocpp DIR"; exit 2; }
+	PYTHONPATH=tests $(BIN)/python -m microocpp.chaos --program $(PROGRAM) --hours $(HOURS) --seed $(SEED)
+
+# The ESP32's own sources against the real headers, which are not part of this repository.
+typecheck-esp32: $(READY)
+	@test -d "$(ARDUINO_ESP32)" -a -d "$(ESP32_LIBRARIES)" \
+	  || { echo "make typecheck-esp32 ARDUINO_ESP32=DIR ESP32_LIBRARIES=DIR: a checkout or package of" \
+	  "Arduino-ESP32 2.0.x, and a folder with MicroOcpp, ArduinoJson and WebSockets"; exit 2; }
+	EVTOOL_ARDUINO_ESP32=$(ARDUINO_ESP32) EVTOOL_ESP32_LIBRARIES=$(ESP32_LIBRARIES) \
+	  $(BIN)/python -m pytest --numprocesses=auto -q tests/unit/test_esp32_types.py
 
 mutants: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m mutation.run
