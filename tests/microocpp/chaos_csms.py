@@ -71,10 +71,12 @@ class ChaosCsms:
         self._asked: dict[str, str] = {}
         # The transaction message that is not answered yet: its id, and its text without that.
         self._awaited: tuple[str, str] | None = None
+        self._settled: str | None = None  # one whose answer the unit takes in in this very step
         unit.on_line = self._on_line
 
     def tick(self) -> None:
         """Say what has come due."""
+        self._settled = None
         while self._due and self._due[0][0] <= self._unit.now_ms:
             _, _, line = heapq.heappop(self._due)
             if line in ("ws open", "ws closed"):
@@ -95,6 +97,8 @@ class ChaosCsms:
         self.open = False
         self._due.clear()
         self._give_up_answer()
+        if self._settled is not None:  # it may not have been written any more
+            self.failed[self._settled] += 1
 
     def ask(self, action: str, payload: dict[str, Any]) -> None:
         """Send a call; its answer is heard when it comes."""
@@ -118,7 +122,7 @@ class ChaosCsms:
     def _deliver(self, line: str) -> None:
         self._unit.outbox.append(line)
         if self._awaited is not None and line.startswith(f'ws recv [3,"{self._awaited[0]}"'):
-            self._awaited = None
+            self._settled, self._awaited = self._awaited[1], None
 
     def _on_line(self, line: str) -> None:
         verb, _, rest = line.partition(" ")
