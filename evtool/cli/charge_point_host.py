@@ -25,6 +25,7 @@ from evtool.virtual.bench import Bench
 Report = Callable[[str, dict[str, object]], None]
 
 TICK_S = 0.02
+_SPEAKS_S = 10.0
 _SHOWN_CONSOLE = 2_000
 NO_MICROOCPP = ConfigError(
     "this program carries no MicroOcpp, so it speaks no OCPP",
@@ -79,6 +80,7 @@ class ChargePointHost:
         """Give it power. Raises DeviceError where the program cannot be run."""
         self._keep_vehicle()
         self._start("power_on")
+        self._loop.call_later(_SPEAKS_S, self._check_that_it_speaks)
         self._ticker = asyncio.ensure_future(self._tick())
 
     async def close(self) -> None:
@@ -108,6 +110,15 @@ class ChargePointHost:
             self.tell("ws closed")
             self._on_change("closed", "ws_off")
         self._is_network_up = is_up
+
+    def _check_that_it_speaks(self) -> None:
+        if not self.runs and self._app is not None:
+            self._fail(
+                DeviceError(
+                    "the program says nothing: it is no firmware built by evtool",
+                    fix=f"{NO_MICROOCPP.fix}",
+                )
+            )
 
     # --- the program ----------------------------------------------------------------
 
