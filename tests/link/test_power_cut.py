@@ -39,6 +39,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 DEADLINE_S = 40.0
+_LARGEST_SEGMENT = 16 << 20  # of an ESP32's application image
 PARTITIONS = partition_table.parse((firmware_dir() / "partitions.csv").read_text("utf-8"))
 PLACES = {each.name: each for each in PARTITIONS}
 ALL_WELL = (
@@ -233,6 +234,8 @@ def life(request: pytest.FixtureRequest, program: Path, tmp_path: Path) -> Life:
         if not named:
             pytest.skip("no program with MicroOcpp: set EVTOOL_MICROOCPP_PROGRAM (see above)")
         program = Path(named)
+        if program.stat().st_size >= _LARGEST_SEGMENT:
+            pytest.skip("a program with sanitizers does not fit the flash: name one of --env host")
     return Life(program, tmp_path / "files")
 
 
