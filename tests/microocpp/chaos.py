@@ -73,6 +73,7 @@ class Chaos:
             self._step()
         assert self.unit.state["transaction"] == "0"
         self.unit.finish()
+        self.csms.power_lost()  # what is not answered by now never will be
         self._settle()
 
     def _on_state(self, ordered_on: bool) -> None:
