@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lockstep_ocpp.hpp"
 
+#if defined(EVTOOL_WITH_MICROOCPP)
+
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "evidentity/identity.hpp"
 #include "line_format.hpp"
@@ -39,9 +40,6 @@ void LockstepOcpp::set_time(evcore::Millis now) {
 }
 
 std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Millis now) {
-  if (std::strcmp(OcppLink::library(), "-") == 0) {
-    return std::nullopt;
-  }
   if (is_verb(line, "nvs")) {
     const std::string wrong = nvs_.add(line.size() > 4 ? line.substr(4) : std::string_view());
     has_identity_ = has_identity_ || wrong.empty();
@@ -147,3 +145,5 @@ void LockstepOcpp::power_off() {
 }
 
 }  // namespace evhost
+
+#endif

@@ -9,6 +9,9 @@
 #include <string_view>
 
 #include "evcore/controller.hpp"
+
+#if defined(EVTOOL_WITH_MICROOCPP)
+
 #include "nvs_lines.hpp"
 #include "ocpp_link.hpp"
 
@@ -29,7 +32,7 @@ class LockstepOcpp {
   bool has_power() const { return link_ == nullptr || link_->has_power(); }
 
   // `nvs`, `ws`, `card`, `error` and `cut` lines. Gives what is wrong with the line, an empty text
-  // if nothing is; none where it is no such line, or MicroOcpp is not compiled in.
+  // if nothing is; none where it is no such line.
   std::optional<std::string> take(std::string_view line, evcore::Millis now);
 
   // The controller has booted; `controller` lives until off() or the next boot.
@@ -61,3 +64,30 @@ class LockstepOcpp {
 };
 
 }  // namespace evhost
+
+#else
+
+namespace evhost {
+
+// Where MicroOcpp is not compiled in the lockstep is the controller alone.
+class LockstepOcpp {
+ public:
+  LockstepOcpp(const std::function<void(const std::string&)>& /*say*/,
+               const std::function<void()>& /*carry_out*/) {}
+
+  static bool runs() { return false; }
+  static bool has_power() { return true; }
+  static std::optional<std::string> take(std::string_view /*line*/, evcore::Millis /*now*/) {
+    return std::nullopt;
+  }
+  void boot(evcore::Controller& /*controller*/, evcore::Millis /*now*/) {}
+  void step(evcore::Millis /*now*/) {}
+  void start(const std::string& /*id_tag*/) {}
+  void stop(const std::string& /*reason*/) {}
+  static const char* off() { return nullptr; }
+  void power_off() {}
+};
+
+}  // namespace evhost
+
+#endif
