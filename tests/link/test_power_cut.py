@@ -99,6 +99,9 @@ class Csms:
                     # The answer first: what is told is told, whatever happens then.
                     await socket.send(json.dumps([3, unique_id, self._result(rest[0])]))
                     self._hear(*rest)
+                    # A last word from before a power cut is not the new start's.
+                    if rest[0] == "StatusNotification" and socket is self.socket:
+                        self.registered = True
 
     async def ask(self, action: str, **payload: object) -> None:
         assert self.socket is not None
@@ -118,7 +121,6 @@ class Csms:
         return {"currentTime": "2024-05-01T12:00:00Z"} if action == "Heartbeat" else {}
 
     def _hear(self, action: str, payload: Any) -> None:
-        self.registered = self.registered or action == "StatusNotification"
         for name in ("meterStart", "meterStop"):
             if name in payload:
                 self._on_told(action, payload[name])
@@ -193,7 +195,7 @@ class Life:
 
     def power_cut(self) -> None:
         self.cuts += 1
-        self.csms.registered = False
+        self.csms.registered, self.csms.socket = False, None
         self.cut_at = self.chip.fails_at = None
         self.host.power_cycle()
 
