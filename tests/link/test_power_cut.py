@@ -49,7 +49,7 @@ ALL_WELL = (
 )
 FLOWS = "can 0 00433F01 x d 8 4290000042C60000"  # 72 V, 99 A: 2 Wh a second
 FLOWS_NOT = "can 0 00433F01 x d 8 4290000000000000"
-SWITCH = "0 068181FE x d 8 01320000"
+SWITCH = "0 068181FE x d 8 013200"
 
 
 class Bench:
@@ -75,7 +75,7 @@ class Bench:
 
     def on_line(self, verb: str, rest: str) -> None:
         if rest.startswith(SWITCH):
-            self._on = rest == f"{SWITCH}00000000"
+            self._on = rest == f"{SWITCH}0000000000"
 
 
 class Csms:
