@@ -8,20 +8,22 @@ READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 TIDY := evcan evcore evdiagnostics evhealth evnet evnvs evupdate
 
-.PHONY: demo test browser lint types imports generated unit prove chaos typecheck-esp32 mutants generate \
+.PHONY: demo test packages lint types imports generated unit prove chaos typecheck-esp32 mutants generate \
   format bench clean
 
 demo: $(READY)
 	$(BIN)/evtool demo
 
-test: $(READY) browser lint types imports generated unit
+test: $(READY) packages lint types imports generated unit
 
-# The report page is tested in a real browser. Root on Debian installs it; elsewhere those tests
-# skip and say what is missing.
-browser:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
-	  || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } >/dev/null \
-	  || echo "chromium could not be installed: the tests that need a browser will skip"
+# The report page is tested in a real browser, the handshakes with a real mbedTLS. Root on Debian
+# installs them; elsewhere those tests skip and say what is missing.
+packages:
+	@{ command -v chromium >/dev/null && [ -e /usr/include/mbedtls/ssl.h ]; } \
+	  || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get update -qq \
+	    && apt-get install -qq -y --no-install-recommends chromium libmbedtls-dev; } >/dev/null \
+	  || echo "chromium or libmbedtls-dev could not be installed: the tests that need it will skip"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
