@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import lzma
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from evtool.errors import CheckFailed, EvtoolError
-from evtool.link.files import sync_folder
+from evtool.link.files import replacing
 from evtool.protocol import bundle_manifest as manifests
 from evtool.protocol.bundle_manifest import BundleRule, Entry, Manifest
 from evtool.protocol.tar_block import (
@@ -80,32 +78,22 @@ def write_archive(
         EvtoolError: a file changed meanwhile, or the file system refused.
     """
     text = manifests.encode(manifest)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), 0o644)
-            with lzma.open(stream, "wb", preset=_PRESET) as packed:
-                packed.write(file_header(manifests.NAME, len(text), 0o644))
-                packed.write(text + padding(len(text)))
-                for entry in manifest.entries:
-                    _write_entry(packed, entry, sources, on_bytes)
-                packed.write(END)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-        sync_folder(path.parent)
+        with (
+            replacing(path, 0o644) as stream,
+            lzma.open(stream, "wb", preset=_PRESET) as packed,
+        ):
+            packed.write(file_header(manifests.NAME, len(text), 0o644))
+            packed.write(text + padding(len(text)))
+            for entry in manifest.entries:
+                _write_entry(packed, entry, sources, on_bytes)
+            packed.write(END)
     except OSError as error:
         raise EvtoolError(
             f"cannot write {path}: {error.strerror or error}"
             + (f" ({error.filename})" if error.filename else ""),
             fix="check free space and permissions of the folder",
         ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
     return text
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from evtool.errors import EvtoolError
 
@@ -24,29 +27,41 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         EvtoolError: the file system refused (full, read-only, not a folder).
     """
     content = data.encode() if isinstance(data, str) else data
-    temporary: str | None = None
     try:
         if path.exists() and not path.is_dir() and _is_device(path):
             _write_into(path, content)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
+        with replacing(path, mode) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-        sync_folder(path.parent)
     except OSError as error:
         raise EvtoolError(
             f"cannot write {path}: {error.strerror or error}",
             fix="check free space and permissions of the folder; the old file is untouched",
         ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` once it is whole and on the disk.
+
+    Until then, and after an exception, the old one is untouched. Folders are made.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def _is_device(path: Path) -> bool:
