@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "monitor": ("evtool.cli.monitor", "Watch the serial console: views 1-5, s, t, 0."),
     "verify": ("evtool.cli.verify", "Compare the firmware with the reference controller."),
     "sim": ("evtool.cli.sim", "Run virtual hardware: board, vehicle, CSMS."),
+    "ocpp": ("evtool.cli.ocpp", "Check a connection to a central system."),
     "demo": ("evtool.cli.demo", "Do the whole main job on virtual hardware."),
 }
 

@@ -24,5 +24,6 @@ Commands:
   monitor    Watch the serial console: views 1-5, s, t, 0.
   verify     Compare the firmware with the reference controller.
   sim        Run virtual hardware: board, vehicle, CSMS.
+  ocpp       Check a connection to a central system.
   demo       Do the whole main job on virtual hardware.
 """
