@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,65 @@ def test_what_is_rendered_is_parsed_back(message: ocpp16.Message) -> None:
 @given(st.text(max_size=200) | values.map(json.dumps))
 def test_parsing_never_raises(text: str) -> None:
     ocpp16.parse_message(text)
+
+
+json_texts = st.recursive(
+    st.sampled_from(
+        [
+            "null", "true", "-0", "-0.0", "1E5", "1e400", "1e-400", "16.10", "01", "1.", "NaN",
+            "-Infinity", "9007199254740993", "18446744073709551616", "9" * 400, "9" * 5000,
+            '"\\ud800"', '"\\ud83d\\ude00"', '"\ud800"', '"\x7f"', '"\\/"', '"\t"', '"a', "",
+            "[1,]",
+        ]
+    )
+    | st.text(max_size=4).map(json.dumps)
+    | st.floats().map(json.dumps)
+    | st.integers().map(str),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda each: f"[{','.join(each)}]")
+        | st.lists(inner, max_size=4).map(
+            lambda each: "{" + ",".join(f'"{n % 2}": {text}' for n, text in enumerate(each)) + " }"
+        )
+        | inner.map(lambda text: text[1:])
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+def refuse(text: str) -> object:
+    raise ValueError(text)
+
+
+def outcome(read: Callable[[str], object], text: str) -> str:
+    try:
+        return repr(read(text))
+    except ValueError:
+        return "refused"
+
+
+@settings(deadline=None, max_examples=500)
+@given(json_texts)
+def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    standard = partial(json.loads, parse_constant=refuse)
+    assert outcome(ocpp16._parse, text) == outcome(standard, text)
+
+
+@settings(deadline=None, max_examples=500)
+@given(values)
+def test_json_is_rendered_with_the_values_it_has(value: object) -> None:
+    assert repr(json.loads(ocpp16._render(value))) == repr(json.loads(json.dumps(value)))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_has_not_is_never_sent(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        ocpp16.render_message(ocpp16.CallResult("1", {"limit": [None, number]}))
+
+
+def test_numbers_are_sent_as_they_are() -> None:
+    payload = {"limits": [16.1, 0.3, 32, 32.0, -0.1, 2**70]}
+    text = ocpp16.render_message(ocpp16.CallResult("1", payload))
+    assert text == '[3,"1",{"limits":[16.1,0.3,32,32.0,-0.1,1180591620717411303424]}]'
 
 
 @pytest.mark.parametrize(
