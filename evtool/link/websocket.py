@@ -1,81 +1,74 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """WebSockets, both ends, on asyncio: text messages under one subprotocol.
 
-What the `websockets` package raises becomes a DeviceError here. It logs request headers, and
-with them the password, when its logger is set to DEBUG; so it gets a logger that says nothing.
+What the `picows` package raises becomes a DeviceError here. It logs request headers, and with
+them the password, at a level of its own; so it gets a logger that says nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidStatus,
-    NegotiationError,
-    WebSocketException,
+from picows import (
+    WSError,
+    WSInvalidStatusError,
+    WSParsedURL,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_connect,
+    ws_create_server,
 )
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from evtool.errors import ConfigError, DeviceError, LinkTimeout
+from evtool.errors import DeviceError, LinkTimeout
+from evtool.link.tls import client_tls
+from evtool.link.websocket_connection import MAX_MESSAGE, PING_INTERVAL_S, WebSocket
+
+__all__ = [
+    "FIRST_PAUSE_S", "LAST_PAUSE_S", "WebSocket", "WebSocketServer", "keep_connected",
+    "open_websocket", "start_server",
+]  # fmt: skip
 
 FIRST_PAUSE_S = 1.0
 LAST_PAUSE_S = 60.0
 
-_SILENT = logging.Logger("evtool.websocket", logging.CRITICAL + 1)
-_MAX_MESSAGE = 1 << 20
+# An adapter: of a logger itself the package makes a child for every connection.
+_SILENT = logging.LoggerAdapter(logging.Logger("evtool.websocket", logging.CRITICAL + 1), {})
 _OPEN_TIMEOUT_S = 10.0
-
-
-class WebSocket:
-    """An open connection. After it has closed, everything but `close` raises DeviceError."""
-
-    def __init__(self, connection: ClientConnection | ServerConnection, peer: str) -> None:
-        self._connection = connection
-        self._peer = peer
-
-    async def recv(self) -> str:
-        """The next text. Bytes are no OCPP message; they come as the text they might be."""
-        try:
-            message = await self._connection.recv()
-        except ConnectionClosed as error:
-            raise self._closed(error) from error
-        return message if isinstance(message, str) else message.decode(errors="replace")
-
-    async def send(self, text: str) -> None:
-        """Send a text."""
-        try:
-            await self._connection.send(text)
-        except ConnectionClosed as error:
-            raise self._closed(error) from error
-
-    async def close(self) -> None:
-        """Say goodbye; twice does no harm."""
-        await self._connection.close()
-
-    def _closed(self, error: ConnectionClosed) -> DeviceError:
-        return DeviceError(f"{self._peer}: the connection has closed ({error})")
+_CLOSE_TIMEOUT_S = 10.0
+_READ_BUFFER = 2048
+_GOING_AWAY = 1001
 
 
 class WebSocketServer:
     """A server that runs until it is closed; `port` is the one it listens on."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(
+        self,
+        server: asyncio.Server,
+        talks: dict[asyncio.Task[None], WebSocket],
+    ) -> None:
         self._server = server
-        self.port: int = next(iter(server.sockets)).getsockname()[1]
+        self._talks = talks
+        self.port: int = server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
         self._server.close()
+        talks = dict(self._talks)
+        await asyncio.gather(*(each.close(_GOING_AWAY) for each in talks.values()))
+        if talks:
+            _, pending = await asyncio.wait(talks, timeout=_CLOSE_TIMEOUT_S)
+            for task in pending:
+                task.cancel()
         await self._server.wait_closed()
 
 
@@ -85,6 +78,9 @@ async def start_server(
     subprotocol: str,
     admit: Callable[[str, str | None], int | None],
     handle: Callable[[str, WebSocket], Awaitable[None]],
+    *,
+    tls: ssl.SSLContext | None = None,
+    ping_interval_s: float = PING_INTERVAL_S,
 ) -> WebSocketServer:
     """Serve WebSockets.
 
@@ -94,40 +90,77 @@ async def start_server(
         admit: is given the path and the Authorization header of a request; returns None to
             accept it, or the HTTP status to refuse it with.
         handle: talks to an accepted client; the connection closes when it returns.
+        tls: of `server_tls`; None serves without.
+        ping_interval_s: seconds between the server's pings; 0 sends none.
 
     Raises:
         DeviceError: the address cannot be listened on.
     """
+    loop = asyncio.get_running_loop()
+    talks: dict[asyncio.Task[None], WebSocket] = {}
 
-    def check(connection: ServerConnection, request: Request) -> Response | None:
-        status = admit(request.path, request.headers.get("Authorization"))
-        if status is None:
-            return None
-        response = connection.respond(http.HTTPStatus(status), f"{status}\n")
-        if status == http.HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = 'Basic realm="OCPP"'
-        return response
+    async def talk(path: str, connection: WebSocket) -> None:
+        try:
+            await handle(path, connection)
+        finally:
+            await connection.close()
 
-    async def talk(connection: ServerConnection) -> None:
-        path = connection.request.path if connection.request is not None else "/"
-        await handle(path, WebSocket(connection, "client"))
+    def begin(path: str, connection: WebSocket) -> None:
+        task = loop.create_task(talk(path, connection))
+        talks[task] = connection
+        task.add_done_callback(end)
+
+    def end(task: asyncio.Task[None]) -> None:
+        del talks[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, DeviceError):
+            loop.call_exception_handler(
+                {"message": "a WebSocket's handler failed", "exception": error, "task": task}
+            )
+
+    def answer(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        path = request.path.decode("ascii", "replace")
+        status = admit(path, request.headers.get("Authorization"))
+        if status is None and subprotocol not in _listed(request, "Sec-WebSocket-Protocol"):
+            status = http.HTTPStatus.BAD_REQUEST
+        if status is not None:
+            return _refusal(http.HTTPStatus(status))
+        if "upgrade" in (each.lower() for each in _listed(request, "Connection")):
+            request.headers["Connection"] = "Upgrade"  # browsers send keep-alive beside it
+        accepted = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": subprotocol})
+        connection = WebSocket(
+            "client", ping_interval_s=ping_interval_s, on_open=lambda open_: begin(path, open_)
+        )
+        return WSUpgradeResponseWithListener(accepted, connection)
+
+    def answer_or_tell(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        try:
+            return answer(request)
+        except Exception as error:  # noqa: BLE001 - picows would swallow it, and tell the client
+            loop.call_exception_handler({"message": "a request's check failed", "exception": error})
+            return _refusal(http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
     try:
-        server = await serve(
-            talk,
+        server = await ws_create_server(
+            answer_or_tell,
             host,
             port,
-            subprotocols=[Subprotocol(subprotocol)],
-            process_request=check,
-            max_size=_MAX_MESSAGE,
-            logger=_SILENT,
+            websocket_handshake_timeout=_OPEN_TIMEOUT_S,
+            logger_name=_SILENT,
+            enable_auto_pong=False,
+            max_frame_size=MAX_MESSAGE,
+            read_buffer_init_size=_READ_BUFFER,
+            use_aiofastnet=False,
+            backlog=1024,
+            ssl=tls,
+            ssl_handshake_timeout=_OPEN_TIMEOUT_S if tls is not None else None,
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise DeviceError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
             fix="give another address with --listen (port 0 picks a free one)",
         ) from error
-    return WebSocketServer(server)
+    return WebSocketServer(server, talks)
 
 
 async def open_websocket(
@@ -136,6 +169,8 @@ async def open_websocket(
     *,
     authorization: str | None = None,
     ca_certificate: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+    ping_interval_s: float = PING_INTERVAL_S,
 ) -> WebSocket:
     """Connect as a client.
 
@@ -144,39 +179,68 @@ async def open_websocket(
         subprotocol: what both ends speak; a server without it is refused.
         authorization: the value of the Authorization header, never shown.
         ca_certificate: PEM of the only authority to trust; None trusts the system's.
+        tls: of `client_tls`, in the place of `ca_certificate`.
+        ping_interval_s: seconds between the client's pings; 0 sends none.
 
     Raises:
         ConfigError: the CA certificate cannot be read.
         DeviceError: no server, or it refuses.
         LinkTimeout: it does not answer.
     """
-    headers = {"Authorization": authorization} if authorization is not None else {}
+    headers = {"Sec-WebSocket-Protocol": subprotocol}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    if url.startswith("wss://") and tls is None:
+        tls = client_tls(ca_certificate)
+    connection = WebSocket(url, ping_interval_s=ping_interval_s)
+    offered: str | None = None
+    line: socket.socket | None = None
+
+    async def dial(target: WSParsedURL) -> socket.socket:
+        nonlocal line
+        line = await _dial(target.host, target.port)
+        return line
+
+    def listener(_: WSUpgradeRequest, response: WSUpgradeResponse) -> WebSocket:
+        nonlocal offered
+        offered = response.headers.get("Sec-WebSocket-Protocol")
+        return connection
+
     try:
-        connection = await connect(
-            url,
-            subprotocols=[Subprotocol(subprotocol)],
-            additional_headers=headers,
-            open_timeout=_OPEN_TIMEOUT_S,
-            max_size=_MAX_MESSAGE,
-            ssl=_tls(ca_certificate) if url.startswith("wss://") else None,
-            proxy=None,
-            logger=_SILENT,
-        )
+        async with asyncio.timeout(_OPEN_TIMEOUT_S):
+            await ws_connect(
+                listener,
+                url,
+                ssl_context=tls,
+                websocket_handshake_timeout=_OPEN_TIMEOUT_S,
+                logger_name=_SILENT,
+                enable_auto_pong=False,
+                max_frame_size=MAX_MESSAGE,
+                read_buffer_init_size=_READ_BUFFER,
+                use_aiofastnet=False,
+                extra_headers=headers,
+                socket_factory=dial,
+                max_redirects=0,  # another server's word must not take the password elsewhere
+            )
     except TimeoutError as error:
         raise LinkTimeout(f"{url} does not answer", fix="check the host and the port") from error
-    except InvalidStatus as error:
-        raise _refused(url, error.response.status_code) from error
-    except NegotiationError as error:
-        raise _no_subprotocol(url, subprotocol) from error
-    except (OSError, WebSocketException, ValueError) as error:  # the last: a URL that is none
+    except WSInvalidStatusError as error:
+        raise _refused(url, error.response.status if error.response else 0) from error
+    except (OSError, OverflowError, WSError, ValueError) as error:  # the last: a URL that is none
         raise DeviceError(
             f"cannot connect to {url}: {error}",
             fix="check the URL, and that the central system runs (`evtool sim csms` is one)",
         ) from error
-    if connection.subprotocol != subprotocol:
+    finally:
+        if not connection.is_open and line is not None:
+            # The package forgets an attempt that was given up, and the server would see it open.
+            connection.abort()
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+    if offered != subprotocol:
         await connection.close()
         raise _no_subprotocol(url, subprotocol)
-    return WebSocket(connection, url)
+    return connection
 
 
 async def keep_connected(
@@ -210,14 +274,43 @@ async def keep_connected(
         pause = min(pause * 2, LAST_PAUSE_S)
 
 
-def _tls(ca_certificate: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_certificate)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"{ca_certificate}: not a readable PEM certificate: {error}",
-            fix="name the PEM file of the central system's root certificate",
-        ) from error
+async def _dial(host: str, port: int) -> socket.socket:
+    """A TCP connection to the first address that takes one; raises OSError."""
+    loop = asyncio.get_running_loop()
+    try:  # an address needs no resolver, and no thread for it
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in found:
+        line = socket.socket(family, kind, protocol)
+        line.setblocking(False)
+        try:
+            await loop.sock_connect(line, address)
+        except OSError as error:
+            line.close()
+            failure = error
+        except BaseException:
+            line.close()
+            raise
+        else:
+            return line
+    raise failure
+
+
+def _listed(request: WSUpgradeRequest, header: str) -> list[str]:
+    """The items of a header that is a list, over however many lines."""
+    lines = request.headers.getall(header, [])
+    return [item.strip() for line in lines for item in line.split(",")]
+
+
+def _refusal(status: http.HTTPStatus) -> WSUpgradeResponseWithListener:
+    headers = {}
+    if status is http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Basic realm="OCPP"'
+    body = f"{status.value}\n".encode()
+    response = WSUpgradeResponse.create_error_response(status, body, headers)
+    return WSUpgradeResponseWithListener(response, None)
 
 
 def _refused(url: str, status: int) -> DeviceError:
@@ -226,7 +319,7 @@ def _refused(url: str, status: int) -> DeviceError:
         404: "the identity at the end of the URL is unknown there, or the path is wrong",
     }
     return DeviceError(
-        f"{url} refused the connection: HTTP {status}",
+        f"{url} refused the connection: HTTP {int(status)}",
         fix=fixes.get(status, "look at the central system's log"),
     )
 

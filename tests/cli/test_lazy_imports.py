@@ -16,7 +16,8 @@ from evtool.cli.sim import COMMANDS as SIM_COMMANDS
 # Everything that takes long to import and that no help text needs.
 HEAVY = {
     "asyncio", "can", "cantools", "cryptography", "esptool", "jinja2", "ocpp", "platformio",
-    "rich", "serial", "subprocess", "websockets", "jsonschema",
+    "rich", "serial", "subprocess", "websockets", "picows", "jsonschema",
+    "jsonschema_rs", "msgspec",
 }  # fmt: skip
 SCRIPT = """
 import contextlib, io, json, sys
