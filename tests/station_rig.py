@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import (
+    STRICT,
     AskRegister,
     ChargePoint,
     Inputs,
+    Mode,
+    Noticed,
     Persist,
+    Reconnect,
     Restart,
     Send,
     Settings,
+    Unlock,
 )
 from evtool.reference_impl.controller_types import Report
 
@@ -29,16 +35,38 @@ UNPLUGGED = Inputs(evse_ready=True, energy_mwh=1_234_567)
 class Station:
     """A charge point, and the far end that answers it in the plainest way."""
 
-    def __init__(self, *, restart_reason: str = "PowerLoss", **stored: str) -> None:
+    def __init__(
+        self,
+        *,
+        restart_reason: str = "PowerLoss",
+        mode: Mode = STRICT,
+        connectors: int = 1,
+        presets: Mapping[str, str] | None = None,
+        has_lock: bool = False,
+        stored: Mapping[str, str] | None = None,
+    ) -> None:
         settings = Settings(
-            "Vendor", "Model", "SN-1", "1.0", restart_reason=restart_reason, stored=stored
+            "Vendor",
+            "Model",
+            "SN-1",
+            "1.0",
+            restart_reason=restart_reason,
+            stored=stored or {},
+            mode=mode,
+            connectors=connectors,
+            presets=presets or {},
+            has_lock=has_lock,
         )
         self.charge_point = ChargePoint(settings)
         self.now_ms = 0
         self.sent: list[tuple[str, ocpp16.Payload]] = []
         self.calls: deque[ocpp16.Call] = deque()
+        self.unanswered: list[ocpp16.Call] = []  # those of muted actions
         self.answers: dict[str, ocpp16.Message] = {}
         self.kept: dict[str, str] = {}
+        self.noticed: list[Noticed] = []
+        self.reconnects: list[str] = []
+        self.unlocks: list[int] = []
         self.restarts: list[str] = []
         self.registers_asked: list[Report] = []
         self.asked: dict[str, str] = {}
@@ -52,12 +80,20 @@ class Station:
             match output:
                 case Send(text):
                     self._take(ocpp16.parse_message(text))
-                case Persist(key, value):
+                case Persist(key, None):
+                    self.kept.pop(key, None)
+                case Persist(key, str(value)):
                     self.kept[key] = value
                 case Restart(kind):
                     self.restarts.append(kind)
                 case AskRegister(report):
                     self.registers_asked.append(report)
+                case Unlock(connector):
+                    self.unlocks.append(connector)
+                case Reconnect(reason):
+                    self.reconnects.append(reason)
+                case Noticed():
+                    self.noticed.append(output)
 
     def _take(self, message: object) -> None:
         match message:
@@ -81,6 +117,7 @@ class Station:
         while self.calls:
             call = self.calls.popleft()
             if call.action in self.mute:
+                self.unanswered.append(call)
                 continue
             if call.action in self.refuse:
                 self.text([4, call.unique_id, "InternalError", "", {}])
@@ -121,8 +158,8 @@ class Station:
             self.charge_point.tick(self.now_ms)
             self.serve()
 
-    def see(self, inputs: Inputs) -> None:
-        self.charge_point.on_inputs(inputs, self.now_ms)
+    def see(self, inputs: Inputs, connector: int = 1) -> None:
+        self.charge_point.on_inputs(inputs, self.now_ms, connector)
         self.serve()
 
     def online(self) -> Station:
@@ -137,6 +174,11 @@ class Station:
 
     def present(self, id_tag: str) -> None:
         self.charge_point.on_start_request(id_tag, self.now_ms)
+        self.serve()
+
+    def swipe(self, id_tag: str, connector: int | None = None) -> None:
+        """A card, at the reader of one connector or of all."""
+        self.charge_point.on_card(id_tag, self.now_ms, connector)
         self.serve()
 
     def heard(self) -> list[str]:

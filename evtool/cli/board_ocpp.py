@@ -248,10 +248,14 @@ class ReferenceOcpp:
             self._told, self._told_ms = line, now_ms
             self._send(line)
 
-    def _keep(self, changed: dict[str, str]) -> None:
+    def _keep(self, changed: dict[str, str | None]) -> None:
         if not changed:
             return
-        self._stored |= changed
+        for key, value in changed.items():
+            if value is None:
+                self._stored.pop(key, None)
+            else:
+                self._stored[key] = value
         if _CHANGED_KEY in changed:
             self._stored[_CHANGED_FROM] = _fingerprint(self._identity)
             self._authorization = _authorization(self._identity, self._stored)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from station_rig import PLUGGED, UNPLUGGED, Station
 
 from evtool.protocol import ocpp16
-from evtool.reference_impl.charge_point import Inputs
-from evtool.reference_impl.charge_point.kept_transaction import (
-    KEY,
-    KeptTransaction,
-    read_kept,
+from evtool.reference_impl.charge_point import MICROOCPP_1_2_0, Inputs
+from evtool.reference_impl.charge_point.transactions import (
+    MESSAGE_KEY,
+    TRANSACTION_KEY,
+    read_transaction,
 )
 from evtool.reference_impl.controller_types import Report
 
@@ -24,6 +24,11 @@ TELLING = {"MeterValues", "StartTransaction", "StopTransaction"}
 
 def stops(station: Station) -> list[ocpp16.Payload]:
     return [payload for action, payload in station.sent if action == "StopTransaction"]
+
+
+def records(station: Station) -> list[str]:
+    """The keys of what is kept of transactions and their messages."""
+    return [key for key in station.kept if key.startswith((TRANSACTION_KEY, MESSAGE_KEY))]
 
 
 def told_wh(station: Station) -> int:
@@ -43,11 +48,16 @@ def charging() -> Station:
     return station
 
 
+def again_after(station: Station, **how: str) -> Station:
+    """The same charge point after a power cut."""
+    return Station(stored=dict(station.kept), **how)  # type: ignore[arg-type]  # restart_reason only
+
+
 @pytest.mark.parametrize("reason", ["PowerLoss", "Reboot"])
 @pytest.mark.parametrize("after", [PLUGGED, UNPLUGGED], ids=["plugged", "unplugged"])
 def test_after_a_power_cut_the_transaction_is_stopped_once(reason: str, after: Inputs) -> None:
-    kept = charging().kept
-    again = Station(restart_reason=reason, **kept)
+    before = charging()
+    again = again_after(before, restart_reason=reason)
     again.now_ms = 5_000_000  # nobody's clock starts at 0
     again.online()
     assert again.heard() == ["BootNotification", "0:Available", "1:Available"], "no register yet"
@@ -63,9 +73,26 @@ def test_after_a_power_cut_the_transaction_is_stopped_once(reason: str, after: I
         }
     ]
     again.wait(60)
-    third = Station(**{**kept, **again.kept}).online()
+    again.kept = {**before.kept, **again.kept}
+    for key in records(before):
+        del again.kept[key]
+    third = again_after(again).online()
     third.see(PLUGGED)
     assert stops(third) == []
+
+
+@pytest.mark.parametrize("plugged", [True, False])
+def test_the_library_resumes_where_the_plug_is_seen_at_once(plugged: bool) -> None:
+    station = Station(mode=MICROOCPP_1_2_0).online()
+    station.see(PLUGGED)
+    station.present("A")
+    again = Station(mode=MICROOCPP_1_2_0, stored=station.kept).online()
+    again.see(PLUGGED if plugged else UNPLUGGED)
+    assert again.charge_point.word().permitted is plugged
+    assert [stop["reason"] for stop in stops(again)] == ([] if plugged else ["EVDisconnected"])
+    if plugged:
+        assert again.ask("RemoteStopTransaction", transactionId=1) == {"status": "Accepted"}
+        assert [stop["reason"] for stop in stops(again)] == ["Remote"]
 
 
 @pytest.mark.parametrize("way", ["period", "trigger", "start", "end"])
@@ -94,7 +121,7 @@ def test_the_register_is_told_once_it_is_stored(way: str) -> None:
     station.see(replace(PLUGGED, energy_mwh=1_300_999))
     assert told_wh(station) == 1300
     if way == "end":
-        assert station.kept[KEY] == "", "the CSMS has taken it"
+        assert records(station) == [], "the CSMS has taken it"
 
 
 def test_where_the_controller_does_not_store_what_was_stored_is_told() -> None:
@@ -140,7 +167,7 @@ def test_a_cut_between_the_end_and_its_register_stops_with_what_is_known() -> No
     station.see(replace(PLUGGED, energy_mwh=1_290_000, unstored=True))
     station.charge_point.on_stop_request("Local", station.now_ms)
     station.collect()
-    again = Station(**station.kept).online()
+    again = again_after(station).online()
     again.see(replace(PLUGGED, energy_mwh=1_300_999))
     assert [stop["meterStop"] for stop in stops(again)] == [1290]
 
@@ -149,9 +176,19 @@ def test_a_cut_between_the_end_and_its_register_stops_with_what_is_known() -> No
 def test_a_transaction_that_was_cut_off_stops_at_the_stored_register(
     register_mwh: int, meter_stop: int
 ) -> None:
-    again = Station(**charging().kept).online()
+    again = again_after(charging()).online()
     again.see(replace(PLUGGED, energy_mwh=register_mwh))
     assert stops(again)[0]["meterStop"] == meter_stop
+
+
+def test_an_erased_register_does_not_fall_below_what_a_sample_told() -> None:
+    station = charging()
+    station.see(replace(PLUGGED, energy_mwh=1_290_000))
+    station.wait(10)
+    assert told_wh(station) == 1290
+    again = again_after(station).online()
+    again.see(replace(PLUGGED, energy_mwh=0))
+    assert stops(again)[0]["meterStop"] == 1290
 
 
 def test_an_end_that_was_not_delivered_comes_as_it_was() -> None:
@@ -161,7 +198,7 @@ def test_an_end_that_was_not_delivered_comes_as_it_was() -> None:
     station.see(replace(PLUGGED, energy_mwh=1_250_000))
     station.charge_point.on_stop_request("Local", station.now_ms)
     station.collect()
-    again = Station(**station.kept).online()
+    again = again_after(station).online()
     again.wait(100)
     again.see(replace(PLUGGED, energy_mwh=1_400_000))
     assert stops(again) == [
@@ -175,20 +212,59 @@ def test_an_end_that_was_not_delivered_comes_as_it_was() -> None:
     ]
 
 
+def test_what_was_done_offline_is_told_in_its_order_after_a_power_cut() -> None:
+    station = charging()
+    station.ask("ChangeConfiguration", key="AllowOfflineTxForUnknownId", value="true")
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.serve()
+    station.offline()
+    station.present("B")
+    station.wait(20)
+    station.charge_point.on_stop_request("Other", station.now_ms)
+    station.collect()
+    station.present("C")
+    station.collect()
+    again = again_after(station).online()
+    again.see(PLUGGED)
+    told = [(action, payload) for action, payload in again.sent if action in TELLING]
+    assert [action for action, _ in told] == [
+        "StartTransaction", "MeterValues", "MeterValues", "StopTransaction",
+        "StartTransaction", "StopTransaction",
+    ]  # fmt: skip
+    assert [payload.get("transactionId") for _, payload in told] == [None, 1, 1, 1, None, 2]
+    assert [told[0][1]["idTag"], told[4][1]["idTag"]] == ["B", "C"]
+    assert told[5][1]["reason"] == "PowerLoss"
+    assert records(again) == []
+
+
 def test_until_the_csms_has_taken_the_end_it_is_kept() -> None:
     station = charging()
     station.mute = {"StopTransaction"}
     station.charge_point.on_stop_request("Local", station.now_ms)
     station.serve()
     for _ in range(2):
-        station = Station(**station.kept)
-        station.kept = dict(station.charge_point.settings.stored)
+        kept = dict(station.kept)
+        station = again_after(station)
+        station.kept = kept
         station.mute = {"StopTransaction"}
         station.online().see(PLUGGED)
         assert len(stops(station)) == 1
     station.mute = set()
     station.wait(41)
-    assert station.kept[KEY] == ""
+    assert records(station) == []
+
+
+def test_an_answer_that_comes_late_counts() -> None:
+    station = charging()
+    station.mute = {"StopTransaction"}
+    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.wait(41)
+    assert len(station.unanswered) == 2, "sent again after its time-out"
+    station.text([3, station.unanswered[0].unique_id, {}])
+    assert records(station) == []
+    station.text([3, station.unanswered[1].unique_id, {}])
+    station.wait(60)
+    assert len(stops(station)) == 2
 
 
 def test_a_stop_that_the_csms_always_refuses_is_forgotten_in_the_end() -> None:
@@ -197,24 +273,27 @@ def test_a_stop_that_the_csms_always_refuses_is_forgotten_in_the_end() -> None:
     station.refuse = {"StopTransaction"}
     station.charge_point.on_stop_request("Local", station.now_ms)
     station.wait(10)
-    assert station.kept[KEY] == ""
-
-
-def test_the_next_transaction_is_kept_in_its_turn() -> None:
-    station = charging()
-    station.charge_point.on_stop_request("Local", station.now_ms)
-    station.serve()
-    assert station.kept[KEY] == ""
-    station.present("B")
-    kept = read_kept(station.kept[KEY])
-    assert kept == KeptTransaction(2, "B", 1234)
+    assert records(station) == []
 
 
 @given(st.text() | st.builds(str, st.dictionaries(st.text(), st.integers())))
 @example("[" * 100_000)
-@example('{"transaction_id": 1, "id_tag": "A", "meter_wh": "1"}')
-@example('{"transaction_id": 1, "id_tag": "A", "meter_wh": 1, "reason": "Whim"}')
-@example('{"transaction_id": 1, "id_tag": "A", "meter_wh": 1, "reason": 5}')
-def test_a_stored_text_that_is_not_ours_is_none(text: str) -> None:
-    assert read_kept(text) is None
-    Station(**{KEY: text}).online().see(PLUGGED)
+@example('{"v": 1, "connector_id": 1, "id_tag": "A", "started_unix_ms": 1, "meter_wh": "1"}')
+@example('{"v": 1, "connector_id": 0, "id_tag": "A", "started_unix_ms": 1, "meter_wh": 1}')
+@example('{"v": 1, "connector_id": 1, "id_tag": "A", "started_unix_ms": 1e99, "meter_wh": 1}')
+@example('{"v": 1, "connector_id": 1, "id_tag": [], "started_unix_ms": 1, "meter_wh": 1}')
+def test_a_kept_text_that_is_not_ours_is_none(text: str) -> None:
+    assert read_transaction(1, text) is None
+    keys = ("transaction.1", "message.2", "reservation.1", "local_list", "authorization_cache")
+    station = Station(stored=dict.fromkeys(keys, text)).online()
+    station.see(PLUGGED)
+    assert stops(station) == []
+    assert {notice.detail for notice in station.noticed} >= ({"transaction.1"} if text else set())
+
+
+def test_a_message_of_no_transaction_is_dropped() -> None:
+    text = '{"v": 1, "action": "StopTransaction", "transaction": 7, "attempts": 0, "payload": {}}'
+    station = Station(stored={"message.9": text}).online()
+    station.see(PLUGGED)
+    assert stops(station) == []
+    assert [notice.detail for notice in station.noticed] == ["message.9"]

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point import card_reader
+from evtool.reference_impl.charge_point.authorization import Verdict
 from evtool.reference_impl.charge_point.outbox import Lane, Request
-from evtool.reference_impl.charge_point.session import Event, Phase, Transaction
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
@@ -20,30 +21,30 @@ def on_answer(
 ) -> None:
     """Take the CSMS's answer; one that breaks its schema counts as a CallError."""
     handler = _RESULTS.get(request.action)
-    if (
-        isinstance(answer, ocpp16.CallError)
-        or ocpp16.find_violation(request.action, answer.payload, answer=True) is not None
-    ):
+    if isinstance(answer, ocpp16.CallError):
         _on_refusal(charge_point, request)
-    elif handler is not None:
-        handler(charge_point, request, answer.payload)
+    elif ocpp16.find_violation(request.action, answer.payload, answer=True) is not None:
+        charge_point.notice("malformed answer", request.action)
+        _on_refusal(charge_point, request)
+    else:
+        if handler is not None:
+            handler(charge_point, request, answer.payload)
+        charge_point.transactions.delivered(request)
 
 
 def on_no_answer(charge_point: ChargePoint, request: Request) -> None:
     """Time is over, or there is no connection to ask over."""
     if request.action == "BootNotification":
-        _boot_again(charge_point, 0)  # its time-out was the interval
+        charge_point.registration.on_no_answer()
     elif request.action == "Authorize":
-        allowed = charge_point.configuration.boolean("AllowOfflineTxForUnknownId")
-        if charge_point.session.phase is Phase.AUTHORIZING:
-            charge_point.session.move(Event.ADMIT if allowed else Event.CANCEL)
+        _decide_offline(charge_point, request)
     elif request.lane is Lane.TRANSACTION:
         charge_point.outbox.put_back(request)
 
 
 def on_interrupted(charge_point: ChargePoint, request: Request) -> None:
     """The socket closed while `request` was under way: status and transactions come again."""
-    if request.action == "StatusNotification":
+    if request.action in ("StatusNotification", "SecurityEventNotification"):
         charge_point.outbox.put_back(request)
     else:
         on_no_answer(charge_point, request)
@@ -51,7 +52,7 @@ def on_interrupted(charge_point: ChargePoint, request: Request) -> None:
 
 def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
     if request.action == "BootNotification":
-        _boot_again(charge_point, charge_point.boot_interval_s)
+        charge_point.registration.on_refusal()
         return
     if request.lane is not Lane.TRANSACTION:
         on_no_answer(charge_point, request)
@@ -61,70 +62,89 @@ def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
     if request.attempts < configuration.integer("TransactionMessageAttempts"):
         pause_s = configuration.integer("TransactionMessageRetryInterval") * request.attempts
         request.not_before_ms = charge_point.now_ms + pause_s * 1000
-        charge_point.outbox.put_back(request)
-    elif request.action == "StartTransaction" and request.transaction is not None:
-        _give_up(charge_point, request.transaction)
-    elif request.action == "StopTransaction":
-        _on_stop(charge_point, request, {})
-
-
-def _give_up(charge_point: ChargePoint, transaction: Transaction) -> None:
-    """The CSMS never took the start: end it, and say so under the id -1 of an unknown one."""
-    charge_point.outbox.drop(transaction, "MeterValues")
-    if charge_point.session.transaction is transaction:
-        charge_point.end_transaction("Other")
-
-
-def _boot_again(charge_point: ChargePoint, seconds: int) -> None:
-    charge_point.next_boot_ms = charge_point.now_ms + seconds * 1000
-
-
-def _on_boot(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
-    charge_point.set_clock(payload["currentTime"])
-    interval = min(max(payload["interval"], 0), 999_999_999)
-    if payload["status"] != "Accepted":
-        charge_point.boot_interval_s = interval or charge_point.boot_interval_s
-        _boot_again(charge_point, charge_point.boot_interval_s)
+        charge_point.transactions.attempted(request)
         return
-    if charge_point.unix_offset_ms is None:
-        # Accepted with a time that nobody can read: without a clock there is no timestamp.
-        _boot_again(charge_point, charge_point.boot_interval_s)
+    charge_point.notice("given up", f"{request.action} after {request.attempts} refusals")
+    charge_point.transactions.delivered(request)
+    if request.action == "StartTransaction" and not charge_point.mode.stops_refused_start:
+        _give_up(charge_point, request)
+
+
+def _give_up(charge_point: ChargePoint, request: Request) -> None:
+    """The CSMS never took the start: nothing of the transaction is told."""
+    transaction = request.transaction
+    if transaction is None:
         return
-    charge_point.registered = True
-    if interval:
-        charge_point.configuration.set_integer("HeartbeatInterval", interval)
-        charge_point.persist("HeartbeatInterval", str(interval))
+    connector = charge_point.connector_of(transaction)
+    if connector is not None:
+        connector.end("Other")
+    for action in ("MeterValues", "StopTransaction"):
+        charge_point.transactions.drop(charge_point.outbox.waiting(transaction, action))
+    charge_point.transactions.forget(transaction)
+
+
+def _decide_offline(charge_point: ChargePoint, request: Request) -> None:
+    id_tag = request.payload["idTag"]
+    accepted = charge_point.authorization.judge_offline(id_tag) is Verdict.ACCEPT
+    _decide(charge_point, request, accepted, charge_point.authorization.parent_of(id_tag))
+
+
+def _decide(charge_point: ChargePoint, request: Request, accepted: bool, parent: str) -> None:
+    """Whoever waits for this Authorize hears what came of it."""
+    for connector in charge_point.connectors:
+        if connector.session.request is request:
+            connector.session.parent_id_tag = parent
+            connector.decide(accepted)
+            return
+        if connector.stopping is not None and connector.stopping[0] is request:
+            id_tag, connector.stopping = connector.stopping[1], None
+            if accepted:
+                card_reader.end_of_family(connector, id_tag, parent)
+            return
+    if not accepted and charge_point.mode.authorizes_listed:
+        _on_list_conflict(charge_point, request.payload["idTag"])
+
+
+def _on_list_conflict(charge_point: ChargePoint, id_tag: str) -> None:
+    """The CSMS does not accept whom the local list has let in already."""
+    for connector in charge_point.connectors:
+        if connector.session.id_tag.lower() == id_tag.lower():
+            charge_point.outbox.put(charge_point.status_request(0, "LocalListConflict"))
+            connector.refuse()
 
 
 def _on_heartbeat(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
     charge_point.set_clock(payload["currentTime"])
 
 
-def _on_authorize(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
-    session = charge_point.session
-    if session.phase is Phase.AUTHORIZING:
-        accepted = payload["idTagInfo"]["status"] == "Accepted"
-        session.move(Event.ADMIT if accepted else Event.CANCEL)
+def _on_authorize(charge_point: ChargePoint, request: Request, payload: ocpp16.Payload) -> None:
+    info = payload["idTagInfo"]
+    charge_point.authorization.learn(request.payload["idTag"], info)
+    accepted = info["status"] == "Accepted"
+    _decide(charge_point, request, accepted, info.get("parentIdTag", ""))
 
 
 def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Payload) -> None:
-    transaction = request.transaction
+    transaction, info = request.transaction, payload["idTagInfo"]
     if transaction is None:
         return
+    charge_point.authorization.learn(transaction.id_tag, info)
     transaction.transaction_id = payload["transactionId"]
-    if charge_point.session.transaction is transaction:
-        charge_point.keep(transaction)
-    if payload["idTagInfo"]["status"] == "Accepted":
-        return
-    transaction.refused = True
-    running = charge_point.session.transaction is transaction
-    if running and charge_point.configuration.boolean("StopTransactionOnInvalidId"):
-        charge_point.end_transaction("DeAuthorized")
+    transaction.parent_id_tag = info.get("parentIdTag", transaction.parent_id_tag)
+    transaction.refused = info["status"] != "Accepted"
+    charge_point.transactions.keep(transaction)
+    connector = charge_point.connector_of(transaction)
+    stops = charge_point.configuration.boolean("StopTransactionOnInvalidId")
+    if transaction.refused and connector is not None and stops:
+        connector.end("DeAuthorized")
 
 
-def _on_stop(charge_point: ChargePoint, request: Request, _: ocpp16.Payload) -> None:
-    if request.transaction is not None:
-        charge_point.forget(request.transaction)
+def _on_stop(charge_point: ChargePoint, request: Request, payload: ocpp16.Payload) -> None:
+    charge_point.authorization.learn(request.payload.get("idTag", ""), payload.get("idTagInfo"))
+
+
+def _on_boot(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
+    charge_point.registration.on_answer(payload)
 
 
 _RESULTS: Mapping[str, Callable[[ChargePoint, Request, ocpp16.Payload], None]] = MappingProxyType(

@@ -3,109 +3,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+import re
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from evtool.protocol import ocpp16
-from evtool.reference_impl.charge_point.metering import MEASURANDS
-
-
-class Kind(Enum):
-    """What a value may be."""
-
-    INTEGER = "integer"  # 0 to 999 999 999
-    COUNT = "count"  # 1 to 999 999 999
-    BOOLEAN = "boolean"
-    MEASURANDS = "measurands"  # a comma-separated list of those that the charge point has
-    TEXT = "text"
-    AUTHORIZATION_KEY = "authorization key"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key. `write_only` ones are never listed."""
-
-    default: str
-    kind: Kind
-    read_only: bool = False
-    write_only: bool = False
-
-
-_ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
-
-KEYS: Mapping[str, Key] = MappingProxyType(
-    {
-        "AllowOfflineTxForUnknownId": Key("false", Kind.BOOLEAN),
-        "AuthorizationKey": Key("", Kind.AUTHORIZATION_KEY, write_only=True),
-        "AuthorizeRemoteTxRequests": Key("false", Kind.BOOLEAN),
-        "ChargeProfileMaxStackLevel": Key("7", Kind.INTEGER, read_only=True),
-        "ChargingScheduleAllowedChargingRateUnit": Key("Current", Kind.TEXT, read_only=True),
-        "ChargingScheduleMaxPeriods": Key("24", Kind.INTEGER, read_only=True),
-        "ClockAlignedDataInterval": Key("0", Kind.INTEGER),
-        "ConnectionTimeOut": Key("30", Kind.INTEGER),
-        "ConnectorPhaseRotation": Key("0.NotApplicable,1.NotApplicable", Kind.TEXT),
-        "Cst_AuthorizationTimeout": Key("20", Kind.INTEGER),
-        "GetConfigurationMaxKeys": Key("60", Kind.INTEGER, read_only=True),
-        "HeartbeatInterval": Key("86400", Kind.COUNT),
-        "LocalAuthorizeOffline": Key("true", Kind.BOOLEAN),
-        "LocalPreAuthorize": Key("false", Kind.BOOLEAN),
-        "MaxChargingProfilesInstalled": Key("10", Kind.INTEGER, read_only=True),
-        "MeterValueSampleInterval": Key("60", Kind.INTEGER),
-        "MeterValuesAlignedData": Key(_ENERGY_AND_POWER, Kind.MEASURANDS),
-        "MeterValuesAlignedDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
-        "MeterValuesSampledData": Key(",".join(MEASURANDS), Kind.MEASURANDS),
-        "MeterValuesSampledDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
-        "MinimumStatusDuration": Key("0", Kind.INTEGER),
-        "NumberOfConnectors": Key("1", Kind.INTEGER, read_only=True),
-        "ResetRetries": Key("2", Kind.INTEGER),
-        "StopTransactionOnEVSideDisconnect": Key("true", Kind.BOOLEAN),
-        "StopTransactionOnInvalidId": Key("true", Kind.BOOLEAN),
-        "StopTxnAlignedData": Key("", Kind.MEASURANDS),
-        "StopTxnAlignedDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
-        "StopTxnSampledData": Key("", Kind.MEASURANDS),
-        "StopTxnSampledDataMaxLength": Key("8", Kind.INTEGER, read_only=True),
-        "SupportedFeatureProfiles": Key(
-            "Core,SmartCharging,RemoteTrigger", Kind.TEXT, read_only=True
-        ),
-        "TransactionMessageAttempts": Key("3", Kind.COUNT),
-        "TransactionMessageRetryInterval": Key("60", Kind.INTEGER),
-        "UnlockConnectorOnEVSideDisconnect": Key("false", Kind.BOOLEAN, read_only=True),
-    }
+from evtool.reference_impl.charge_point.configuration_keys import (
+    BY_LOWER_CASE,
+    KEYS,
+    MAX_VALUE,
+    Key,
+    Kind,
 )
-_BY_LOWER_CASE = MappingProxyType({name.lower(): name for name in KEYS})
+from evtool.reference_impl.charge_point.metering import MEASURANDS
+from evtool.reference_impl.charge_point.mode import STRICT, Mode
+
+_ROTATION = re.compile(
+    r"(\d{1,4}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
+    r"(,(\d{1,4}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR))*\Z"
+)
 
 
 class Configuration:
-    """The values of `KEYS`; names are compared as CiStrings, without regard to case."""
+    """The values of `KEYS`; names are compared as CiStrings, without regard to case.
 
-    def __init__(self, stored: Mapping[str, str]) -> None:
-        self._values = {name: key.default for name, key in KEYS.items()}
-        for name, value in stored.items():
-            # What an older version kept may be unknown or out of range by now.
-            if name in KEYS and not KEYS[name].read_only and _allowed(KEYS[name].kind, value):
-                self._values[name] = value
+    Args:
+        stored: what was changed in earlier runs; what is unknown or out of range by now is
+            passed over.
+        mode: its absent keys do not exist, its defaults come before the standard ones.
+        presets: come before the defaults, read-only keys too.
+        fixed: values that hold whatever is stored or preset, such as NumberOfConnectors.
+
+    Raises:
+        ValueError: a preset that is no key, or not allowed for it; the text names it.
+    """
+
+    __slots__ = ("_absent", "_base", "_changed", "_profiles")
+
+    def __init__(
+        self,
+        stored: Mapping[str, str],
+        mode: Mode = STRICT,
+        presets: Mapping[str, str] | None = None,
+        fixed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._absent = mode.absent_keys
+        self._base = {**mode.defaults, **read_presets(presets or {}), **(fixed or {})}
+        # Only what differs from the defaults: there may be thousands of charge points.
+        self._changed = {
+            name: value
+            for name, value in stored.items()
+            if name in KEYS and not KEYS[name].read_only and allowed(KEYS[name], value)
+        }
+        self._profiles = frozenset(self.text("SupportedFeatureProfiles").split(","))
+
+    def has_profile(self, profile: str) -> bool:
+        """Whether a feature profile is offered."""
+        return profile in self._profiles
 
     def text(self, name: str) -> str:
         """The value as the wire has it."""
-        return self._values[name]
+        value = self._changed.get(name)
+        if value is None:
+            value = self._base.get(name)
+        return KEYS[name].default if value is None else value
 
     def integer(self, name: str) -> int:
         """The value of an integer key."""
-        return int(self._values[name])
+        return int(self.text(name))
 
     def boolean(self, name: str) -> bool:
         """The value of a boolean key."""
-        return self._values[name] == "true"
+        return self.text(name) == "true"
 
     def measurands(self, name: str) -> tuple[str, ...]:
         """The measurands that a list names."""
-        return tuple(filter(None, self._values[name].split(",")))
+        return tuple(filter(None, self.text(name).split(",")))
 
     def set_integer(self, name: str, value: int) -> None:
         """Overrule a value from within: the boot interval becomes HeartbeatInterval."""
-        self._values[name] = str(value)
+        self._changed[name] = str(value)
+
+    def find(self, name: str) -> str | None:
+        """The key's own spelling; None where there is no such key here."""
+        known = BY_LOWER_CASE.get(name.lower())
+        if known is None or known in self._absent:
+            return None
+        profile = KEYS[known].profile
+        return known if not profile or profile in self._profiles else None
 
     def change(self, name: str, value: str) -> tuple[str, str | None]:
         """Change a key for the CSMS.
@@ -113,39 +98,80 @@ class Configuration:
         Returns:
             The status of ChangeConfiguration.conf, and the key's own spelling if it changed.
         """
-        known = _BY_LOWER_CASE.get(name.lower())
+        known = self.find(name)
         if known is None:
             return "NotSupported", None
         key = KEYS[known]
-        if key.kind is Kind.BOOLEAN:
-            value = value.lower()
-        if key.read_only or not _allowed(key.kind, value):
+        value = _normal(key, value)
+        if key.read_only or not allowed(key, value):
             return "Rejected", None
-        self._values[known] = value
-        return "Accepted", known
+        self._changed[known] = value
+        return ("RebootRequired" if key.restarts else "Accepted"), known
 
     def describe(self, names: list[str] | None) -> ocpp16.Payload:
         """The payload of GetConfiguration.conf; no names stand for all."""
-        if not names:
-            names = [name for name, key in KEYS.items() if not key.write_only]
         entries, unknown = [], []
-        for name in names:
-            known = _BY_LOWER_CASE.get(name.lower())
+        for name in names or self._listed():
+            known = self.find(name)
             if known is None or KEYS[known].write_only:
                 unknown.append(name)
                 continue
-            entries.append(
-                {"key": known, "readonly": KEYS[known].read_only, "value": self._values[known]}
-            )
+            read_only = KEYS[known].read_only
+            entries.append({"key": known, "readonly": read_only, "value": self.text(known)})
         answer: ocpp16.Payload = {"configurationKey": entries}
         return answer | ({"unknownKey": unknown} if unknown else {})
 
+    def _listed(self) -> Iterable[str]:
+        return (
+            name for name, key in KEYS.items() if not key.write_only and self.find(name) is not None
+        )
 
-def _is_integer(value: str) -> bool:
-    return value.isascii() and value.isdigit() and len(value) <= 9
+
+def read_presets(presets: Mapping[str, str]) -> dict[str, str]:
+    """Presets under the keys' own spelling.
+
+    Raises:
+        ValueError: no such key, or a value that is not allowed for it; the text names the key,
+            and never the value of an AuthorizationKey.
+    """
+    values = {}
+    for name, value in presets.items():
+        known = BY_LOWER_CASE.get(name.lower())
+        if known is None:
+            raise ValueError(f"{name} is no configuration key of OCPP 1.6")
+        key = KEYS[known]
+        normal = _normal(key, value)
+        if not allowed(key, normal):
+            shown = "this value" if key.write_only else repr(value[:40])
+            raise ValueError(f"{known}: {shown} is no {describe_kind(key)}")
+        values[known] = normal
+    return values
 
 
-def _is_authorization_key(value: str) -> bool:
+def describe_kind(key: Key) -> str:
+    """What a value of this key may be, for a message."""
+    if key.kind is Kind.INTEGER:
+        return f"integer from {key.minimum} to {key.maximum}"
+    if key.kind is Kind.MEASURANDS:
+        return "list of " + ",".join(MEASURANDS)
+    return "true or false" if key.kind is Kind.BOOLEAN else str(key.kind.value)
+
+
+def allowed(key: Key, value: str) -> bool:
+    """Whether `value` may stand under `key`, read-only or not."""
+    return len(value) <= MAX_VALUE and _RULES[key.kind](key, value)
+
+
+def _normal(key: Key, value: str) -> str:
+    return value.lower() if key.kind is Kind.BOOLEAN else value
+
+
+def _is_integer(key: Key, value: str) -> bool:
+    digits = value.isascii() and value.isdigit() and len(value) <= 9
+    return digits and key.minimum <= int(value) <= key.maximum
+
+
+def _is_authorization_key(_: Key, value: str) -> bool:
     try:
         ocpp16.decode_authorization_key(value)
     except ValueError:
@@ -153,19 +179,15 @@ def _is_authorization_key(value: str) -> bool:
     return True
 
 
-_RULES: Mapping[Kind, Callable[[str], bool]] = MappingProxyType(
+_RULES: Mapping[Kind, Callable[[Key, str], bool]] = MappingProxyType(
     {
         Kind.INTEGER: _is_integer,
-        Kind.COUNT: lambda value: _is_integer(value) and int(value) >= 1,
-        Kind.BOOLEAN: lambda value: value in ("true", "false"),
-        Kind.MEASURANDS: lambda value: (
+        Kind.BOOLEAN: lambda _, value: value in ("true", "false"),
+        Kind.MEASURANDS: lambda _, value: (
             value == "" or all(name in MEASURANDS for name in value.split(","))
         ),
+        Kind.PHASE_ROTATION: lambda _, value: value == "" or _ROTATION.match(value) is not None,
         Kind.AUTHORIZATION_KEY: _is_authorization_key,
-        Kind.TEXT: lambda _: True,
+        Kind.TEXT: lambda key, value: len(value) <= key.maximum,
     }
 )
-
-
-def _allowed(kind: Kind, value: str) -> bool:
-    return _RULES[kind](value)

@@ -9,6 +9,13 @@ from types import MappingProxyType
 from evtool.reference_impl.charge_point.values import Inputs
 from evtool.reference_impl.numbers import fixed_text
 
+
+def _offered_mw(inputs: Inputs) -> int | None:
+    if inputs.offered_ma is None or inputs.measured_mv is None:
+        return None
+    return inputs.offered_ma * inputs.measured_mv // 1000
+
+
 # name: unit, location, value in milli-units (energy aside)
 MEASURANDS: Mapping[str, tuple[str, str | None, Callable[[Inputs], int | None]]] = MappingProxyType(
     {
@@ -17,6 +24,7 @@ MEASURANDS: Mapping[str, tuple[str, str | None, Callable[[Inputs], int | None]]]
         "Voltage": ("V", None, lambda inputs: inputs.measured_mv),
         "Current.Import": ("A", None, lambda inputs: inputs.measured_ma),
         "Current.Offered": ("A", None, lambda inputs: inputs.offered_ma),
+        "Power.Offered": ("W", None, _offered_mw),
         "Temperature": ("Celsius", "Body", lambda inputs: inputs.temperature_mdegc),
         "SoC": ("Percent", "EV", lambda inputs: _milli_percent(inputs.soc_permille)),
     }

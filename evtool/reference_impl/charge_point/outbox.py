@@ -1,121 +1,151 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Calls that wait for the CSMS, one on its way at a time.
 
-Order: BootNotification, then volatile messages (status, authorization, heartbeat, triggered
-ones), then the messages of transactions in the order in which they arose. The first two
-kinds are bounded, the oldest goes. A transaction's messages stay until the CSMS has taken
-them: a refused one (CallError) is tried again after attempt x interval, up to a number of
+Order: BootNotification, then what the CSMS has triggered, then volatile messages (status,
+authorization, heartbeat), then the messages of transactions in the order in which they arose.
+All but the last kind are bounded, the oldest goes. A transaction's messages stay until the CSMS
+has taken them: a refused one (CallError) is tried again after attempt x interval, up to a number of
 attempts; one without an answer is repeated; one that was under way when the socket closed
-goes back to the head and has used up no attempt.
+goes back to the head and has used up no attempt. An answer that comes late, after the message
+was put back or even sent again, still counts.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
 
 if TYPE_CHECKING:
-    from evtool.reference_impl.charge_point.session import Transaction
+    from evtool.reference_impl.charge_point.transactions import Transaction
 
 MAX_VOLATILE = 10
-MAX_METER_VALUES = 10
+MAX_SECURITY_EVENTS = 50
 DEFAULT_TIMEOUT_MS = 40_000
+_NONE: deque[Request] = deque()
 
 
 class Lane(IntEnum):
     """The queues, by priority."""
 
     BOOT = 0
-    VOLATILE = 1
-    TRANSACTION = 2
+    TRIGGERED = 1
+    VOLATILE = 2
+    TRANSACTION = 3
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A Call in the making; its payload is built when it is sent, with what is known then."""
+    """A Call in the making.
+
+    Attributes:
+        payload: as it is sent, but for the transactionId of `transaction`, which may only be
+            known by then.
+        number: under which a transaction's message is kept over a restart.
+        ids: the unique ids of this sending and the one before it.
+    """
 
     action: str
-    build: Callable[[], ocpp16.Payload]
+    payload: ocpp16.Payload = field(default_factory=dict)
     lane: Lane = Lane.VOLATILE
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     transaction: Transaction | None = None
+    number: int = 0
     attempts: int = 0
     not_before_ms: int = 0
+    ids: tuple[str, ...] = ()
 
 
 class Outbox:
-    """The queues and the one outstanding Call."""
+    """The queues and the one outstanding Call.
 
-    def __init__(self, id_prefix: str) -> None:
+    Args:
+        id_prefix: of the unique ids, another one at every start.
+        max_volatile: how many volatile messages wait at most.
+    """
+
+    __slots__ = ("_count", "_deadline_ms", "_max_volatile", "_pending", "_prefix", "_queues")
+
+    def __init__(self, id_prefix: str, max_volatile: int = MAX_VOLATILE) -> None:
         self._prefix = id_prefix
+        self._max_volatile = max_volatile
         self._count = 0
-        self._queues: dict[Lane, deque[Request]] = {lane: deque() for lane in Lane}
+        self._queues: dict[Lane, deque[Request]] = {}
         self._pending: Request | None = None
-        self._pending_id = ""
         self._deadline_ms = 0
 
     def put(self, request: Request) -> None:
-        """Queue `request` in its lane; the oldest of a bounded kind gives way."""
-        queue = self._queues[request.lane]
+        """Queue `request` in its lane; the oldest volatile message gives way."""
+        queue = self._queue(request.lane)
         queue.append(request)
-        if request.lane is Lane.VOLATILE and len(queue) > MAX_VOLATILE:
-            queue.popleft()
-        if request.action == "MeterValues" and request.lane is Lane.TRANSACTION:
-            same = [
-                waiting
-                for waiting in queue
-                if waiting.action == "MeterValues" and waiting.transaction is request.transaction
-            ]
-            if len(same) > MAX_METER_VALUES:
-                queue.remove(same[0])
+        if request.lane in (Lane.TRIGGERED, Lane.VOLATILE):
+            self._bound(queue)
 
     def put_back(self, request: Request) -> None:
         """Queue `request` again, ahead of the others of its lane."""
-        self._queues[request.lane].appendleft(request)
+        self._queue(request.lane).appendleft(request)
 
-    def drop(self, transaction: Transaction, action: str) -> None:
-        """Forget the waiting messages of one kind that belong to `transaction`."""
-        queue = self._queues[Lane.TRANSACTION]
-        for request in [r for r in queue if r.transaction is transaction and r.action == action]:
-            queue.remove(request)
+    def remove(self, requests: Iterable[Request]) -> None:
+        """Forget messages that wait."""
+        for request in requests:
+            self._queue(request.lane).remove(request)
+
+    def waiting(self, transaction: Transaction, action: str) -> list[Request]:
+        """The messages of one kind of one transaction that wait, the oldest first."""
+        queue = self._queues.get(Lane.TRANSACTION, _NONE)
+        return [r for r in queue if r.transaction is transaction and r.action == action]
 
     def has(self, action: str) -> bool:
         """Whether a message of this kind waits or is on its way."""
-        waiting = (request for queue in self._queues.values() for request in queue)
-        return any(r.action == action for r in waiting) or (
-            self._pending is not None and self._pending.action == action
-        )
+        if self._pending is not None and self._pending.action == action:
+            return True
+        return any(r.action == action for queue in self._queues.values() for r in queue)
 
-    def waiting_transactions(self) -> int:
-        """How many transactions still have a StartTransaction or StopTransaction to deliver."""
-        requests = [*self._queues[Lane.TRANSACTION], *([self._pending] if self._pending else [])]
-        return len({id(r.transaction) for r in requests if r.transaction is not None})
+    def undelivered(self) -> int:
+        """How many messages of transactions the CSMS has not taken."""
+        pending = self._pending is not None and self._pending.lane is Lane.TRANSACTION
+        return len(self._queues.get(Lane.TRANSACTION, ())) + pending
 
-    def next_call(self, lanes: frozenset[Lane], now_ms: int) -> ocpp16.Call | None:
-        """The Call to send now, if none is outstanding and one is due in `lanes`."""
+    def next_request(self, lanes: frozenset[Lane], now_ms: int) -> Request | None:
+        """The request to send now, if none is outstanding and one is due in `lanes`; its unique
+        id is the last of its `ids`."""
         if self._pending is not None:
             return None
         for lane in Lane:
-            queue = self._queues[lane]
+            queue = self._queues.get(lane)
             if lane not in lanes or not queue or queue[0].not_before_ms > now_ms:
                 continue
-            self._pending = queue.popleft()
+            request = queue.popleft()
             self._count += 1
-            self._pending_id = f"{self._prefix}-{self._count}"
-            self._deadline_ms = now_ms + self._pending.timeout_ms
-            return ocpp16.Call(self._pending_id, self._pending.action, self._pending.build())
+            request.ids = (*request.ids[-1:], f"{self._prefix}-{self._count}")
+            self._deadline_ms = now_ms + request.timeout_ms
+            self._pending = request
+            return request
         return None
+
+    def next_due_ms(self, lanes: frozenset[Lane]) -> int | None:
+        """When `next_request` or `take_expired` has something, as far as is known now."""
+        if self._pending is not None:
+            return self._deadline_ms
+        due = [
+            queue[0].not_before_ms
+            for lane, queue in self._queues.items()
+            if queue and lane in lanes
+        ]
+        return min(due, default=None)
 
     def take_answer(self, unique_id: str) -> Request | None:
         """The request that `unique_id` answers; None for an answer to nothing of ours."""
-        if self._pending is None or unique_id != self._pending_id:
-            return None
-        return self._release()
+        if self._pending is not None and unique_id in self._pending.ids:
+            return self._release()
+        queue = self._queues.get(Lane.TRANSACTION)
+        if queue and unique_id in queue[0].ids:
+            return queue.popleft()
+        return None
 
     def take_expired(self, now_ms: int) -> Request | None:
         """The outstanding request, when its time is over."""
@@ -129,12 +159,25 @@ class Outbox:
 
     def take_waiting(self, action: str) -> Request | None:
         """Remove and return the first volatile request of this kind that still waits."""
-        queue = self._queues[Lane.VOLATILE]
+        queue = self._queues.get(Lane.VOLATILE, _NONE)
         for request in queue:
             if request.action == action:
                 queue.remove(request)
                 return request
         return None
+
+    def _queue(self, lane: Lane) -> deque[Request]:
+        return self._queues.setdefault(lane, deque())
+
+    def _bound(self, queue: deque[Request]) -> None:
+        # Security events must reach the CSMS (whitepaper, A04.FR.02), so they have a bound of
+        # their own.
+        events = [r for r in queue if r.action == "SecurityEventNotification"]
+        others = len(queue) - len(events)
+        if len(events) > MAX_SECURITY_EVENTS:
+            queue.remove(events[0])
+        elif others > self._max_volatile:
+            queue.remove(next(r for r in queue if r.action != "SecurityEventNotification"))
 
     def _release(self) -> Request | None:
         request, self._pending = self._pending, None

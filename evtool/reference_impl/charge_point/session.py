@@ -10,6 +10,7 @@ authorizing     admit     authorized      the CSMS accepts, or offline rules do
 authorizing     cancel    idle            refused; time-out; the same person again
 authorized      begin     running         plugged and operative: StartTransaction
 authorized      cancel    idle            ConnectionTimeOut; the same person again
+idle            resume    running         a transaction that a power cut interrupted goes on
 running         end       idle            StopTransaction
 ==============  ========  ==============  ==============================================
 
@@ -19,11 +20,16 @@ An absent pair means: stay.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
+
+if TYPE_CHECKING:
+    from evtool.reference_impl.charge_point.outbox import Request
+    from evtool.reference_impl.charge_point.transactions import Transaction
 
 
 class Phase(Enum):
@@ -42,6 +48,7 @@ class Event(Enum):
     ADMIT = "admit"
     CANCEL = "cancel"
     BEGIN = "begin"
+    RESUME = "resume"
     END = "end"
 
 
@@ -53,39 +60,33 @@ TABLE: Mapping[tuple[Phase, Event], Phase] = MappingProxyType(
         (Phase.AUTHORIZING, Event.CANCEL): Phase.IDLE,
         (Phase.AUTHORIZED, Event.BEGIN): Phase.RUNNING,
         (Phase.AUTHORIZED, Event.CANCEL): Phase.IDLE,
+        (Phase.IDLE, Event.RESUME): Phase.RUNNING,
         (Phase.RUNNING, Event.END): Phase.IDLE,
     }
 )
 
 
 @dataclass(slots=True)
-class Transaction:
-    """A transaction that runs, or one whose messages still wait to be delivered.
+class Session:
+    """The session of a connector; there is always one, mostly idle.
 
     Attributes:
-        transaction_id: the CSMS's; None until it has answered StartTransaction. If it never
-            does, StopTransaction says -1.
-        refused: the CSMS did not accept the id_tag; no energy flows.
-        records: (time, sampled values) for the transactionData of StopTransaction.
+        since_ms: when it left idle.
+        parent_id_tag: of who identified, where it is known.
+        floats: it belongs to whichever connector is plugged in first: nobody has named one.
+        request: the Authorize that it waits for.
+        transaction: the one that runs.
+        tx_profile: a charging profile that came with RemoteStart, for the transaction to come.
     """
-
-    id_tag: str
-    started_ms: int
-    transaction_id: int | None = None
-    refused: bool = False
-    records: list[tuple[int, list[dict[str, str]]]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Session:
-    """The session of the connector; there is always one, mostly idle."""
 
     phase: Phase = Phase.IDLE
     id_tag: str = ""
+    parent_id_tag: str = ""
     since_ms: int = 0
+    floats: bool = False
+    request: Request | None = None
     transaction: Transaction | None = None
     tx_profile: ocpp16.Payload | None = None
-    """A charging profile that came with RemoteStart, for the transaction to come."""
 
     def move(self, event: Event) -> bool:
         """Take `event`; False where the table has no such step and nothing changes."""
@@ -93,8 +94,11 @@ class Session:
         if phase is None:
             return False
         self.phase = phase
+        if phase is not Phase.AUTHORIZING:
+            self.request = None
         if phase is Phase.IDLE:
-            self.id_tag = ""
+            self.id_tag = self.parent_id_tag = ""
+            self.floats = False
             self.transaction = None
             self.tx_profile = None
         return True

@@ -145,6 +145,9 @@ class ProfileStore:
     def __init__(self) -> None:
         self._profiles: list[Profile] = []
 
+    def __len__(self) -> int:
+        return len(self._profiles)
+
     def install(self, profile: Profile) -> bool:
         """Add or replace a profile; False when the store is full."""
         kept = [

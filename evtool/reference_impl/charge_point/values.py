@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evtool.reference_impl.charge_point.mode import STRICT, Mode
 from evtool.reference_impl.controller_types import Fault, Report, Snapshot
 
 CONNECTOR = 1
-"""The one physical connector; 0 stands for the charge point as a whole."""
+"""The connector that a controller is beneath; 0 stands for the charge point as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Settings:
         restart_reason: why it starts, as a Reason of OCPP 1.6, for the transaction that ran
             until then.
         stored: what earlier runs asked to keep (`Persist`), by key.
+        connectors: how many there are, numbered from 1.
+        mode: how it behaves where the specification leaves it open.
+        presets: values of OCPP's keys before anybody has changed them; read-only ones too.
+        has_lock: the plugs are locked: UnlockConnector asks for `Unlock`.
+        charge_box_serial_number, meter_serial_number, meter_type: at most 25 characters each.
+        iccid, imsi: at most 20 characters each.
     """
 
     vendor: str
@@ -37,11 +44,20 @@ class Settings:
     id_prefix: str = "0"
     restart_reason: str = "PowerLoss"
     stored: Mapping[str, str] = field(default_factory=dict)
+    connectors: int = 1
+    mode: Mode = STRICT
+    presets: Mapping[str, str] = field(default_factory=dict)
+    has_lock: bool = False
+    charge_box_serial_number: str = ""
+    iccid: str = ""
+    imsi: str = ""
+    meter_serial_number: str = ""
+    meter_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the controller's snapshot says; None is unknown, never zero.
+    """What is known of one connector; None is unknown, never zero.
 
     Attributes:
         energy_mwh: the register as it is stored, which only grows: what the CSMS may be told.
@@ -96,11 +112,12 @@ class Send:
 class Persist:
     """Keep `value` under `key` and give it back in `Settings.stored` at the next start.
 
-    The value is not shown: it may be an AuthorizationKey.
+    All of what one `drain` gives is kept in one write, before anything of it is told. No value
+    says to forget the key. The value is not shown: it may be an AuthorizationKey.
     """
 
     key: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +133,29 @@ class AskRegister:
     that stores, and hand the snapshot in with `on_inputs`."""
 
     report: Report
+    connector: int = CONNECTOR
 
 
-Output = Send | Persist | Restart | AskRegister
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Unlock the plug, and say with `on_unlocked` whether it is."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Close the connection and open it anew: its key or its security profile has changed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a log should show on one line: what, and about what."""
+
+    what: str
+    detail: str = ""
+
+
+Output = Send | Persist | Restart | AskRegister | Unlock | Reconnect | Noticed

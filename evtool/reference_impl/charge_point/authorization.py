@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether somebody may charge: local list, then cache, then the CSMS, then the offline rules.
+
+Sources: OCPP 1.6 edition 2, 3.5 (local authorization and offline behaviour), 4.1 (Authorize).
+The list comes before the cache: a tag that it names is not looked up in the cache, and not
+remembered there.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.authorization_cache import KEY as CACHE_KEY
+from evtool.reference_impl.charge_point.authorization_cache import AuthorizationCache
+from evtool.reference_impl.charge_point.id_tag_info import IdTagInfo, read_info
+from evtool.reference_impl.charge_point.local_list import KEY as LIST_KEY
+from evtool.reference_impl.charge_point.local_list import LocalList
+
+if TYPE_CHECKING:
+    from evtool.reference_impl.charge_point.machine import ChargePoint
+
+
+class Verdict(Enum):
+    """What follows from what is known here."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    ASK = "ask the CSMS"
+
+
+class Authorization:
+    """The local list, the cache, and what they decide.
+
+    Args:
+        charge_point: whose configuration, clock and connection count.
+    """
+
+    __slots__ = ("_charge_point", "cache", "local_list")
+
+    def __init__(self, charge_point: ChargePoint) -> None:
+        stored = charge_point.settings.stored
+        self._charge_point = charge_point
+        self.local_list = LocalList(stored.get(LIST_KEY, ""))
+        self.cache = AuthorizationCache(stored.get(CACHE_KEY, ""))
+
+    def known(self, id_tag: str) -> IdTagInfo | None:
+        """What list and cache say of a tag, as far as they are enabled."""
+        if self.has_list():
+            listed = self.local_list.find(id_tag)
+            if listed is not None:
+                return listed
+        return self.cache.find(id_tag) if self.has_cache() else None
+
+    def parent_of(self, id_tag: str) -> str:
+        """The parent of a tag, "" where it has none or it is not known."""
+        known = self.known(id_tag)
+        return known.parent_id_tag if known is not None else ""
+
+    def judge(self, id_tag: str) -> Verdict:
+        """Whether a tag may charge, or the CSMS is to be asked."""
+        charge_point = self._charge_point
+        if not (charge_point.open and charge_point.registered):
+            return self.judge_offline(id_tag)
+        known = self.known(id_tag)
+        if (
+            known is not None
+            and known.is_accepted(charge_point.unix_now())
+            and charge_point.configuration.boolean("LocalPreAuthorize")
+        ):
+            return Verdict.ACCEPT
+        return Verdict.ASK
+
+    def judge_offline(self, id_tag: str) -> Verdict:
+        """Whether a tag may charge while the CSMS cannot be asked."""
+        configuration = self._charge_point.configuration
+        known = self.known(id_tag)
+        if known is None:
+            allowed = configuration.boolean("AllowOfflineTxForUnknownId")
+        else:
+            allowed = configuration.boolean("LocalAuthorizeOffline") and known.is_accepted(
+                self._charge_point.unix_now()
+            )
+        return Verdict.ACCEPT if allowed else Verdict.REFUSE
+
+    def learn(self, id_tag: str, info: ocpp16.Payload | None) -> None:
+        """Take what an answer of the CSMS says of a tag."""
+        if info is None or not id_tag or not self.has_cache():
+            return
+        if self.has_list() and self.local_list.find(id_tag) is not None:
+            return
+        self.cache.put(id_tag, read_info(info))
+        self._charge_point.persist(CACHE_KEY, self.cache.render())
+
+    def has_list(self) -> bool:
+        """Whether the local list is offered and enabled."""
+        configuration = self._charge_point.configuration
+        return configuration.has_profile("LocalAuthListManagement") and configuration.boolean(
+            "LocalAuthListEnabled"
+        )
+
+    def has_cache(self) -> bool:
+        """Whether there is a cache and it is enabled."""
+        return self._charge_point.mode.has_cache and self._charge_point.configuration.boolean(
+            "AuthorizationCacheEnabled"
+        )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a charge point behaves where the specification leaves it open, or a library departs from it.
+
+`STRICT` follows OCPP 1.6 edition 2, its errata and the security whitepaper. `MICROOCPP_1_2_0`
+does what that library does on the wire, so that a difference from a device that runs it means a
+defect. What the library does wrongly and nobody may rely on (crashes, deleted transactions, a
+flood of Heartbeats) no mode copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The decisions; a default is the strict one.
+
+    Attributes:
+        name: as on the command line.
+        authorizes_listed: D1, Authorize is sent for a tag that LocalPreAuthorize has let in; an
+            answer that is not Accepted ends the transaction.
+        has_cache: D2, there is an authorization cache; without one ClearCache is Accepted all
+            the same.
+        stops_refused_start: D5, a transaction whose StartTransaction the CSMS never took still
+            has its end told; else its messages are dropped and it ends.
+        omits_transaction_id_zero: D12, MeterValues without a transactionId that is not positive.
+        absent_keys: D17 and others, keys of the specification that the library does not know.
+        default_needs_transaction: D26, a TxDefaultProfile counts only while a transaction runs,
+            in a composite schedule too.
+        tells_unknown_limits: D27, no unit is converted; -1 stands for no limit and no phases.
+        resumes_transactions: D30, a transaction goes on after a power cut where the plug is seen
+            at once, and ends with EVDisconnected where it is not; else it ends with PowerLoss.
+        schedules_in_preparing: D32, Inoperative waits for the end of a session that has no
+            transaction yet.
+        unavailable_until_accepted: a connector is Unavailable until the CSMS has accepted the
+            BootNotification (a triggered StatusNotification can show it).
+        silent_in_rejected: OCPP 1.6, 4.2: no message at all while the registration is Rejected.
+        starts_on_connector_zero: RemoteStartTransaction with connectorId 0 takes the first free
+            connector; else it is Rejected.
+        unknown_connector: what a connectorId beyond the last earns: a CallError of this code, or
+            "" for the operation's own refusing status.
+        data_transfer_status: the answer to a vendor that nobody knows.
+        reset_delay_ms: between the answer to Reset and the restart.
+        boot_retry_s: the pause after a BootNotification without a usable answer.
+        max_transactions: transactions with messages that wait for the CSMS; a further one is
+            refused.
+        max_meter_values: MeterValues of one transaction that wait for the CSMS.
+        thins_meter_values: of too many of them every second goes; else the oldest does.
+        max_records: sampled values in the transactionData of one StopTransaction.
+        periodic_records: transactionData holds periodic samples between begin and end.
+        samples_outside: clock-aligned MeterValues are sent without a transaction too.
+        zero_reservation_shows: D25, connectors that a reservation of connector 0 needs are
+            Reserved, and one that no free connector is left for is refused.
+        reports_cleared_errors: D38, an error that was not Faulted is told to be over.
+        defaults: values of keys that differ from the standard ones.
+    """
+
+    name: str
+    authorizes_listed: bool = False
+    has_cache: bool = True
+    stops_refused_start: bool = True
+    omits_transaction_id_zero: bool = False
+    absent_keys: frozenset[str] = frozenset()
+    default_needs_transaction: bool = False
+    tells_unknown_limits: bool = False
+    resumes_transactions: bool = False
+    schedules_in_preparing: bool = True
+    unavailable_until_accepted: bool = False
+    silent_in_rejected: bool = True
+    starts_on_connector_zero: bool = False
+    unknown_connector: str = ""
+    data_transfer_status: str = "UnknownVendorId"
+    reset_delay_ms: int = 10_000
+    boot_retry_s: int = 10
+    max_transactions: int = 100
+    max_meter_values: int = 200
+    thins_meter_values: bool = True
+    max_records: int = 60
+    periodic_records: bool = True
+    samples_outside: bool = True
+    zero_reservation_shows: bool = True
+    reports_cleared_errors: bool = True
+    defaults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+STRICT = Mode("strict")
+
+_SECURITY_KEYS = frozenset(
+    {
+        "AdditionalRootCertificateCheck",
+        "CertificateSignedMaxChainSize",
+        "CertificateStoreMaxLength",
+        "CpoName",
+        "DisableSecurityEventNotifications",
+        "SecurityProfile",
+    }
+)
+
+MICROOCPP_1_2_0 = Mode(
+    "microocpp",
+    authorizes_listed=True,
+    has_cache=False,
+    stops_refused_start=False,
+    omits_transaction_id_zero=True,
+    absent_keys=_SECURITY_KEYS
+    | {
+        "AuthorizationCacheEnabled",
+        "BlinkRepeat",
+        "ConnectorPhaseRotation",
+        "ConnectorPhaseRotationMaxLength",
+        "ConnectorSwitch3to1PhaseSupported",
+        "LightIntensity",
+        "MaxEnergyOnInvalidId",
+        "StopTxnAlignedDataMaxLength",
+        "SupportedFeatureProfilesMaxLength",
+        "SupportedFileTransferProtocols",
+        "WebSocketPingInterval",
+    },
+    default_needs_transaction=True,
+    tells_unknown_limits=True,
+    resumes_transactions=True,
+    schedules_in_preparing=False,
+    unavailable_until_accepted=True,
+    silent_in_rejected=False,
+    starts_on_connector_zero=True,
+    unknown_connector="PropertyConstraintViolation",
+    data_transfer_status="Rejected",
+    boot_retry_s=60,
+    max_transactions=4,
+    max_meter_values=10,
+    thins_meter_values=False,
+    max_records=4,
+    periodic_records=False,
+    samples_outside=False,
+    zero_reservation_shows=False,
+    reports_cleared_errors=False,
+    defaults=MappingProxyType(
+        {
+            "ChargeProfileMaxStackLevel": "8",
+            "GetConfigurationMaxKeys": "30",
+            "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import",
+            "LocalAuthListMaxLength": "48",
+            "SendLocalListMaxLength": "48",
+        }
+    ),
+)
+
+MODES: Mapping[str, Mode] = MappingProxyType(
+    {mode.name: mode for mode in (STRICT, MICROOCPP_1_2_0)}
+)

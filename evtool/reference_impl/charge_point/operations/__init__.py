@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the CSMS may ask of the charge point, and what it hears; one file a feature profile.
+
+Every request is checked against its schema first. A handler returns the payload of the
+answer, a Violation that becomes a CallError, or `LATER` where the answer follows by itself;
+what must happen after the answer is sent (a triggered message, a transaction that ends) is
+returned beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.operations import (
+    configuration,
+    core,
+    local_auth_list,
+    remote_trigger,
+    reservation,
+    smart_charging,
+)
+from evtool.reference_impl.charge_point.operations.handler import LATER, Handler, Then, nothing
+from evtool.reference_impl.charge_point.operations.smart_charging import install_profile
+
+if TYPE_CHECKING:
+    from evtool.reference_impl.charge_point.machine import ChargePoint
+
+__all__ = ["HANDLERS", "answer", "install_profile"]
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        **configuration.HANDLERS,
+        **core.HANDLERS,
+        **local_auth_list.HANDLERS,
+        **remote_trigger.HANDLERS,
+        **reservation.HANDLERS,
+        **smart_charging.HANDLERS,
+    }
+)
+
+
+def answer(
+    charge_point: ChargePoint, call: ocpp16.Call
+) -> tuple[ocpp16.CallResult | ocpp16.CallError | None, Then]:
+    """The answer to `call`, None where it follows later, and what to do once it is on its way."""
+    if call.action not in ocpp16.ACTIONS:
+        return ocpp16.CallError(call.unique_id, "NotImplemented", "unknown action"), nothing
+    handler = HANDLERS.get(call.action)
+    if handler is None:
+        return ocpp16.CallError(call.unique_id, "NotSupported", "not offered here"), nothing
+    violation = ocpp16.find_violation(call.action, call.payload)
+    if violation is not None:
+        return ocpp16.CallError(call.unique_id, violation.code, violation.description), nothing
+    result, then = handler(charge_point, call)
+    if result is LATER:
+        return None, then
+    if isinstance(result, ocpp16.Violation):
+        return ocpp16.CallError(call.unique_id, result.code, result.description), nothing
+    return ocpp16.CallResult(call.unique_id, result), then

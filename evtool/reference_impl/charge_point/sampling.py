@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MeterValues of one connector: periodic, at the clock's times, and for StopTransaction.
+
+Sources: OCPP 1.6 edition 2, 3.16 (metering), 4.7 (MeterValues), 9.1 (the keys).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.metering import register_wh, sampled_values
+from evtool.reference_impl.charge_point.outbox import Lane, Request
+from evtool.reference_impl.controller_types import Report
+
+if TYPE_CHECKING:
+    from evtool.reference_impl.charge_point.connector import Connector
+    from evtool.reference_impl.charge_point.machine import ChargePoint
+    from evtool.reference_impl.charge_point.transactions import Transaction
+
+_DAY_MS = 86_400_000
+
+
+class Sampling:
+    """When which values are taken."""
+
+    __slots__ = ("_charge_point", "_clock_slot", "_connector", "_last_ms")
+
+    def __init__(self, charge_point: ChargePoint, connector: Connector) -> None:
+        self._charge_point = charge_point
+        self._connector = connector
+        self._last_ms: int | None = None
+        self._clock_slot: int | None = None
+
+    def start(self, transaction: Transaction) -> None:
+        """A transaction begins."""
+        self.record(transaction, "StopTxnSampledData", "Transaction.Begin")
+        self.resume()
+
+    def resume(self) -> None:
+        """A transaction goes on after a restart."""
+        self._last_ms = self._charge_point.now_ms
+
+    def stop(self) -> None:
+        """The transaction has ended."""
+        self._last_ms = None
+
+    def tick(self) -> None:
+        """Take what is due."""
+        self._sample_periodically()
+        self._sample_at_the_clock()
+
+    def next_due_ms(self) -> int | None:
+        """When the next values are due."""
+        charge_point, due = self._charge_point, []
+        interval_ms = self._interval_ms("MeterValueSampleInterval")
+        if self._last_ms is not None and interval_ms:
+            due.append(self._last_ms + interval_ms)
+        aligned_ms = self._interval_ms("ClockAlignedDataInterval")
+        if aligned_ms and charge_point.unix_offset_ms is not None and self._is_clocked():
+            unix_ms = charge_point.unix_now()
+            of_day = unix_ms % _DAY_MS
+            next_of_day = min((of_day // aligned_ms + 1) * aligned_ms, _DAY_MS)
+            due.append(charge_point.now_ms + next_of_day - of_day)
+        return min(due, default=None)
+
+    def queue(self, key: str, context: str, lane: Lane | None = None) -> None:
+        """Send MeterValues of the measurands that `key` lists and that are known now; where no
+        lane is given, as a message of the transaction, if there is one."""
+        charge_point, connector = self._charge_point, self._connector
+        values = self._values(key, context)
+        if not values:
+            return
+        payload: ocpp16.Payload = {
+            "connectorId": connector.number,
+            "meterValue": [
+                {"timestamp": charge_point.timestamp(charge_point.now_ms), "sampledValue": values}
+            ],
+        }
+        transaction = connector.transaction
+        if transaction is None or lane is not None:
+            charge_point.outbox.put(
+                Request("MeterValues", payload, lane or Lane.VOLATILE, transaction=transaction)
+            )
+            return
+        told_wh = register_wh(connector.inputs)
+        if told_wh > transaction.meter_wh:
+            transaction.meter_wh = told_wh
+            charge_point.transactions.keep(transaction)
+        charge_point.transactions.queue("MeterValues", payload, transaction)
+
+    def can_tell(self, key: str) -> bool:
+        """Whether any of the measurands that `key` lists is known now."""
+        return bool(self._values(key, "Trigger"))
+
+    def record(
+        self, transaction: Transaction, key: str, context: str, unix_ms: int | None = None
+    ) -> None:
+        """Keep values for StopTransaction, of this moment where no other is given; of too many
+        between begin and end every second goes."""
+        values, mode = self._values(key, context), self._charge_point.mode
+        if not values:
+            return
+        records = transaction.records
+        if len(records) >= mode.max_records - 1 and context != "Transaction.End":
+            if not mode.periodic_records:
+                return
+            del records[1::2]
+        at_ms = self._charge_point.unix_now() if unix_ms is None else unix_ms
+        records.append((ocpp16.render_timestamp(at_ms), values))
+
+    def _sample_periodically(self) -> None:
+        now_ms, interval_ms = (
+            self._charge_point.now_ms,
+            self._interval_ms("MeterValueSampleInterval"),
+        )
+        transaction = self._connector.transaction
+        if transaction is None or self._last_ms is None or not interval_ms:
+            return
+        elapsed_ms = now_ms - self._last_ms
+        if elapsed_ms < interval_ms or not self._connector.may_tell(Report.SAMPLE):
+            return
+        # One sample, however long the pause was; the grid stays that of the start.
+        self._last_ms = now_ms - elapsed_ms % interval_ms
+        self.queue("MeterValuesSampledData", "Sample.Periodic")
+        if self._charge_point.mode.periodic_records:
+            self.record(transaction, "StopTxnSampledData", "Sample.Periodic")
+
+    def _sample_at_the_clock(self) -> None:
+        charge_point = self._charge_point
+        aligned_ms = self._interval_ms("ClockAlignedDataInterval")
+        if not aligned_ms or charge_point.unix_offset_ms is None or not self._is_clocked():
+            self._clock_slot = None
+            return
+        slot = charge_point.unix_now() % _DAY_MS // aligned_ms
+        if self._clock_slot is not None and slot != self._clock_slot:
+            if not self._connector.may_tell(Report.SAMPLE):
+                return
+            self.queue("MeterValuesAlignedData", "Sample.Clock")
+            transaction = self._connector.transaction
+            if transaction is not None:
+                self.record(transaction, "StopTxnAlignedData", "Sample.Clock")
+        self._clock_slot = slot
+
+    def _is_clocked(self) -> bool:
+        if self._connector.transaction is not None:
+            return True
+        return (
+            self._charge_point.mode.samples_outside
+            and self._connector.seen
+            and self._charge_point.registered
+            and self._charge_point.open
+        )
+
+    def _interval_ms(self, key: str) -> int:
+        return self._charge_point.configuration.integer(key) * 1000
+
+    def _values(self, key: str, context: str) -> list[dict[str, str]]:
+        measurands = self._charge_point.configuration.measurands(key)
+        return sampled_values(self._connector.inputs, measurands, context)
