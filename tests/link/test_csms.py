@@ -205,7 +205,7 @@ def test_blocked_tags_wrong_payloads_and_masked_keys() -> None:
         bench.charge_point.on_start_request("BAD", bench.pipe.now_ms)
         bench.pipe.pump()
         await bench.until(lambda: "Authorize" in bench.actions())
-        await bench.until(lambda: bench.charge_point.connectors[0].transaction is None)
+        await bench.until(lambda: bench.charge_point.connectors[0].session.phase.value == "idle")
         assert not bench.csms.transactions
         with pytest.raises(ValueError, match="FormationViolation"):
             await bench.csms.ask("CP-1", "Reset", {})
