@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evtool.cli.charge_point_events import Conversation
@@ -34,37 +35,49 @@ NO_MICROOCPP = ConfigError(
 )
 
 
-class ChargePointHost:
-    """Runs one charge point until `failed` is set or it is closed.
+@dataclass(frozen=True)
+class Unit:
+    """What is started.
 
     Args:
         program: the executable file's bytes.
         identity_lines: `nvs` lines that say who it is.
+        environment: variables that the program gets beside its storage.
+        configuration: OCPP's keys and values that a new storage starts with.
+    """
+
+    program: bytes
+    identity_lines: Sequence[str] = field(repr=False)  # they hold the key
+    environment: Mapping[str, str]
+    configuration: Mapping[str, str]
+
+
+class ChargePointHost:
+    """Runs one charge point until `failed` is set or it is closed.
+
+    Args:
+        unit: what is started.
         storage: what survives a kill.
         bench: the vehicle and the power module.
         ca_certificate: the only authority for wss, None for the system's.
-        environment: variables that the program gets beside its storage.
         report: called with each event and its fields.
     """
 
     def __init__(
         self,
-        program: bytes,
-        identity_lines: Sequence[str],
+        unit: Unit,
         storage: ChargePointStorage,
         bench: Bench,
         ca_certificate: Path | None,
-        environment: Mapping[str, str],
         report: Report,
     ) -> None:
         self.bench = bench
         self.state: dict[str, str] = {}
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.runs = ""
-        self._program = program
-        self._identity_lines = identity_lines
+        self._unit = unit
         self._storage = storage
-        self._environment = {**environment, "EVTOOL_STORAGE": str(storage.files_folder)}
+        self._environment = {**unit.environment, "EVTOOL_STORAGE": str(storage.files_folder)}
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._app: AppProcess | None = None
@@ -123,19 +136,28 @@ class ChargePointHost:
     # --- the program ----------------------------------------------------------------
 
     def _start(self, reset: str) -> None:
-        app = AppProcess(self._program, self._environment)
+        app = AppProcess(self._unit.program, self._environment)
         self._app, self._console = app, ""
         self._loop.add_reader(app.console_descriptor, self._on_console)
         self._loop.add_reader(app.hardware_descriptor, self._on_hardware)
         self._loop.add_reader(app.exit_descriptor, self._on_exit)
         register = self._storage.register_mwh().to_bytes(8, "little").hex()
         for line in (
-            *self._identity_lines,
+            *self._unit.identity_lines,
             f"nvs evstate energy_mwh u64 {register}",
             f"boot reset={reset}",
             "bus 0 " + ("running" if self._bus_runs else "bus_off"),
+            *self._preset_lines(),
         ):
             app.send(line)
+
+    def _preset_lines(self) -> list[str]:
+        if self._storage.is_configured():
+            return []
+        return [
+            f"preset {key} {value.encode('ascii').hex() or '-'}"
+            for key, value in self._unit.configuration.items()
+        ]
 
     def _stop(self) -> int:
         app, self._app = self._app, None
@@ -207,6 +229,9 @@ class ChargePointHost:
                 elif not self.runs:
                     self._report("runs", {"version": rest})
                 self.runs = rest
+            case "preset":
+                key, _, status = rest.partition(" ")
+                self._report("preset", {"key": key, "status": status})
             case "malformed":
                 self._report("refused", {"command": "", "reason": rest})
 

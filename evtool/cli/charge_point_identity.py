@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from evtool.errors import ConfigError
 from evtool.project import SecretRef
@@ -15,7 +16,15 @@ from evtool.virtual.board_nvs import nvs_line
 
 _IDENTITY = re.compile(r"[!-~]{1,48}\Z")
 _NOT_IN_IDENTITY = set(":=/()<>")
-_VENDOR, _MODEL, _SERIAL = "evtool", "sim charge-point", "1"
+_LONGEST = {"vendor": 20, "model": 20, "serial": 25}  # OCPP 1.6, BootNotification
+
+
+class Product(NamedTuple):
+    """What BootNotification says beside the identity."""
+
+    vendor: str = "evtool"
+    model: str = "sim charge-point"
+    serial: str = "1"
 
 
 def identity_lines(
@@ -24,6 +33,7 @@ def identity_lines(
     key_file: Path | None,
     key_env: str | None,
     ca_certificate: Path | None,
+    product: Product,
 ) -> list[str]:
     """The lines for the program; with a key they hold a secret.
 
@@ -33,6 +43,7 @@ def identity_lines(
         ConfigError: naming the argument or option that is wrong, and never the key.
     """
     _check_identity(identity)
+    _check_product(product)
     try:
         tls = parse_csms_url(url).tls
     except ValueError as error:
@@ -43,9 +54,7 @@ def identity_lines(
     texts = {
         "cp_id": identity,
         "csms_url": url,
-        "vendor": _VENDOR,
-        "model": _MODEL,
-        "serial": _SERIAL,
+        **product._asdict(),
         "wifi_ssid": "none",  # required of every unit; there is no radio here
     }
     if key is not None:
@@ -67,6 +76,15 @@ def _check_identity(identity: str) -> None:
             f"IDENTITY {identity!r}: 1 to 48 printable ASCII characters without blanks and :=/()<>",
             fix="name the charge point as the central system knows it, for example CP-0001",
         )
+
+
+def _check_product(product: Product) -> None:
+    for name, value in product._asdict().items():
+        if not 1 <= len(value) <= _LONGEST[name] or not (value.isascii() and value.isprintable()):
+            raise ConfigError(
+                f"--{name} {value!r}: 1 to {_LONGEST[name]} printable ASCII characters",
+                fix="shorten it, or leave the option out",
+            )
 
 
 def _key(key_file: Path | None, key_env: str | None) -> str | None:

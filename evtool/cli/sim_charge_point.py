@@ -11,7 +11,7 @@ import click
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
-    from evtool.cli.charge_point_host import ChargePointHost
+    from evtool.cli.charge_point_host import ChargePointHost, Unit
     from evtool.link.charge_point_storage import ChargePointStorage
     from evtool.virtual.bench import Bench
 
@@ -61,6 +61,15 @@ _CONNECTOR = "1"
     type=click.Path(dir_okay=False, path_type=Path),
     help="For wss: PEM of the authority that the CSMS's certificate must come from.",
 )
+@click.option("--vendor", default="evtool", show_default=True, help="As BootNotification says it.")
+@click.option("--model", default="sim charge-point", show_default=True, help="The same.")
+@click.option("--serial", default="1", show_default=True, help="The same.")
+@click.option(
+    "--configuration",
+    "configuration_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML, one flat table: OCPP's keys and the values that a new storage starts with.",
+)
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     url: str,
@@ -71,6 +80,10 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     key_file: Path | None,
     key_env: str | None,
     ca_certificate: Path | None,
+    vendor: str,
+    model: str,
+    serial: str,
+    configuration_path: Path | None,
     as_json: bool,
 ) -> None:
     """Run a charge point: firmware with MicroOcpp, vehicle and power module in one process.
@@ -92,7 +105,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     import asyncio
     import os
 
-    from evtool.cli.charge_point_identity import identity_lines
+    from evtool.cli.charge_point_host import Unit
+    from evtool.cli.charge_point_identity import Product, identity_lines
+    from evtool.cli.charge_point_presets import read_presets
     from evtool.errors import ConfigError
     from evtool.link.charge_point_storage import ChargePointStorage
 
@@ -101,13 +116,20 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
             f"--connectors {connectors}: this hardware has one connector, number 1",
             fix="leave the option out, or say --connectors 1",
         )
-    lines = identity_lines(url, identity, key_file, key_env, ca_certificate)
+    product = Product(vendor, model, serial)
+    lines = identity_lines(url, identity, key_file, key_env, ca_certificate, product)
     program = _read_program(program_path)
+    presets = read_presets(configuration_path)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     storage = ChargePointStorage(storage_folder)
     try:
         asyncio.run(
-            _serve(program, lines, storage, ca_certificate, environment, (url, identity, as_json))
+            _serve(
+                Unit(program, lines, environment, presets),
+                storage,
+                ca_certificate,
+                (url, identity, as_json),
+            )
         )
     finally:
         storage.close()
@@ -131,11 +153,9 @@ def _read_program(path: Path | None) -> bytes:
 
 
 async def _serve(
-    program: bytes,
-    lines: list[str],
+    unit: Unit,
     storage: ChargePointStorage,
     ca_certificate: Path | None,
-    environment: dict[str, str],
     said: tuple[str, str, bool],
 ) -> None:
     import asyncio
@@ -156,12 +176,14 @@ async def _serve(
             output.say(f"charge point {identity} ready; type {', '.join(_COMMANDS)}")
             return
         output.event(event, **fields)
+        if event == "preset" and fields["status"] != "Accepted":
+            output.say(f"configuration {fields['key']}: {fields['status']}")
         if event in ("status", "transaction", "websocket", "restarted"):
             words = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
             output.say(f"{event} {words}".strip())
 
     bench = _bench(storage.vehicle())
-    host = ChargePointHost(program, lines, storage, bench, ca_certificate, environment, report)
+    host = ChargePointHost(unit, storage, bench, ca_certificate, report)
 
     async def handle(name: str, rest: str) -> None:
         command_line = f"{name} {rest}".strip()

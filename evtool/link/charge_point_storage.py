@@ -56,6 +56,10 @@ class ChargePointStorage:
         """Where MicroOcpp's files are."""
         return (self._folder / _FILES).absolute()
 
+    def is_configured(self) -> bool:
+        """Whether a charge point has run on it, so that it has a configuration of its own."""
+        return (self._folder / _FILES).exists()
+
     def register_mwh(self) -> int:
         """The stored energy register, 0 for a new unit.
 

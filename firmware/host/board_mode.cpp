@@ -277,8 +277,9 @@ void Board::take_line(const std::string& line, Millis now) {
     }
     return;
   }
-  if (starts_with(line, "card ") || starts_with(line, "error ")) {
-    const std::string wrong = take_test_line(line, ocpp_.get());
+  if (is_test_line(line)) {
+    const std::string wrong = take_test_line(
+        line, ocpp_.get(), [this](const std::string& answer) { hardware_.send(answer); });
     if (!wrong.empty()) {
       malformed(wrong);
     }

@@ -48,7 +48,7 @@ std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Mil
   if (is_verb(line, "cut")) {
     return cut(line.size() > 4 ? line.substr(4) : std::string_view());
   }
-  const bool of_unit = is_verb(line, "ws") || is_verb(line, "card") || is_verb(line, "error");
+  const bool of_unit = is_verb(line, "ws") || is_test_line(line);
   if (of_unit && is_off_) {
     return std::string();  // nobody is there to hear it
   }
@@ -63,7 +63,7 @@ std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Mil
   }
   if (of_unit) {
     set_time(now);
-    return take_test_line(line, link_.get());
+    return take_test_line(line, link_.get(), say_);
   }
   return std::nullopt;
 }

@@ -14,6 +14,7 @@
 #include "evdiagnostics/report.hpp"
 #include "evidentity/url.hpp"
 #include "evocpp/charge_point.hpp"
+#include "evocpp/configuration_preset.hpp"
 #include "file_slots.hpp"
 #include "loopback_http.hpp"
 #include "ocpp_files.hpp"
@@ -173,6 +174,9 @@ class MicroOcppLink : public OcppLink {
   void start(const std::string& id_tag) override { charge_point_.start(id_tag); }
   void stop(const std::string& reason) override { charge_point_.stop(reason); }
   void present(const std::string& id_tag) override { charge_point_.present(id_tag); }
+  std::string preset(const std::string& key, const std::string& value) override {
+    return evocpp::preset_configuration(key, value);
+  }
   bool restart_wanted() const override { return restart_; }
 
   bool report_error(std::string_view code) override {

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from evtool.cli.charge_point_identity import identity_lines
+from evtool.cli.charge_point_identity import Product, identity_lines
 from evtool.errors import ConfigError, DeviceError, SecretMissing
 from evtool.link.charge_point_storage import ChargePointStorage
 from evtool.link.clock import unix_ms
@@ -49,6 +49,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["--program", "nowhere"], "nowhere"),
         (["--key-env", "EVTOOL_NOT_SET"], "EVTOOL_NOT_SET"),
         (["--key-env", "PATH", "--key-file", "x"], "only one"),
+        (["--serial", "x" * 26], "--serial"),
     ],
 )
 def test_what_is_refused_with_exit_code_2(tmp_path: Path, options: list[str], named: str) -> None:
@@ -65,18 +66,18 @@ def test_what_is_refused_with_exit_code_2(tmp_path: Path, options: list[str], na
 )  # fmt: skip
 def test_arguments_that_are_wrong(url: str, identity: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        identity_lines(url, identity, None, None, None)
+        identity_lines(url, identity, None, None, None, Product())
 
 
 def test_a_key_is_never_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CP_KEY", "much too long to be an AuthorizationKey of any form")
     with pytest.raises(ConfigError) as caught:
-        identity_lines(URL, "CP-1", None, "CP_KEY", None)
+        identity_lines(URL, "CP-1", None, "CP_KEY", None, Product())
     assert "much too long" not in str(caught.value)
     with pytest.raises(SecretMissing):
-        identity_lines(URL, "CP-1", tmp_path / "none", None, None)
+        identity_lines(URL, "CP-1", tmp_path / "none", None, None, Product())
     monkeypatch.setenv("CP_KEY", KEY)
-    lines = identity_lines(URL, "CP-1", None, "CP_KEY", None)
+    lines = identity_lines(URL, "CP-1", None, "CP_KEY", None, Product())
     assert f"nvs evcfg auth_key str {KEY.encode().hex().encode().hex()}" in lines
     assert "nvs evcfg sec_profile u8 01" in lines
 
@@ -123,10 +124,10 @@ def test_a_fault_comes_about_by_the_hardware_where_it_can() -> None:
 class ChargePoint:
     """A running `evtool sim charge-point --json`."""
 
-    def __init__(self, url: str, storage: Path, program: Path) -> None:
+    def __init__(self, url: str, storage: Path, program: Path, *options: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "evtool", "sim", "charge-point", url, "CP-1", "--storage",
-             str(storage), "--program", str(program), "--key-env", "CP_KEY", "--json"],
+             str(storage), "--program", str(program), "--key-env", "CP_KEY", "--json", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "CP_KEY": KEY}, start_new_session=True,
         )  # fmt: skip
@@ -183,8 +184,10 @@ class Central:
 
 
 @contextmanager
-def charge_point(central: Central, storage: Path, program: Path) -> Iterator[ChargePoint]:
-    running = ChargePoint(f"ws://127.0.0.1:{central.port}", storage, program)
+def charge_point(
+    central: Central, storage: Path, program: Path, *options: str
+) -> Iterator[ChargePoint]:
+    running = ChargePoint(f"ws://127.0.0.1:{central.port}", storage, program, *options)
     try:
         yield running
     finally:
@@ -198,13 +201,41 @@ def central() -> Iterator[Central]:
     central.close()
 
 
-@pytest.mark.slow
-def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
+def microocpp_program() -> Path:
     named = os.environ.get("EVTOOL_MICROOCPP_PROGRAM")
     if not named:
         pytest.skip("no program with MicroOcpp: set EVTOOL_MICROOCPP_PROGRAM (microocpp/unit.py)")
+    return Path(named)
+
+
+@pytest.mark.slow
+def test_what_a_new_unit_starts_with(tmp_path: Path, central: Central) -> None:
+    program, storage = microocpp_program(), tmp_path / "storage"
+    file = tmp_path / "configuration.toml"
+    file.write_text(
+        "HeartbeatInterval = 0\nAuthorizationCacheEnabled = true\nConnectionTimeOut = 7\n"
+    )
+    options = ("--configuration", str(file), "--vendor", "Maker", "--serial", "S-7")
+    with charge_point(central, storage, program, *options) as unit:
+        unit.next("preset", key="HeartbeatInterval", status="Rejected")
+        unit.next("preset", key="AuthorizationCacheEnabled", status="NotSupported")
+        unit.next("preset", key="ConnectionTimeOut", status="Accepted")
+        boot = unit.next("message", type="call", action="BootNotification")["payload"]
+        assert (boot["chargePointVendor"], boot["chargePointSerialNumber"]) == ("Maker", "S-7")
+        unit.next("status", connector=1, status="Available")
+    with charge_point(central, storage, program, *options) as unit:
+        for line in unit.process.stdout or ():
+            event = json.loads(line)
+            assert event["event"] != "preset", "the storage has a configuration of its own"
+            if event["event"] == "status":
+                break
+
+
+@pytest.mark.slow
+def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
+    program = microocpp_program()
     storage = tmp_path / "storage"
-    with charge_point(central, storage, Path(named)) as unit:
+    with charge_point(central, storage, program) as unit:
         unit.next("status", connector=1, status="Available")
         unit.tell("plug_in 2")
         assert "connector 2" in unit.next("refused")["reason"]
@@ -238,7 +269,7 @@ def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
     kept = ChargePointStorage(storage)
     register = kept.register_mwh()
     kept.close()
-    with charge_point(central, storage, Path(named)) as unit:
+    with charge_point(central, storage, program) as unit:
         unit.next("status", connector=1, status="Charging")  # it goes on, still plugged in
         unit.tell("plug_out 1")
         stopped = unit.next("transaction", state="stopped")

@@ -252,3 +252,38 @@ def test_ids_are_of_their_boot_and_their_place(unit: Unit, csms: PlainCsms) -> N
     boots = {unique_id.partition("-")[0] for unique_id in csms.ids}
     assert boots == {f"{1:016x}", f"{2:016x}"}
     assert len(csms.ids) == len(set(csms.ids))
+
+
+def test_a_preset_is_a_value_that_the_unit_starts_with(unit: Unit, csms: PlainCsms) -> None:
+    said: list[str] = []
+    unit.on_answer = said.append
+
+    def preset(key: str, value: str) -> None:
+        unit.step(f"preset {key} {value.encode().hex() or '-'}")
+
+    preset("ConnectionTimeOut", "77")
+    preset("ConnectionTimeOut", "soon")
+    preset("HeartbeatInterval", "0")
+    preset("AuthorizeRemoteTxRequests", "true")
+    preset("AuthorizeRemoteTxRequests", "1")
+    preset("NumberOfConnectors", "1")
+    preset("NumberOfConnectors", "2")
+    preset("StopTxnSampledData", "")
+    preset("NoSuchKey", "1")
+    assert said == [
+        "preset ConnectionTimeOut Accepted",
+        "preset ConnectionTimeOut Rejected",
+        "preset HeartbeatInterval Rejected",
+        "preset AuthorizeRemoteTxRequests Accepted",
+        "preset AuthorizeRemoteTxRequests Rejected",
+        "preset NumberOfConnectors Accepted",
+        "preset NumberOfConnectors Rejected",
+        "preset StopTxnSampledData Accepted",
+        "preset NoSuchKey NotSupported",
+    ]
+    unit.kill()
+    unit.boot()
+    unit.until(lambda: len(csms.sent("BootNotification")) == 2, "the next boot")
+    answer = csms.ask("GetConfiguration", key=["ConnectionTimeOut", "AuthorizeRemoteTxRequests"])
+    values = {entry["key"]: entry["value"] for entry in answer["configurationKey"]}
+    assert values == {"ConnectionTimeOut": "77", "AuthorizeRemoteTxRequests": "true"}

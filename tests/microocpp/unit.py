@@ -53,7 +53,8 @@ class Unit:
 
     Attributes:
         state: the controller's, as of the last tick; empty while it has no power.
-        on_lines: is given each line of `ws` that comes out, without that word, and the time.
+        on_line: is given each line of `ws` that comes out, without that word, and the time.
+        on_answer: is given each answer to `preset`.
         outbox: lines for the program, given at the next step.
     """
 
@@ -68,6 +69,7 @@ class Unit:
         self.off: str | None = None
         self.outbox: list[str] = []
         self.on_line: Callable[[str], None] = lambda line: None
+        self.on_answer: Callable[[str], None] = lambda line: None
         self.on_state: Callable[[bool], None] = lambda ordered_on: None
         self._program = program
         self._storage = storage
@@ -188,6 +190,8 @@ class Unit:
                 self.stored_mwh = int(rest.partition(" ")[2])
             case "ws":
                 self.on_line(rest)
+            case "preset":
+                self.on_answer(line)
             case "console":
                 self.console.append(rest)
             case "recover":

@@ -109,6 +109,14 @@ void forget_given_up() {
   }
 }
 
+// The serial number twice: the box is the charge point, and there are CSMSs that know the name
+// that OCPP 1.6 wants no more.
+ChargerCredentials credentials(const Station& station) {
+  const char* serial = *station.serial != '\0' ? station.serial : nullptr;
+  return ChargerCredentials(station.model, station.vendor, station.firmware_version, serial,
+                            nullptr, nullptr, serial);
+}
+
 }  // namespace
 
 const char* library_version() { return MO_VERSION; }
@@ -128,8 +136,7 @@ ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
                          const Station& station, Hooks hooks)
     : filter_(connection, policy(hooks)), hooks_(std::move(hooks)) {
   mocpp_initialize(filter_,
-                   ChargerCredentials(station.model, station.vendor, station.firmware_version,
-                                      *station.serial != '\0' ? station.serial : nullptr),
+                   credentials(station),
                    std::move(files));
   install_meters();
   install_inputs();
