@@ -8,6 +8,9 @@ from collections.abc import Callable
 from evtool.protocol import ocpp16
 from evtool.protocol.can_frame import Malformed
 
+_MAX_UNANSWERED = 100
+"""Calls that nobody answers are forgotten in the end."""
+
 Report = Callable[[str, dict[str, object]], None]
 
 
@@ -77,6 +80,8 @@ class Conversation:
                 event |= {"type": "malformed", "reason": reason}
             case ocpp16.Call(unique_id, action, payload):
                 self._calls[direction, unique_id] = message
+                if len(self._calls) > _MAX_UNANSWERED:
+                    del self._calls[next(iter(self._calls))]
                 event |= {"type": "call", "action": action}
                 event["payload"] = ocpp16.masked(action, payload)
             case ocpp16.CallResult(unique_id, payload):

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from evtool.errors import ConfigError
 from evtool.project import SecretRef
 from evtool.protocol.authorization_key import key_as_hex
-from evtool.protocol.csms_url import parse_csms_url
+from evtool.protocol.csms_url import charge_point_url, parse_csms_url
 from evtool.protocol.nvs import NvsEntry
 from evtool.virtual.board_nvs import nvs_line
 
@@ -42,6 +43,64 @@ def identity_lines(
     Raises:
         ConfigError: naming the argument or option that is wrong, and never the key.
     """
+    texts = _checked(url, identity, key_file, key_env, ca_certificate, product)
+    profile = 0 if "auth_key" not in texts else 2 if "ca_cert" in texts else 1
+    entries = [NvsEntry("evcfg", name, "str", value) for name, value in texts.items()]
+    entries += [
+        NvsEntry("evcfg", "schema", "u8", 1),
+        NvsEntry("evcfg", "sec_profile", "u8", profile),
+    ]
+    return [nvs_line(entry) for entry in entries]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a charge point connects, and as whom.
+
+    Attributes:
+        url: complete with the identity.
+        identity: as the central system knows it.
+        key: the AuthorizationKey's bytes; None for none.
+        ca_certificate: PEM of the only authority to trust; None trusts the system's.
+    """
+
+    url: str
+    identity: str
+    key: bytes | None = field(repr=False)
+    ca_certificate: Path | None
+
+
+def read_endpoint(
+    url: str,
+    identity: str,
+    key_file: Path | None,
+    key_env: str | None,
+    ca_certificate: Path | None,
+    product: Product,
+) -> Endpoint:
+    """What the arguments say.
+
+    Raises:
+        ConfigError: naming the argument or option that is wrong, and never the key.
+    """
+    key = _checked(url, identity, key_file, key_env, ca_certificate, product).get("auth_key")
+    return Endpoint(
+        charge_point_url(url, identity),
+        identity,
+        bytes.fromhex(key) if key is not None else None,
+        ca_certificate,
+    )
+
+
+def _checked(
+    url: str,
+    identity: str,
+    key_file: Path | None,
+    key_env: str | None,
+    ca_certificate: Path | None,
+    product: Product,
+) -> dict[str, str]:
+    """The texts that a flash would hold, by their keys."""
     _check_identity(identity)
     _check_product(product)
     try:
@@ -61,13 +120,7 @@ def identity_lines(
         texts["auth_key"] = key
     if tls:
         texts["ca_cert"] = _certificate(url, ca_certificate)
-    profile = 0 if key is None else 2 if tls else 1
-    entries = [NvsEntry("evcfg", name, "str", value) for name, value in texts.items()]
-    entries += [
-        NvsEntry("evcfg", "schema", "u8", 1),
-        NvsEntry("evcfg", "sec_profile", "u8", profile),
-    ]
-    return [nvs_line(entry) for entry in entries]
+    return texts
 
 
 def _check_identity(identity: str) -> None:

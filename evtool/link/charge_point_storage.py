@@ -17,6 +17,8 @@ from evtool.link.files import make_private_folder, write_atomically
 _REGISTER = "energy_mwh"
 _VEHICLE = "vehicle.json"
 _FILES = "files"
+_CONNECTORS = "connectors.json"
+_TEXTS = "ocpp.json"
 _LOCK = ".lock"
 _HIGHEST = (1 << 64) - 1
 
@@ -99,6 +101,47 @@ class ChargePointStorage:
     def store_vehicle(self, vehicle: dict[str, int]) -> None:
         """Keep how the vehicle is now."""
         write_atomically(self._folder / _VEHICLE, json.dumps(vehicle) + "\n", 0o600)
+
+    def connectors(self) -> dict[str, dict[str, int]]:
+        """How plain connectors were left, by number; empty for a new unit.
+
+        Raises:
+            ConfigError: what stands there is no such thing.
+        """
+        path = self._folder / _CONNECTORS
+        try:
+            document = json.loads(path.read_text("ascii"))
+            return {
+                str(number): {str(name): int(value) for name, value in kept.items()}
+                for number, kept in document.items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise _spoiled(path, "how the connectors were left") from error
+
+    def store_connectors(self, connectors: dict[str, dict[str, int]]) -> None:
+        """Keep how the connectors are now; when this returns, it survives a kill."""
+        write_atomically(self._folder / _CONNECTORS, json.dumps(connectors) + "\n", 0o600)
+
+    def texts(self) -> dict[str, str]:
+        """What a charge point asked to keep, by key; empty for a new unit.
+
+        Raises:
+            ConfigError: what stands there is no such thing.
+        """
+        path = self._folder / _TEXTS
+        try:
+            document = json.loads(path.read_text("ascii"))
+            return {str(key): str(value) for key, value in document.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            raise _spoiled(path, "what the charge point keeps") from error
+
+    def store_texts(self, texts: dict[str, str]) -> None:
+        """Keep them all; when this returns, they survive a kill. One may be a key."""
+        write_atomically(self._folder / _TEXTS, json.dumps(texts, indent=0) + "\n", 0o600)
 
     def close(self) -> None:
         """Let another process have it."""

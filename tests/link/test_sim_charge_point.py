@@ -3,33 +3,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from charge_point_process import KEY, WAIT_S, Central, charge_point
 
 from evtool.cli.charge_point_identity import Product, identity_lines
 from evtool.errors import ConfigError, DeviceError, SecretMissing
 from evtool.link.charge_point_storage import ChargePointStorage
-from evtool.link.clock import unix_ms
-from evtool.link.websocket import start_server
 from evtool.virtual.bench import Bench
 from evtool.virtual.bench_faults import clear, provoke
-from evtool.virtual.csms import Csms
 from evtool.virtual.power_module import PowerModule
 from evtool.virtual.vehicle import Vehicle
 
-WAIT_S = 60
-KEY = "plain-key-of-20-char"
 URL = "ws://127.0.0.1:9"
 
 
@@ -44,8 +36,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--connectors", "2"], "--connectors 2"),
-        ([], "--microocpp DIR"),
+        (["--connectors", "2", "--program", "nowhere"], "--connectors 2"),
+        (["--connectors", "0"], "--connectors 0"),
+        (["--mode", "strict", "--program", "nowhere"], "--mode"),
         (["--program", "nowhere"], "nowhere"),
         (["--key-env", "EVTOOL_NOT_SET"], "EVTOOL_NOT_SET"),
         (["--key-env", "PATH", "--key-file", "x"], "only one"),
@@ -121,79 +114,6 @@ def test_a_fault_comes_about_by_the_hardware_where_it_can() -> None:
     assert bench.status()["module"] == "normal"
 
 
-class ChargePoint:
-    """A running `evtool sim charge-point --json`."""
-
-    def __init__(self, url: str, storage: Path, program: Path, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "evtool", "sim", "charge-point", url, "CP-1", "--storage",
-             str(storage), "--program", str(program), "--key-env", "CP_KEY", "--json", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "CP_KEY": KEY}, start_new_session=True,
-        )  # fmt: skip
-        assert self.next("ready")["by"].startswith("microocpp ")
-
-    def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def next(self, name: str, **fields: Any) -> dict[str, Any]:
-        """The next event of that name with those fields; the test's time limit ends a wait."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            assert KEY not in line
-            if event["event"] == name and fields.items() <= event.items():
-                return event
-        assert self.process.stderr is not None
-        pytest.fail(f"it ended: {self.process.stderr.read()}")
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate(timeout=WAIT_S)
-
-
-class Central:
-    """evtool's CSMS on loopback, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.csms = Csms(
-            {"CP-1": KEY.encode()}, open_to_all=False, clock=unix_ms, report=lambda _: None
-        )
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._started.wait(WAIT_S)
-
-    async def _serve(self) -> None:
-        server = await start_server("127.0.0.1", 0, "ocpp1.6", self.csms.admit, self.csms.serve)
-        self.port = server.port
-        self._started.set()
-        await self._stop.wait()
-        await server.close()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(WAIT_S)
-        self._loop.close()
-
-
-@contextmanager
-def charge_point(
-    central: Central, storage: Path, program: Path, *options: str
-) -> Iterator[ChargePoint]:
-    running = ChargePoint(f"ws://127.0.0.1:{central.port}", storage, program, *options)
-    try:
-        yield running
-    finally:
-        running.end()
-
-
 @pytest.fixture
 def central() -> Iterator[Central]:
     central = Central()
@@ -216,14 +136,14 @@ def test_what_a_new_unit_starts_with(tmp_path: Path, central: Central) -> None:
         "HeartbeatInterval = 0\nAuthorizationCacheEnabled = true\nConnectionTimeOut = 7\n"
     )
     options = ("--configuration", str(file), "--vendor", "Maker", "--serial", "S-7")
-    with charge_point(central, storage, program, *options) as unit:
+    with charge_point(central, storage, "--program", str(program), *options) as unit:
         unit.next("preset", key="HeartbeatInterval", status="Rejected")
         unit.next("preset", key="AuthorizationCacheEnabled", status="NotSupported")
         unit.next("preset", key="ConnectionTimeOut", status="Accepted")
         boot = unit.next("message", type="call", action="BootNotification")["payload"]
         assert (boot["chargePointVendor"], boot["chargePointSerialNumber"]) == ("Maker", "S-7")
         unit.next("status", connector=1, status="Available")
-    with charge_point(central, storage, program, *options) as unit:
+    with charge_point(central, storage, "--program", str(program), *options) as unit:
         for line in unit.process.stdout or ():
             event = json.loads(line)
             assert event["event"] != "preset", "the storage has a configuration of its own"
@@ -235,7 +155,7 @@ def test_what_a_new_unit_starts_with(tmp_path: Path, central: Central) -> None:
 def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
     program = microocpp_program()
     storage = tmp_path / "storage"
-    with charge_point(central, storage, program) as unit:
+    with charge_point(central, storage, "--program", str(program)) as unit:
         unit.next("status", connector=1, status="Available")
         unit.tell("plug_in 2")
         assert "connector 2" in unit.next("refused")["reason"]
@@ -269,7 +189,7 @@ def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
     kept = ChargePointStorage(storage)
     register = kept.register_mwh()
     kept.close()
-    with charge_point(central, storage, program) as unit:
+    with charge_point(central, storage, "--program", str(program)) as unit:
         unit.next("status", connector=1, status="Charging")  # it goes on, still plugged in
         unit.tell("plug_out 1")
         stopped = unit.next("transaction", state="stopped")

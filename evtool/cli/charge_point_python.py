@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool sim charge-point` without `--program`: the charge point in Python."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evtool.cli.charge_point_commands import COMMANDS, obey
+from evtool.cli.charge_point_identity import Product, read_endpoint
+from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
+from evtool.cli.charge_point_serving import Given, serve, tell
+from evtool.cli.connector_models import BenchModel, ConnectorModel, PlainModel
+from evtool.cli.output import Output
+from evtool.errors import ConfigError
+from evtool.link.charge_point_storage import ChargePointStorage
+from evtool.link.clock import monotonic_ms
+from evtool.reference_impl.charge_point import MODES, Settings
+from evtool.reference_impl.charge_point.configuration import read_presets
+from evtool.reference_impl.charge_point.configuration_keys import BY_LOWER_CASE
+from evtool.virtual.plain_connector import PlainConnector
+
+MAX_CONNECTORS = 100
+_ID_TAG = "LOCAL-1"
+_FIXED = "NumberOfConnectors"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is particular to this charge point.
+
+    Attributes:
+        mode: a name of `MODES`.
+        is_plain: plain inputs beneath connector 1 too, not the controller on CAN.
+        has_lock: the plugs are locked while they are used.
+        power_w: what a plain vehicle draws.
+    """
+
+    mode: str = "strict"
+    is_plain: bool = False
+    has_lock: bool = True
+    power_w: int = 360
+
+
+def run(
+    given: Given,
+    product: Product,
+    presets: Mapping[str, str],
+    kind: Kind,
+    firmware_version: str,
+    charge_box_serial_number: str,
+) -> None:
+    """Run it until `quit`.
+
+    Raises:
+        ConfigError: an argument or option that is wrong, by its name.
+        EvtoolError: the storage cannot be used.
+    """
+    if not 1 <= given.connectors <= MAX_CONNECTORS:
+        raise ConfigError(
+            f"--connectors {given.connectors}: 1 to {MAX_CONNECTORS}",
+            fix="give a number in that range",
+        )
+    endpoint = read_endpoint(
+        given.url, given.identity, given.key_file, given.key_env, given.ca_certificate, product
+    )
+    taken, told = sort_presets(presets, given.connectors)
+    settings = Settings(
+        vendor=product.vendor,
+        model=product.model,
+        serial_number=product.serial,
+        charge_box_serial_number=charge_box_serial_number,
+        firmware_version=firmware_version,
+        max_current_ma=32_000 if kind.is_plain else 300_000,
+        connectors=given.connectors,
+        mode=MODES[kind.mode],
+        presets=taken,
+        has_lock=kind.has_lock,
+    )
+    storage = ChargePointStorage(given.storage_folder)
+    try:
+        unit = ReferenceUnit(endpoint, settings)
+        asyncio.run(_serve(unit, storage, given, kind, told))
+    finally:
+        storage.close()
+
+
+def sort_presets(
+    presets: Mapping[str, str], connectors: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The presets that can be set, and the status of each, as ChangeConfiguration names it."""
+    taken: dict[str, str] = {}
+    statuses = {}
+    for name, value in presets.items():
+        known = BY_LOWER_CASE.get(name.lower())
+        try:
+            good = read_presets({name: value})
+        except ValueError:
+            statuses[name] = "NotSupported" if known is None else "Rejected"
+            continue
+        if known == _FIXED:
+            statuses[name] = "Accepted" if value == str(connectors) else "Rejected"
+            continue
+        taken |= good
+        statuses[name] = "Accepted"
+    return taken, statuses
+
+
+async def _serve(
+    unit: ReferenceUnit,
+    storage: ChargePointStorage,
+    given: Given,
+    kind: Kind,
+    told: Mapping[str, str],
+) -> None:
+    output = Output(given.as_json)
+
+    def report(event: str, fields: dict[str, object]) -> None:
+        tell(output, event, fields)
+
+    def models() -> dict[int, ConnectorModel]:
+        kept = storage.connectors()
+        made: dict[int, ConnectorModel] = {}
+        for number in range(1, given.connectors + 1):
+            if number == 1 and not kind.is_plain:
+                made[1] = BenchModel(
+                    storage,
+                    _ID_TAG,
+                    lambda id_tag: host.begin(id_tag, 1),
+                    lambda reason: host.end(reason, 1),
+                    monotonic_ms(),
+                )
+                continue
+            plain = PlainConnector(power_mw=kind.power_w * 1000)
+            plain.take_kept(kept.get(str(number), {}))
+            made[number] = PlainModel(plain)
+        return made
+
+    host = ReferenceHost(unit, storage, models, report)
+    for key, status in told.items():
+        report("preset", {"key": key, "status": status})
+    plugged = [bool(model.kept()["plugged"]) for model in host.models.values()]
+    output.event(
+        "ready",
+        charge_point=given.identity,
+        url=given.url,
+        by=f"reference charge point ({kind.mode})",
+        connectors=given.connectors,
+        plugged=plugged[0],
+        plugged_connectors=[number + 1 for number, is_in in enumerate(plugged) if is_in],
+    )
+    output.say(f"charge point {given.identity} ready; type {', '.join(COMMANDS)}")
+    await serve(host, lambda name, words: obey(host, name, words), output)
