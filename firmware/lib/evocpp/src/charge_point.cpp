@@ -135,9 +135,7 @@ ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
                          std::shared_ptr<MicroOcpp::FilesystemAdapter> files,
                          const Station& station, Hooks hooks)
     : filter_(connection, policy(hooks)), hooks_(std::move(hooks)) {
-  mocpp_initialize(filter_,
-                   credentials(station),
-                   std::move(files));
+  mocpp_initialize(filter_, credentials(station), std::move(files));
   install_meters();
   install_inputs();
   install_handlers();

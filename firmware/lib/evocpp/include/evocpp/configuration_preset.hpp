@@ -7,8 +7,8 @@ namespace evocpp {
 
 // Gives a configuration key of OCPP the value that a unit leaves the factory with, by the rules of
 // ChangeConfiguration; a read-only key may be named where it has that value already. To be called
-// once the ChargePoint is made, before its first turn. The status of ChangeConfiguration: "Accepted",
-// "Rejected", "NotSupported" (no such key).
+// once the ChargePoint is made, before its first turn. The status of ChangeConfiguration:
+// "Accepted", "Rejected", "NotSupported" (no such key).
 const char* preset_configuration(const std::string& key, const std::string& value);
 
 }  // namespace evocpp
