@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of a load test: `evtool sim charge-point --count N`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from evtool.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
+_ID_TAG = re.compile(r"[!-~]{1,20}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What the options say; times in seconds, `charging` in percent."""
+
+    count: int
+    connect_rate: float
+    stations: Path | None
+    heartbeat: int | None
+    charging: float
+    transaction_length: float
+    meter_interval: int
+    id_tag: str
+    duration: float | None
+
+    def identities(self, pattern: str) -> list[str]:
+        """The names of all charge points.
+
+        Raises:
+            ConfigError: the pattern gives them all the same name, or names that none may have.
+        """
+        if self.count > 1 and not _NUMBER.search(pattern):
+            raise ConfigError(
+                f"IDENTITY {pattern!r}: all {self.count} charge points would have this name",
+                fix="write {n} where their number is to stand, or {n:05} for five digits",
+            )
+
+        def name(number: int) -> str:
+            return _NUMBER.sub(lambda found: str(number).zfill(int(found[1] or 1)), pattern)
+
+        return [name(number) for number in range(1, self.count + 1)]
+
+    def check(self) -> None:
+        """Raises ConfigError, naming the option that is wrong."""
+        if not _ID_TAG.match(self.id_tag):
+            raise ConfigError(
+                f"--id-tag {self.id_tag!r}: 1 to 20 characters ! to ~", fix="give such a tag"
+            )
+
+
+def load_options(function: F) -> F:
+    """The options, passed on as `load`: a LoadOptions, or None without --count."""
+
+    def command(*args: Any, **options: Any) -> Any:
+        values = {name: options.pop(name) for name in LoadOptions.__dataclass_fields__}
+        load = None if values["count"] is None else LoadOptions(**values)
+        return function(*args, load=load, **options)
+
+    command.__doc__ = function.__doc__
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command  # type: ignore[return-value]
+
+
+_OPTIONS = [
+    click.option(
+        "--count",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="Load test: run N charge points in Python, with {n} in IDENTITY as their number.",
+    ),
+    click.option(
+        "--connect-rate",
+        type=click.FloatRange(0.01),
+        default=100.0,
+        show_default=True,
+        help="Load test: connections begun in a second.",
+    ),
+    click.option(
+        "--stations",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Load test: a key for each identity, in a file as `evtool sim csms` takes it.",
+    ),
+    click.option(
+        "--heartbeat",
+        type=click.IntRange(1, 86_400),
+        metavar="SECONDS",
+        help="Load test: heartbeat interval, whatever the CSMS says.  [default: as it says]",
+    ),
+    click.option(
+        "--charging",
+        type=click.FloatRange(0, 100),
+        default=25.0,
+        show_default=True,
+        metavar="PERCENT",
+        help="Load test: how many have a transaction at any time.",
+    ),
+    click.option(
+        "--transaction-length",
+        type=click.FloatRange(1),
+        default=1800.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Load test: how long a transaction lasts.",
+    ),
+    click.option(
+        "--meter-interval",
+        type=click.IntRange(0, 86_400),
+        default=60,
+        show_default=True,
+        metavar="SECONDS",
+        help="Load test: MeterValueSampleInterval, unless the CSMS changes it.",
+    ),
+    click.option(
+        "--id-tag", default="EVTOOL-LOAD", show_default=True, help="Load test: every driver's card."
+    ),
+    click.option(
+        "--duration",
+        type=click.FloatRange(0.1),
+        metavar="SECONDS",
+        help="Load test: end after so long.  [default: at Ctrl-C or `quit`]",
+    ),
+]
