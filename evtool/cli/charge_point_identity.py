@@ -109,7 +109,7 @@ def _checked(
         raise ConfigError(
             f"URL {url}: {error}", fix="write for example ws://127.0.0.1:9000"
         ) from error
-    key = _key(key_file, key_env)
+    key = read_key(key_file, key_env)
     texts = {
         "cp_id": identity,
         "csms_url": url,
@@ -140,7 +140,12 @@ def _check_product(product: Product) -> None:
             )
 
 
-def _key(key_file: Path | None, key_env: str | None) -> str | None:
+def read_key(key_file: Path | None, key_env: str | None) -> str | None:
+    """The AuthorizationKey in hex digits; None where neither a file nor a variable is named.
+
+    Raises:
+        ConfigError: naming the option that is wrong, and never the key.
+    """
     from evtool.link.secret_source import SecretSource
 
     if key_file is not None and key_env is not None:

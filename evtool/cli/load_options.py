@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -61,15 +62,16 @@ class LoadOptions:
 def load_options(function: F) -> F:
     """The options, passed on as `load`: a LoadOptions, or None without --count."""
 
+    @functools.wraps(function)
     def command(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in LoadOptions.__dataclass_fields__}
         load = None if values["count"] is None else LoadOptions(**values)
         return function(*args, load=load, **options)
 
-    command.__doc__ = function.__doc__
+    decorated: Any = command
     for decorate in reversed(_OPTIONS):
-        command = decorate(command)
-    return command  # type: ignore[return-value]
+        decorated = decorate(decorated)
+    return cast(F, decorated)
 
 
 _OPTIONS = [

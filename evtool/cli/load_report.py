@@ -57,7 +57,8 @@ class LoadReport:
         errors = sum(self._tally.errors.values())
         self._say(
             f"{now - self._begin:6.0f} s  {connected}/{self._count} connected, "
-            f"{charging} charging, {rate:.0f} calls/s, p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, "
+            f"{charging} charging, {rate:.0f} calls/s, p50 {latency['p50']:.1f} ms, "
+            f"p99 {latency['p99']:.1f} ms, "
             f"{errors} errors; this process: {share:.0%} of a core, {memory_mb()} MB"
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from evtool.cli.load_options import LoadOptions, load_options
 from evtool.cli.output import EXIT_CODES, json_option
 
 
@@ -17,7 +18,6 @@ from evtool.cli.output import EXIT_CODES, json_option
     "--storage",
     "storage_folder",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
     help="What the unit keeps without power; made if missing. Start it again on the same one "
     "after a kill, and that was a power cycle.",
 )
@@ -67,11 +67,12 @@ from evtool.cli.output import EXIT_CODES, json_option
     help="TOML or JSON, one flat table: OCPP's keys and the values that a new storage starts "
     "with. In Python read-only keys too, and the environment's EVTOOL_OCPP_<Key>.",
 )
+@load_options
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     url: str,
     identity: str,
-    storage_folder: Path,
+    storage_folder: Path | None,
     program_path: Path | None,
     connectors: int,
     mode: str | None,
@@ -87,6 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     charge_box_serial: str,
     firmware_version: str,
     configuration_path: Path | None,
+    load: LoadOptions | None,
     as_json: bool,
 ) -> None:
     """Run a charge point: the one in Python, or with --program firmware with MicroOcpp.
@@ -107,6 +109,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
       power_loss              the mains fail: transactions end with PowerLoss
       status                  what is known of it
       quit                    stop
+
+    With --count it is a load test instead: so many charge points in Python, on one thread.
+    They keep nothing, and take the options of an identity and those marked `Load test`.
     """
     import os
 
@@ -115,6 +120,15 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     from evtool.cli.charge_point_serving import Given
     from evtool.errors import ConfigError
 
+    if load is not None:
+        from evtool.cli.output import Output
+        from evtool.cli.sim_load import load_keys, run_load
+
+        keys = load_keys(load, key_file, key_env)
+        run_load(url, identity, load, keys, ca_certificate, Output(as_json))
+        return
+    if storage_folder is None:
+        raise ConfigError("--storage is missing", fix="name a folder; it is made if missing")
     given = Given(
         url, identity, storage_folder, connectors, key_file, key_env, ca_certificate, as_json
     )

@@ -12,10 +12,12 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from evtool.cli.charge_point_identity import read_key
 from evtool.cli.fleet import Fleet, Member
 from evtool.cli.load_options import LoadOptions
 from evtool.cli.load_report import LoadReport
 from evtool.cli.output import Output
+from evtool.cli.station_keys import station_keys
 from evtool.errors import CheckFailed, ConfigError, DeviceError
 from evtool.link.open_files import allow_open_sockets
 from evtool.link.tls import client_tls
@@ -28,6 +30,35 @@ from evtool.reference_impl.fleet.tally import Tally
 _LEAVE_S = 30.0
 _PROGRESS_S = 5.0
 _REDRAW_S = 1.0
+
+
+def load_keys(
+    load: LoadOptions, key_file: Path | None, key_env: str | None
+) -> Callable[[str], bytes | None]:
+    """The AuthorizationKey of each identity: one for all, from a list, or none.
+
+    Raises:
+        ConfigError: the file, the list or a key is wrong; never shows a key. Also what it
+            returns, where an identity is not in the list.
+    """
+    one = read_key(key_file, key_env)
+    if load.stations is None:
+        for_all = bytes.fromhex(one) if one is not None else None
+        return lambda _: for_all
+    if one is not None:
+        raise ConfigError(
+            "--stations names the keys already", fix="leave --key-file and --key-env out"
+        )
+    listed = station_keys(None, load.stations, open_to_all=True)
+
+    def find(identity: str) -> bytes | None:
+        if identity not in listed:
+            raise ConfigError(
+                f"{load.stations}: no key for {identity}", fix="add it to the table [stations]"
+            )
+        return listed[identity]
+
+    return find
 
 
 def run_load(
@@ -74,14 +105,14 @@ def _members(
     )
     share = load.charging / 100
     each_load = Load(share, round(load.transaction_length * 1000), load.id_tag, load.heartbeat)
+    dice = random.Random(0)  # noqa: S311 - which moment of its day each one is in
     members = []
-    for number, identity in enumerate(identities):
+    for identity in identities:
         key = keys(identity)
         try:
             header = render_basic_authorization(identity, key) if key is not None else None
         except ValueError as error:
             raise ConfigError(f"IDENTITY {identity!r}: {error}", fix="name it otherwise") from None
-        dice = random.Random(number)  # noqa: S311 - which moment of its day it is
         station = Station(settings, each_load, tally, dice)
         members.append(Member(station, charge_point_url(url, identity), header))
     return members

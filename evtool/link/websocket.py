@@ -237,6 +237,7 @@ async def open_websocket(
             connection.abort()
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
+    headers.clear()  # the package keeps them as long as the connection lives
     if offered != subprotocol:
         await connection.close()
         raise _no_subprotocol(url, subprotocol)

@@ -198,6 +198,7 @@ class WebSocket(WSListener):
         """It is open."""
         self._transport = transport
         transport.request.headers.clear()  # the password among them
+        transport.response.headers.clear()
         if self._is_aborted:
             self.abort()
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 
 from evtool.protocol import ocpp16
@@ -55,7 +56,7 @@ class Configuration:
             for name, value in stored.items()
             if name in KEYS and not KEYS[name].read_only and allowed(KEYS[name], value)
         }
-        self._profiles = frozenset(self.text("SupportedFeatureProfiles").split(","))
+        self._profiles = _items(self.text("SupportedFeatureProfiles"))
 
     def has_profile(self, profile: str) -> bool:
         """Whether a feature profile is offered."""
@@ -125,6 +126,12 @@ class Configuration:
         return (
             name for name, key in KEYS.items() if not key.write_only and self.find(name) is not None
         )
+
+
+@cache
+def _items(text: str) -> frozenset[str]:
+    """The items of a list; one set for all charge points that have the same."""
+    return frozenset(text.split(","))
 
 
 def read_presets(presets: Mapping[str, str]) -> dict[str, str]:

@@ -293,7 +293,7 @@ class ChargePoint:
 
     def limit_ma(self, connector: Connector) -> int | None:
         """The charging profiles' limit at this moment, None for none."""
-        if self.unix_offset_ms is None:
+        if self.unix_offset_ms is None or not self.profiles:
             return None
         transaction = connector.transaction
         start = transaction.started_unix_ms if transaction is not None else None

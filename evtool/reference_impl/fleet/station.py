@@ -32,6 +32,7 @@ _MV = 400_000
 _MA = 27_500
 _TAIL = 60
 _SHORTEST_PAUSE_MS = 2_000
+_PATIENCE_MS = 1_000
 _NO_VEHICLE = Inputs(evse_ready=True)
 
 
@@ -87,13 +88,12 @@ class Station:
     @property
     def is_charging(self) -> bool:
         """A transaction runs."""
-        return self._charge_point.word().transaction
+        return self._charge_point.connectors[0].transaction is not None
 
     @property
     def is_done(self) -> bool:
         """After `leave`: nothing runs, and the central system has taken all."""
-        waits = self._pending is not None or self._charge_point.outbox.undelivered()
-        return not waits and not self.is_charging
+        return not self.is_charging and not self._charge_point.outbox.undelivered()
 
     def on_open(self, send: Callable[[str], None], now_ms: float) -> None:
         """The connection is open; `send` takes texts for it."""
@@ -173,6 +173,9 @@ class Station:
             return
         if self.is_charging:
             charge_point.on_card(load.id_tag, now_ms)
+        elif self._pending is not None:
+            self._moves_ms = now_ms + _PATIENCE_MS  # its card is about to be judged
+            return
         else:
             self._tally.errors["no transaction while a vehicle was there"] += 1
         self._unplug(now_ms)
