@@ -44,15 +44,15 @@ async def main() -> None:
     numbers = itertools.count(1)
 
     async def handle(_: str, socket: WebSocket) -> None:
-        closed = asyncio.get_running_loop().create_future()
+        closed = asyncio.Event()
 
         def on_text(text: str) -> None:
             answered = answer(text, numbers)
             if answered is not None:
                 socket.send_now(answered)
 
-        socket.listen(on_text, lambda _: closed.done() or closed.set_result(None))
-        await closed
+        socket.listen(on_text, lambda _: closed.set())
+        await closed.wait()
 
     allow_open_sockets(15_000)
     server = await start_server(

@@ -141,6 +141,7 @@ class Station:
     def leave(self, now_ms: float) -> None:
         """End what runs, and begin nothing any more."""
         self._has_entered, self._moves_ms = True, None
+        self._charge_point.on_inputs(self._inputs(int(now_ms)), int(now_ms))
         self._charge_point.on_stop_request("Local", int(now_ms))
         if self._plugged_ms is not None:
             self._unplug(int(now_ms))
@@ -171,6 +172,7 @@ class Station:
             charge_point.on_inputs(self._inputs(now_ms), now_ms)
             charge_point.on_card(load.id_tag, now_ms)
             return
+        charge_point.on_inputs(self._inputs(now_ms), now_ms)
         if self.is_charging:
             charge_point.on_card(load.id_tag, now_ms)
         elif self._pending is not None:
