@@ -110,8 +110,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
       status                  what is known of it
       quit                    stop
 
-    With --count it is a load test instead: so many charge points in Python, on one thread.
-    They keep nothing, and take the options of an identity and those marked `Load test`.
+    With --count it is a load test instead: so many charge points in Python, on one thread,
+    with {n} in IDENTITY as their number. They keep nothing.
     """
     import os
 
@@ -123,9 +123,19 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     if load is not None:
         from evtool.cli.output import Output
         from evtool.cli.sim_load import load_keys, run_load
+        from evtool.reference_impl.charge_point import MODES, Settings
 
+        everyone = Settings(
+            vendor,
+            model,
+            firmware_version=firmware_version,
+            connectors=connectors,
+            mode=MODES[mode or "strict"],
+            presets=read_presets(configuration_path) | read_environment(os.environ),
+            has_lock=not fixed_cable,
+        )
         keys = load_keys(load, key_file, key_env)
-        run_load(url, identity, load, keys, ca_certificate, Output(as_json))
+        run_load(url, identity, load, keys, everyone, ca_certificate, Output(as_json))
         return
     if storage_folder is None:
         raise ConfigError("--storage is missing", fix="name a folder; it is made if missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 import secrets
 import signal
@@ -66,6 +67,7 @@ def run_load(
     pattern: str,
     load: LoadOptions,
     keys: Callable[[str], bytes | None],
+    product: Settings,
     ca_certificate: Path | None,
     output: Output,
 ) -> None:
@@ -73,6 +75,7 @@ def run_load(
 
     Args:
         keys: gives the AuthorizationKey of an identity; None for none.
+        product: what every charge point is and starts with.
 
     Raises:
         ConfigError: an option, the URL or the pattern is wrong, or too few files may be open.
@@ -85,7 +88,7 @@ def run_load(
     tls = _tls(url, ca_certificate)
     allow_open_sockets(load.count)
     tally = Tally()
-    members = _members(url, identities, load, keys, tally)
+    members = _members(url, identities, load, keys, product, tally)
     asyncio.run(_serve(Fleet(members, load.connect_rate, tls, tally), tally, load, output))
 
 
@@ -94,14 +97,14 @@ def _members(
     identities: list[str],
     load: LoadOptions,
     keys: Callable[[str], bytes | None],
+    product: Settings,
     tally: Tally,
 ) -> list[Member]:
-    # One for all: it says nothing of who they are, and a fleet of them costs memory.
-    settings = Settings(
-        vendor="evtool",
-        model="sim charge-point",
+    # One for all: it says nothing of who they are, and each would cost memory.
+    settings = dataclasses.replace(
+        product,
         id_prefix=secrets.token_hex(4),
-        presets={"MeterValueSampleInterval": str(load.meter_interval)},
+        presets={"MeterValueSampleInterval": str(load.meter_interval), **product.presets},
     )
     share = load.charging / 100
     each_load = Load(share, round(load.transaction_length * 1000), load.id_tag, load.heartbeat)
@@ -113,7 +116,10 @@ def _members(
             header = render_basic_authorization(identity, key) if key is not None else None
         except ValueError as error:
             raise ConfigError(f"IDENTITY {identity!r}: {error}", fix="name it otherwise") from None
-        station = Station(settings, each_load, tally, dice)
+        try:
+            station = Station(settings, each_load, tally, dice)
+        except ValueError as error:
+            raise ConfigError(f"--configuration: {error}", fix="correct the value") from error
         members.append(Member(station, charge_point_url(url, identity), header))
     return members
 
