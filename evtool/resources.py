@@ -23,3 +23,8 @@ def firmware_dir() -> Path:
 def can_database() -> Path:
     """evtool's own DBC file."""
     return _PACKAGE / "protocol" / "evcharger.dbc"
+
+
+def csms_page_dir() -> Path:
+    """The web page of the virtual central system."""
+    return _PACKAGE / "link" / "csms_page"

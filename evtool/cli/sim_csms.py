@@ -3,27 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
-if TYPE_CHECKING:
-    from evtool.virtual.csms import Csms
-
-COMMANDS = (
-    "remote_start STATION ID_TAG",
-    "remote_stop STATION [TRANSACTION]",
-    "call STATION ACTION JSON",
-    "id_tag ID_TAG Accepted|Blocked|Expired|Invalid|ConcurrentTx",
-    "stations",
-    "transactions",
-    "quit",
-)
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -31,17 +20,49 @@ COMMANDS = (
     "--listen",
     default="127.0.0.1:9000",
     show_default=True,
-    metavar="HOST:PORT",
-    help="Where to serve; port 0 picks a free one.",
+    metavar="HOST:PORT|off",
+    help="Where to serve ws://; port 0 picks a free one.",
 )
+@click.option("--listen-tls", metavar="HOST:PORT", help="Where to serve wss://.")
+@click.option("--tls-certificate", type=FILE, help="PEM, with its chain.")
+@click.option("--tls-key", type=FILE, help="PEM.")
+@click.option("--lab-ca", type=FOLDER, help="Make a CA and certificates here, where missing.")
+@click.option("--lab-name", "lab_names", multiple=True, help="Another name of this computer.")
+@click.option("--ca-certificate", type=FILE, help="CA that signs stations' requests.")
+@click.option("--ca-key", type=FILE, help="Its key.")
+@click.option("--client-ca", type=FILE, help="CA of stations' certificates, if another.")
+@click.option("--cpo", metavar="NAME", help="What stations' certificates must say as O.")
+@click.option("--hex-keys", is_flag=True, help="Admit who sends a key as its hex digits.")
 @project_option
 @click.option(
     "--stations",
     "stations_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help='TOML or JSON, mode 0600: [stations] with "IDENTITY" = "AuthorizationKey" lines.',
 )
 @click.option("--open", "open_to_all", is_flag=True, help="Admit any other station, no password.")
+@click.option("--id-tags", "id_tags_path", type=FILE, help="TOML or JSON: [id_tags].")
+@click.option(
+    "--unknown-id-tags",
+    type=click.Choice(["Accepted", "Blocked", "Expired", "Invalid"]),
+    help="Status of all others (default: Accepted, with --id-tags Invalid).",
+)
+@click.option("--profiles", type=FOLDER, help="Charging profiles (JSON) and certificates (PEM).")
+@click.option("--firmware", type=FOLDER, help="Serve these files to stations.")
+@click.option("--uploads", type=FOLDER, help="Take diagnostics and logs into this folder.")
+@click.option(
+    "--files",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to serve them.",
+)
+@click.option("--files-url", metavar="URL", help="How stations reach that, if otherwise.")
+@click.option("--control", metavar="HOST:PORT", help="Serve the web page and the HTTP API.")
+@click.option("--control-token", metavar="VARIABLE", help="Environment variable with its token.")
+@click.option("--database", type=FILE, help="Keep transactions and changed keys (SQLite).")
+@click.option("--log", type=FILE, help="Append every event as a JSON line; 64 MiB a file.")
+@click.option("--script", type=FILE, help="Run it, then stop; exit code 1 where it fails.")
 @click.option(
     "--heartbeat",
     type=click.IntRange(1, 86_400),
@@ -49,154 +70,39 @@ COMMANDS = (
     show_default=True,
     help="Seconds between heartbeats, as told in BootNotification.conf.",
 )
+@click.option(
+    "--ping",
+    type=click.IntRange(0, 3600),
+    default=60,
+    show_default=True,
+    help="Seconds between WebSocket pings; who answers none is cut. 0 sends none.",
+)
+@click.option(
+    "--max-rate",
+    type=click.IntRange(0),
+    default=5000,
+    show_default=True,
+    help="Messages a second above which a station is read more slowly; 0 for no limit.",
+)
 @json_option
-def command(
-    listen: str,
-    project_path: Path | None,
-    stations_path: Path | None,
-    open_to_all: bool,
-    heartbeat: int,
-    as_json: bool,
-) -> None:
+def command(*, as_json: bool, **options: Any) -> None:
     """Run a central system for OCPP 1.6J over WebSocket.
 
     It admits the charge point of --project, those in --stations, or with --open any. A key
     is checked as HTTP Basic: a wrong one is refused with 401, an unknown identity with 404.
 
     \b
-    Commands on stdin:
-      remote_start STATION ID_TAG         start a transaction on connector 1
-      remote_stop STATION [TRANSACTION]   stop it (the latest that runs)
-      call STATION ACTION JSON            send any operation
+    Commands on stdin, in a script, and over HTTP (docs/simulators.md lists all):
+      remote_start STATION ID_TAG [CONNECTOR|any [PROFILE]]
+      remote_stop STATION [TRANSACTION]   the latest that runs
+      call STATION ACTION JSON            any operation
       id_tag ID_TAG STATUS                Accepted, Blocked, Expired, Invalid, ConcurrentTx
+      fault STATION ACTION answer|call|received KIND [VALUE] [xTIMES]
       stations, transactions              what is connected; what was recorded
       quit                                stop
     """
     import asyncio
 
-    from evtool.cli.sim_input import parse_listen, serve_commands
-    from evtool.cli.station_keys import station_keys
-    from evtool.link.clock import unix_ms
-    from evtool.link.websocket import start_server
-    from evtool.protocol.ocpp16 import SUBPROTOCOL
-    from evtool.virtual.csms import Csms
+    from evtool.cli.csms_host import CsmsHost, CsmsOptions
 
-    host, port = parse_listen(listen)
-    output = Output(as_json)
-    keys = station_keys(project_path, stations_path, open_to_all)
-    csms = Csms(
-        keys,
-        open_to_all=open_to_all,
-        clock=unix_ms,
-        report=lambda event: output.result(_line(event), event),
-        heartbeat_s=heartbeat,
-    )
-
-    async def serve() -> None:
-        server = await start_server(host, port, SUBPROTOCOL, csms.admit, csms.serve)
-        url = f"ws://{listen.rpartition(':')[0]}:{server.port}"
-        output.event("ready", url=url, port=server.port, stations=sorted(keys))
-        admitted = ", ".join(sorted(keys)) + (" and any other" if open_to_all else "")
-        output.say(f"central system ready at {url} for {admitted}")
-        if not host.startswith("127.") and host != "::1" and open_to_all:
-            output.say("warning: --open without a password, beyond this computer")
-        running: set[asyncio.Task[None]] = set()
-
-        async def handle(name: str, rest: str) -> None:
-            # A station may take its time to answer: other commands do not wait for it.
-            task = asyncio.create_task(_obey(csms, output, name, rest))
-            running.add(task)
-            task.add_done_callback(running.discard)
-
-        try:
-            await serve_commands(handle)
-        finally:
-            for task in running:
-                task.cancel()
-            await server.close()
-
-    asyncio.run(serve())
-
-
-async def _obey(csms: Csms, output: Output, name: str, rest: str) -> None:
-    """Carry out one command; whatever is wrong with it is reported, not raised."""
-    from evtool.errors import DeviceError
-
-    try:
-        document = await _carry_out(csms, name, rest)
-    except (ValueError, DeviceError) as error:
-        reason = getattr(error, "message", str(error))
-        output.result(f"refused: {name}: {reason}", {"event": "refused", "command": name} | {
-            "reason": reason
-        })  # fmt: skip
-        return
-    output.result(_line(document), document)
-
-
-async def _carry_out(csms: Csms, name: str, rest: str) -> dict[str, Any]:
-    import json
-
-    answer: Mapping[str, Any]
-    match [name, *rest.split(None, 2)]:
-        case ["remote_start", station, id_tag]:
-            answer = await csms.remote_start(station, id_tag)
-        case ["remote_stop", station]:
-            answer = await csms.remote_stop(station)
-        case ["remote_stop", station, number] if number.isascii() and number.isdigit():
-            answer = await csms.remote_stop(station, int(number))
-        case ["call", station, action, text]:
-            payload = json.loads(text)
-            if not isinstance(payload, dict):
-                raise ValueError("the payload is an object, such as {}")  # noqa: TRY004 - input
-            answer = await csms.ask(station, action, payload)
-            if action == "GetConfiguration":
-                from evtool.protocol.ocpp16 import masked
-
-                answer = masked(action, dict(answer))
-        case [
-            "id_tag",
-            id_tag,
-            "Accepted" | "Blocked" | "Expired" | "Invalid" | "ConcurrentTx" as s,
-        ]:
-            csms.id_tags[id_tag] = s
-            answer = {"id_tag": id_tag, "status": s}
-        case ["stations"]:
-            found = [station.describe() for station in csms.stations.values()]
-            return {"event": "stations", "stations": found}
-        case ["transactions"]:
-            records = [record.describe() for record in csms.transactions.values()]
-            return {"event": "transactions", "transactions": records}
-        case _:
-            raise ValueError("the commands are: " + ", ".join(COMMANDS))
-    return {"event": "answer", "command": name, "payload": dict(answer)}
-
-
-def _line(event: Mapping[str, Any]) -> str:
-    """An event as people read it."""
-    import json
-    import time
-
-    stamp = time.strftime("%H:%M:%S")
-    match event["event"]:
-        case "message":
-            arrow = "<-" if event["direction"] == "received" else "->"
-            what = {"call": "", "result": ".conf", "error": " failed:"}.get(event["type"], "")
-            body = event.get("payload", event.get("code", event.get("reason", "")))
-            text = json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else str(body)
-            return f"{stamp} {event['station']} {arrow} {event.get('action', '')}{what} {text}"
-        case "connected" | "disconnected":
-            return f"{stamp} {event['station']} {event['event']}"
-        case "rejected":
-            # Whoever knocks chose that name: no control characters of it reach the terminal.
-            return f"{stamp} {event['station']!a} rejected ({event['status']}): {event['reason']}"
-        case "stations":
-            lines = [f"{s['station']}: {s['statuses']}" for s in event["stations"]]
-            return "\n".join(lines) or "no station is connected"
-        case "transactions":
-            lines = [
-                f"{t['transaction_id']}: {t['station']} {t['id_tag']} from {t['meter_start']} Wh "
-                + (f"to {t['meter_stop']} Wh, {t['reason']}" if t["stopped"] else "running")
-                for t in event["transactions"]
-            ]
-            return "\n".join(lines) or "no transaction yet"
-    return f"{stamp} {event['command']}: {json.dumps(event['payload'], ensure_ascii=False)}"
+    asyncio.run(CsmsHost(CsmsOptions(**options), Output(as_json)).run())

@@ -10,12 +10,24 @@ from pathlib import Path
 from evtool.cli.options import open_project, secret_source
 from evtool.errors import ConfigError
 from evtool.protocol.ocpp16 import decode_authorization_key
+from evtool.virtual.csms.accounts import Account
+
+_FIELDS = frozenset({"key", "profile", "serial", "registration", "interval"})
 
 
-def station_keys(
+def station_keys(project_path: Path | None) -> dict[str, bytes | None]:
+    """Identity to key bytes (None: no password) of the project's charge point.
+
+    Raises:
+        ConfigError: no project, or a key that is wrong, never showing the key.
+    """
+    return _key_of_project(project_path)
+
+
+def station_accounts(
     project_path: Path | None, stations_path: Path | None, open_to_all: bool
-) -> dict[str, bytes | None]:
-    """Identity to key bytes (None: no password), from the project and the stations file.
+) -> dict[str, Account]:
+    """Identity to account, from the project and the stations file.
 
     Without a stations file and without `open_to_all` the project is the one that the current
     folder is in.
@@ -23,12 +35,12 @@ def station_keys(
     Raises:
         ConfigError: no station at all; a file or a key that is wrong, never showing the key.
     """
-    keys: dict[str, bytes | None] = {}
+    accounts: dict[str, Account] = {}
     if stations_path is not None:
-        keys |= _keys_of_file(stations_path)
-    if project_path is not None or not (keys or open_to_all):
+        accounts |= _accounts_of_file(stations_path)
+    if project_path is not None or not (accounts or open_to_all):
         try:
-            keys |= _key_of_project(project_path)
+            keys = _key_of_project(project_path)
         except ConfigError as error:
             if project_path is not None:
                 raise
@@ -36,7 +48,8 @@ def station_keys(
                 "no station to admit: there is no evtool.toml here",
                 fix="name one with --project, a list with --stations, or admit all with --open",
             ) from error
-    return keys
+        accounts |= {identity: Account(identity, key) for identity, key in keys.items()}
+    return accounts
 
 
 def _key_of_project(project_path: Path | None) -> dict[str, bytes | None]:
@@ -53,7 +66,7 @@ def _key_of_project(project_path: Path | None) -> dict[str, bytes | None]:
         raise _bad_key(project.path, identity, error) from None
 
 
-def _keys_of_file(path: Path) -> dict[str, bytes | None]:
+def _accounts_of_file(path: Path) -> dict[str, Account]:
     try:
         if path.stat().st_mode & 0o077:
             raise ConfigError(
@@ -72,13 +85,47 @@ def _keys_of_file(path: Path) -> dict[str, bytes | None]:
         raise ConfigError(
             f"{path}: no table [stations]", fix='write [stations] and "CP-0001" = "the key"'
         )
-    keys: dict[str, bytes | None] = {}
-    for identity, key in table.items():
+    return {identity: _account(path, identity, entry) for identity, entry in table.items()}
+
+
+def _account(path: Path, identity: str, entry: object) -> Account:
+    """`"KEY"`, or a table: key, profile, serial, registration, interval."""
+    fields = {"key": entry} if isinstance(entry, str) else entry
+    if not isinstance(fields, dict) or not identity or set(fields) - _FIELDS:
+        raise ConfigError(
+            f"{path}: {identity}: not a station",
+            fix='write "CP-0001" = "the key", or a table with ' + ", ".join(sorted(_FIELDS)),
+        )
+    key = None
+    if "key" in fields:
         try:
-            keys[identity] = decode_authorization_key(key if isinstance(key, str) else "")
+            key = decode_authorization_key(str(fields["key"]))
         except ValueError as error:
             raise _bad_key(path, identity, error) from None
-    return keys
+    account = Account(identity, key, profile=0 if key is None else 1)
+    account.profile = _within(path, identity, fields, "profile", account.profile, 3)
+    if "interval" in fields:
+        account.interval_s = _within(path, identity, fields, "interval", 0, 86_400)
+    if "serial" in fields:
+        account.serial = str(fields["serial"])
+    account.registration = str(fields.get("registration", "Accepted"))
+    if account.registration not in ("Accepted", "Pending", "Rejected"):
+        raise ConfigError(
+            f"{path}: {identity}: registration {account.registration!r}",
+            fix="write Accepted, Pending or Rejected",
+        )
+    return account
+
+
+def _within(
+    path: Path, identity: str, fields: dict[str, object], name: str, default: int, high: int
+) -> int:
+    value = fields.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
+        raise ConfigError(
+            f"{path}: {identity}: {name} {value!r}", fix=f"write a number from 0 to {high}"
+        )
+    return value
 
 
 def _bad_key(path: Path, identity: str, error: ValueError) -> Exception:

@@ -132,9 +132,7 @@ class _Session:
         if self._options.csms_listen is None:
             return None
         host, port = parse_listen(self._options.csms_listen, "--csms-listen")
-        csms = BenchCsms(
-            self._project.charge_point.identity, station_keys(self._project.path, None, False)
-        )
+        csms = BenchCsms(self._project.charge_point.identity, station_keys(self._project.path))
         try:
             actual = await csms.listen(host, port)
         except DeviceError as error:

@@ -141,7 +141,7 @@ def test_boot_remote_start_meter_values_remote_stop() -> None:
         assert (record.station, record.id_tag, record.meter_start) == ("CP-1", "TAG", 5000)
         await bench.wait(11)
         await bench.until(lambda: len(record.meter_values) == 2)
-        measured = {v["measurand"]: v["value"] for v in record.meter_values[0]["sampled_value"]}
+        measured = {v["measurand"]: v["value"] for v in record.meter_values[0]["sampledValue"]}
         assert measured["Power.Active.Import"] == "2139.00"
         assert measured["SoC"] == "55.10"
         assert await bench.csms.remote_stop("CP-1") == {"status": "Accepted"}

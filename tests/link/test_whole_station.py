@@ -114,7 +114,7 @@ async def story() -> None:
     await whole.until(lambda: whole.status() == "Charging")
     record = whole.csms.transactions[1]
     await whole.until(lambda: record.meter_values, seconds=90)
-    measured = {v["measurand"]: v["value"] for v in record.meter_values[0]["sampled_value"]}
+    measured = {v["measurand"]: v["value"] for v in record.meter_values[0]["sampledValue"]}
     assert 29 < float(measured["Current.Import"]) < 31
     assert int(measured["Energy.Active.Import.Register"]) > 20
     assert 50 < float(measured["SoC"]) < 60

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The WebSocket server of a central system, plain or with TLS.
+
+A peer cannot make it grow: messages are bounded, one that does not finish its request or goes
+silent is cut, and what is not yet processed stays in the peer's buffers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from evtool.errors import DeviceError
+from evtool.link.ocpp_socket import MAX_MESSAGE, OcppSocket
+
+REQUEST_TIMEOUT_S = 10.0
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks to connect, and how.
+
+    Attributes:
+        path: of the URL, as it came.
+        authorization: the header's value.
+        common_name, organization: subject of the client certificate that TLS verified.
+    """
+
+    path: str
+    authorization: str | None = field(repr=False)
+    is_tls: bool
+    common_name: str | None
+    organization: str | None
+
+
+class OcppServer:
+    """A central system's listener.
+
+    Args:
+        subprotocol: a client that does not offer it is refused with 400.
+        admit: returns None to accept a request, or the HTTP status to refuse it with.
+        handle: talks to an accepted client; the connection closes when it returns.
+        refused: is told (path, status, reason) of requests that never got as far as `admit`.
+        tls: serves wss:// with it.
+        ping_s: seconds between pings; a peer that answers none is cut. None sends none.
+        max_connections: what comes beyond that is closed at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        subprotocol: str,
+        admit: Callable[[Request], int | None],
+        handle: Callable[[str, OcppSocket], Awaitable[None]],
+        refused: Callable[[str, int, str], None],
+        tls: ssl.SSLContext | None = None,
+        ping_s: float | None = 60.0,
+        max_connections: int = 20_000,
+    ) -> None:
+        self._subprotocol = subprotocol
+        self._admit = admit
+        self._handle = handle
+        self._refused = refused
+        self._tls = tls
+        self._ping_s = ping_s
+        self._max_connections = max_connections
+        self._is_full = False
+        self._sockets: set[OcppSocket] = set()
+        self._silent: set[web.RequestHandler] = set()  # no request yet
+        self._server = web.Server(self._serve, access_log=None)
+        self._runner = web.ServerRunner(self._server)
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen; port 0 picks a free one. Returns the port.
+
+        Raises:
+            DeviceError: the address cannot be listened on.
+        """
+        await self._runner.setup()
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._accept,
+                host,
+                port,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=None if self._tls is None else REQUEST_TIMEOUT_S,
+            )
+        except OSError as error:
+            await self._runner.cleanup()
+            raise DeviceError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                fix="give another address with --listen (port 0 picks a free one)",
+            ) from error
+        found: int = self._listener.sockets[0].getsockname()[1]
+        return found
+
+    async def close(self) -> None:
+        """Stop listening and close every connection."""
+        if self._listener is not None:
+            self._listener.close()
+        for socket in list(self._sockets):
+            socket.abort()
+        await self._runner.cleanup()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._silent.discard(request.protocol)
+        refusal = self._judge(request)
+        if refusal is not None:
+            return refusal
+        response = web.WebSocketResponse(
+            protocols=(self._subprotocol,), max_msg_size=MAX_MESSAGE, compress=False, autoping=False
+        )
+        try:
+            await response.prepare(request)
+        except (OSError, web.HTTPException) as error:
+            self._refused(request.raw_path, 400, f"no WebSocket request: {error}")
+            raise
+        assert request.transport is not None  # noqa: S101 - it was there to prepare
+        socket = OcppSocket(response, request.transport, self._ping_s)
+        self._sockets.add(socket)
+        try:
+            await self._handle(request.raw_path, socket)
+        finally:
+            self._sockets.discard(socket)
+            await socket.close()
+        return response
+
+    def _judge(self, request: web.BaseRequest) -> web.Response | None:
+        path = request.raw_path
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            self._refused(path, 426, "it asked for no WebSocket")
+            return web.Response(status=426, text="WebSocket only\n")
+        offered = {
+            name.strip()
+            for value in request.headers.getall("Sec-WebSocket-Protocol", [])
+            for name in value.split(",")
+        }
+        if self._subprotocol not in offered:
+            self._refused(path, 400, f"it does not offer the subprotocol {self._subprotocol}")
+            return web.Response(status=400, text=f"subprotocol {self._subprotocol}\n")
+        status = self._admit(_facts(request, self._tls is not None))
+        if status is None:
+            return None
+        basic = {"WWW-Authenticate": 'Basic realm="OCPP"'} if status == 401 else {}
+        return web.Response(status=status, text=f"{status}\n", headers=basic)
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        if len(self._server.connections) >= self._max_connections:
+            if not self._is_full:
+                self._refused("?", 503, f"more than {self._max_connections} connections")
+            self._is_full = True
+            return _Closing()
+        self._is_full = False
+        protocol = self._server()
+        self._silent.add(protocol)
+        asyncio.get_running_loop().call_later(REQUEST_TIMEOUT_S, self._expire, protocol)
+        return protocol
+
+    def _expire(self, protocol: web.RequestHandler) -> None:
+        if protocol not in self._silent:
+            return
+        self._silent.discard(protocol)
+        if protocol.transport is not None and not protocol.transport.is_closing():
+            self._refused("?", 408, f"no request within {REQUEST_TIMEOUT_S:g} s")
+            protocol.force_close()
+
+
+class _Closing(asyncio.Protocol):
+    """Takes a connection and lets it go."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _facts(request: web.BaseRequest, is_tls: bool) -> Request:
+    common_name = organization = None
+    transport = request.transport
+    if is_tls and transport is not None:
+        certificate = transport.get_extra_info("peercert") or {}
+        subject = dict(pair for names in certificate.get("subject", ()) for pair in names)
+        common_name = subject.get("commonName")
+        organization = subject.get("organizationName")
+    authorization = request.headers.get("Authorization")
+    return Request(request.raw_path, authorization, is_tls, common_name, organization)

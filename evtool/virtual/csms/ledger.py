@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transactions: each begun once and ended once, however often a station repeats itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evtool.virtual.csms.ports import Store
+from evtool.virtual.csms.records import TransactionRecord
+
+
+class Ledger:
+    """All transactions, in memory and in a store; the store knows of each change first.
+
+    Attributes:
+        records: by transaction_id, oldest first.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.records: dict[int, TransactionRecord] = {}
+        self._starts: dict[tuple[object, ...], int] = {}
+        self._running: dict[str, dict[int, TransactionRecord]] = {}
+        for record in store.transactions():
+            self._keep(record)
+        self._next = max(self.records, default=0) + 1
+
+    def begin(
+        self, station: str, connector_id: int, id_tag: str, meter_start: int, started: str
+    ) -> tuple[TransactionRecord, bool]:
+        """Record a start; a repeated one is the first one's record. Also: whether it is new."""
+        record = TransactionRecord(self._next, station, connector_id, id_tag, meter_start, started)
+        known = self._starts.get(record.start_key())
+        if known is not None:
+            return self.records[known], False
+        self._store.begin(record)
+        self._next += 1
+        self._keep(record)
+        return record, True
+
+    def end(
+        self, station: str, transaction_id: int, meter_stop: int, stopped: str, reason: str
+    ) -> str:
+        """Record a stop.
+
+        Returns:
+            "stopped"; or why nothing was recorded: "repeated", "differs" (it has ended with
+            other values before, which stay), "unknown" (no transaction of that station).
+        """
+        record = self.records.get(transaction_id)
+        if record is None or record.station != station:
+            return "unknown"
+        if not record.is_running:
+            same = (record.meter_stop, record.stopped, record.reason)
+            return "repeated" if same == (meter_stop, stopped, reason) else "differs"
+        record.meter_stop, record.stopped, record.reason = meter_stop, stopped, reason
+        try:
+            self._store.end(record)
+        except BaseException:
+            record.meter_stop = record.stopped = record.reason = None
+            raise
+        self._running.get(station, {}).pop(transaction_id, None)
+        return "stopped"
+
+    def add_meter_values(
+        self, station: str, transaction_id: int | None, meter_values: Sequence[dict[str, Any]]
+    ) -> bool:
+        """Keep meter values with their transaction; False where there is none."""
+        record = self.records.get(transaction_id or 0)
+        if record is None or record.station != station:
+            return False
+        record.meter_values.extend(meter_values)
+        record.meter_value_count += len(meter_values)
+        self._store.add_meter_values(record.transaction_id, meter_values)
+        return True
+
+    def running(self, station: str) -> list[TransactionRecord]:
+        """Those that run at a station, oldest first."""
+        return list(self._running.get(station, {}).values())
+
+    def is_charging(self, id_tag: str) -> bool:
+        """Whether a transaction of that id_tag runs anywhere."""
+        wanted = id_tag.casefold()
+        return any(
+            record.id_tag.casefold() == wanted
+            for running in self._running.values()
+            for record in running.values()
+        )
+
+    def _keep(self, record: TransactionRecord) -> None:
+        self.records[record.transaction_id] = record
+        self._starts[record.start_key()] = record.transaction_id
+        if record.is_running:
+            self._running.setdefault(record.station, {})[record.transaction_id] = record

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A script: commands, waits with deadlines, expectations; it passes or fails at a line.
+
+::
+
+    # anything that stdin takes, and
+    wait SECONDS connected STATION
+    wait SECONDS received STATION ACTION [FIELD=VALUE ...]
+    wait SECONDS sent STATION ACTION [FIELD=VALUE ...]
+    wait SECONDS EVENT STATION [FIELD=VALUE ...]
+    never SECONDS ...                  the same must not come
+    expect FIELD=VALUE ...             in the answer to the command before
+    expect refused [TEXT]              the command before had to fail
+    pause SECONDS
+
+A wait looks at what happened since the event that the wait before it took. `${FIELD}` in a
+line is a field of the latest event or answer that was taken.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evtool.errors import CheckFailed, DeviceError
+from evtool.virtual.csms.control import Control
+from evtool.virtual.csms.ports import Event
+from evtool.virtual.csms.waiting import Feed, sleep, within
+
+_UNREAD = 100_000
+_LONGEST_S = 86_400.0
+_FIELD = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
+_PLAIN = ("wait", "never", "expect", "pause")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a wait waits for; `event` is an event's name, or a message's direction."""
+
+    event: str
+    station: str
+    action: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def fits(self, event: Event) -> bool:
+        """Whether it is this."""
+        if event.get("station") != self.station:
+            return False
+        if self.action is not None:
+            if event.get("event") != "message" or event.get("direction") != self.event:
+                return False
+            if event.get("type") != "call" or event.get("action") != self.action:
+                return False
+        elif event.get("event") != self.event:
+            return False
+        return not _differences(self.fields, event)
+
+
+class Script:
+    """One run of a script.
+
+    Args:
+        name: for the messages.
+        text: its lines.
+
+    Raises:
+        ValueError: a line is wrong; checked before anything is done.
+    """
+
+    def __init__(self, name: str, text: str, control: Control) -> None:
+        self._name = name
+        self._control = control
+        self._events: Feed[Event] = Feed(_UNREAD)
+        self._taken: Event = {}
+        self._lines = [
+            (number, line.strip())
+            for number, line in enumerate(text.splitlines(), 1)
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
+        for number, line in self._lines:
+            try:
+                _check(line)
+            except ValueError as error:
+                raise ValueError(f"{name}:{number}: {error}") from error
+
+    def on_event(self, event: Event) -> None:
+        """Everything that happens; waits look at it."""
+        self._events.put(event)
+
+    async def run(self) -> int:
+        """Run it; returns how many lines there were.
+
+        Raises:
+            CheckFailed: a line failed; the message names it, and what came instead.
+        """
+        failure: str | None = None
+        for at, (number, line) in enumerate(self._lines):
+            line = _FIELD.sub(self._value, line)  # noqa: PLW2901 - the line as it is run
+            name, _, rest = line.partition(" ")
+            follows = self._lines[at + 1][1] if at + 1 < len(self._lines) else ""
+            try:
+                if name in _PLAIN:
+                    await self._carry_out(name, rest, failure)
+                    failure = None
+                    continue
+                failure = None
+                self._taken = await self._control.obey(line)
+            except (ValueError, DeviceError) as error:
+                reason = getattr(error, "message", str(error))
+                if name in _PLAIN or not follows.startswith("expect refused"):
+                    raise CheckFailed(f"{self._name}:{number}: {line}: {reason}") from error
+                failure = str(reason)
+        return len(self._lines)
+
+    async def _carry_out(self, name: str, rest: str, failure: str | None) -> None:
+        words = shlex.split(rest)
+        if name == "expect":
+            self._expect(words, failure)
+        elif name == "pause":
+            await sleep(_seconds(words[0]))
+        elif name == "wait":
+            await self._wait(_seconds(words[0]), _wanted(words[1:]))
+        else:
+            await self._never(_seconds(words[0]), _wanted(words[1:]))
+
+    def _expect(self, words: list[str], failure: str | None) -> None:
+        if words[0] == "refused":
+            text = " ".join(words[1:])
+            if failure is None:
+                raise ValueError("the command before was not refused")
+            if text not in failure:
+                raise ValueError(f"it was refused, but: {failure}")
+            return
+        differences = _differences(_fields(words), self._taken)
+        if differences:
+            raise ValueError("; ".join(differences))
+
+    async def _wait(self, seconds: float, wanted: Wanted) -> None:
+        last: str = "nothing of that station"
+
+        async def look() -> Event:
+            nonlocal last
+            while True:
+                event = await self._events.get(_LONGEST_S)
+                if wanted.fits(event):
+                    return event
+                if event.get("station") == wanted.station:
+                    what = event.get("action") or ""
+                    last = f"{event.get('direction') or event.get('event')} {what}".strip()
+
+        try:
+            self._taken = await within(seconds, look())
+        except TimeoutError as error:
+            reason = f"it did not come within {seconds:g} s; the last was: {last}"
+            raise ValueError(reason) from error
+
+    async def _never(self, seconds: float, wanted: Wanted) -> None:
+        try:
+            await self._wait(seconds, wanted)
+        except ValueError:
+            return
+        raise ValueError("it came")
+
+    def _value(self, match: re.Match[str]) -> str:
+        found = _find(self._taken, match.group(1))
+        return match.group(0) if found is None else str(found)
+
+
+def _check(line: str) -> None:
+    name, _, rest = line.partition(" ")
+    words = shlex.split(rest) if name in _PLAIN else []
+    if name in ("wait", "never"):
+        _seconds(words[0] if words else "")
+        _wanted(words[1:])
+    elif name == "pause":
+        _seconds(words[0] if len(words) == 1 else "")
+    elif name == "expect":
+        if not words:
+            raise ValueError("expect FIELD=VALUE ..., or expect refused [TEXT]")
+        if words[0] != "refused":
+            _fields(words)
+
+
+def _wanted(words: list[str]) -> Wanted:
+    if len(words) < 2:
+        raise ValueError("wait SECONDS received|sent STATION ACTION [FIELD=VALUE ...], or EVENT")
+    if words[0] in ("received", "sent"):
+        if len(words) < 3 or "=" in words[2]:
+            raise ValueError(f"{words[0]} STATION ACTION [FIELD=VALUE ...]")
+        return Wanted(words[0], words[1], words[2], _fields(words[3:]))
+    return Wanted(words[0], words[1], None, _fields(words[2:]))
+
+
+def _fields(words: list[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator or not name:
+            raise ValueError(f"{word!a}: expected FIELD=VALUE")
+        fields[name] = value
+    return fields
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError(f"{word!a}: expected seconds")
+    return seconds
+
+
+def _differences(fields: Mapping[str, str], event: Event) -> list[str]:
+    found = {name: _find(event, name) for name in fields}
+    return [
+        f"{name} is {_text(found[name])}, not {value}"
+        for name, value in fields.items()
+        if _text(found[name]) != value
+    ]
+
+
+def _find(event: Event, name: str) -> object:
+    """A field of the payload, or of the event itself; dots lead into objects and lists."""
+    for root in (event.get("payload"), event):
+        value: object = root
+        for part in name.split("."):
+            if isinstance(value, Mapping):
+                value = value.get(part)
+            elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+                value = value[int(part)]
+            else:
+                value = None
+        if value is not None:
+            return value
+    return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "missing" if value is None else str(value)

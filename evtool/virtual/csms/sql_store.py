@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Transactions and changed credentials as tables; the database itself comes in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from evtool.virtual.csms.records import KEPT_METER_VALUES, StoredStation, TransactionRecord
+
+SCHEMA = """
+CREATE TABLE transactions (
+  transaction_id INTEGER PRIMARY KEY,
+  station TEXT NOT NULL,
+  connector_id INTEGER NOT NULL,
+  id_tag TEXT NOT NULL,
+  meter_start INTEGER NOT NULL,
+  started TEXT NOT NULL,
+  meter_stop INTEGER,
+  stopped TEXT,
+  reason TEXT,
+  UNIQUE (station, connector_id, id_tag, meter_start, started)
+);
+CREATE TABLE meter_values (
+  transaction_id INTEGER NOT NULL REFERENCES transactions,
+  meter_value TEXT NOT NULL
+);
+CREATE INDEX meter_values_of ON meter_values (transaction_id);
+CREATE TABLE stations (
+  identity TEXT PRIMARY KEY,
+  key BLOB,
+  next_key BLOB,
+  profile INTEGER NOT NULL,
+  next_profile INTEGER
+);
+"""
+VERSION = 1
+
+
+class Database(Protocol):
+    """A database with `SCHEMA` in it."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
+        """What a SELECT finds."""
+
+    def write(self, sql: str, rows: Sequence[Sequence[Any]], *, flush: bool) -> None:
+        """Change it, all rows or none; with `flush` it is on the disk when this returns."""
+
+
+class SqlStore:
+    """`ports.Store` in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transactions(self) -> Sequence[TransactionRecord]:
+        """All that were ever begun, with the latest meter values of those that run."""
+        records = [
+            TransactionRecord(*row)
+            for row in self._database.rows(
+                "SELECT transaction_id, station, connector_id, id_tag, meter_start, started,"
+                " meter_stop, stopped, reason FROM transactions ORDER BY transaction_id"
+            )
+        ]
+        counts = dict(
+            self._database.rows(
+                "SELECT transaction_id, count(*) FROM meter_values GROUP BY transaction_id"
+            )
+        )
+        for record in records:
+            record.meter_value_count = counts.get(record.transaction_id, 0)
+            if record.is_running:
+                latest = self._database.rows(
+                    "SELECT meter_value FROM meter_values WHERE transaction_id = ?"
+                    " ORDER BY rowid DESC LIMIT ?",
+                    (record.transaction_id, KEPT_METER_VALUES),
+                )
+                record.meter_values.extendleft(json.loads(text) for (text,) in latest)
+        return records
+
+    def stations(self) -> Iterable[StoredStation]:
+        """The stations whose credentials have changed."""
+        return [
+            StoredStation(*row)
+            for row in self._database.rows(
+                "SELECT identity, key, next_key, profile, next_profile FROM stations"
+            )
+        ]
+
+    def begin(self, record: TransactionRecord) -> None:
+        """A transaction has begun; on the disk when this returns."""
+        row = (record.transaction_id, *record.start_key())
+        self._database.write(
+            "INSERT INTO transactions (transaction_id, station, connector_id, id_tag,"
+            " meter_start, started) VALUES (?, ?, ?, ?, ?, ?)",
+            [row],
+            flush=True,
+        )
+
+    def end(self, record: TransactionRecord) -> None:
+        """It has ended; on the disk when this returns."""
+        self._database.write(
+            "UPDATE transactions SET meter_stop = ?, stopped = ?, reason = ?"
+            " WHERE transaction_id = ? AND stopped IS NULL",
+            [(record.meter_stop, record.stopped, record.reason, record.transaction_id)],
+            flush=True,
+        )
+
+    def add_meter_values(self, transaction_id: int, meter_values: Sequence[Any]) -> None:
+        """MeterValues; they survive the end of the process, and the next flush a power cut."""
+        self._database.write(
+            "INSERT INTO meter_values (transaction_id, meter_value) VALUES (?, ?)",
+            [(transaction_id, json.dumps(each)) for each in meter_values],
+            flush=False,
+        )
+
+    def save_station(self, station: StoredStation) -> None:
+        """The credentials of a station have changed; on the disk when this returns."""
+        self._database.write(
+            "INSERT INTO stations (identity, key, next_key, profile, next_profile)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (identity) DO UPDATE SET key = excluded.key,"
+            " next_key = excluded.next_key, profile = excluded.profile,"
+            " next_profile = excluded.next_profile",
+            [
+                (
+                    station.identity,
+                    station.key,
+                    station.next_key,
+                    station.profile,
+                    station.next_profile,
+                )
+            ],
+            flush=True,
+        )
