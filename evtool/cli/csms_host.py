@@ -300,10 +300,11 @@ class CsmsHost:
         self._report({"event": "rejected", "station": station, "status": status, "reason": reason})
 
     def _report(self, event: Event) -> None:
+        moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        timed: Event = {"time": moment} | event
         if self._log is not None:
-            moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-            self._log.append(json.dumps({"time": moment} | event))
-        self._stream.put(event)
+            self._log.append(json.dumps(timed))
+        self._stream.put(timed)
         if self._script is not None:
             self._script.on_event(event)
         self._output.result(render_line(event), event)

@@ -23,6 +23,8 @@ from evtool.link.event_stream import EventStream
 Document = dict[str, object]
 
 MAX_BODY = 1 << 20
+MAX_LISTED = 1000
+"""Of transactions, the latest."""
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -165,7 +167,12 @@ class ControlServer:
         )
 
     async def _on_list(self, request: web.Request) -> web.StreamResponse:
-        return _json(await self._obey(request.match_info["name"]))
+        name = request.match_info["name"]
+        document = await self._obey(name)
+        found = document.get(name)
+        if isinstance(found, list):
+            document = document | {name: found[-MAX_LISTED:]}
+        return _json(document)
 
     async def _on_events(self, _: web.Request) -> web.StreamResponse:
         events = [json.loads(line) for line in self._stream.latest()]

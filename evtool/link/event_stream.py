@@ -29,8 +29,7 @@ class EventStream:
 
     def put(self, event: dict[str, object]) -> None:
         """One more event."""
-        line = json.dumps({"number": next(self._numbers)} | event)
-        self._latest.append(line)
+        self._latest.append(line := json.dumps({"number": next(self._numbers)} | event))
         for watcher in self._watchers:
             watcher.put(line)
 

@@ -187,6 +187,7 @@ class Station:
         if asked is not None and is_ours:
             if self.csms.faults and await self._is_lost(action):
                 return
+            self._asked = None  # a second answer is nobody's
             asked[2].give(message)
 
     async def _on_malformed(self, text: str, reason: str) -> None:

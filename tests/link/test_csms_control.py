@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command as a user runs it: its control port, its page in a real browser, its files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from csms_rig import BOOT, KEY, basic, station
+from websockets.asyncio.client import connect
+
+WAIT_S = 60
+
+
+class Csms:
+    """`evtool sim csms --json` as a process."""
+
+    def __init__(self, *options: object, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "evtool", "sim", "csms", "--json"),
+                *("--listen", "127.0.0.1:0", *map(str, options)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if '"ready"' not in line:
+            _, error = self.process.communicate(timeout=WAIT_S)
+            raise AssertionError(line + error)
+        self.ready: dict[str, Any] = json.loads(line)
+
+    def url(self, identity: str = "CP") -> str:
+        return f"{self.ready['url']}/ocpp/{identity}"
+
+    def ask(
+        self, path: str, body: object = None, method: str | None = None, **headers: str
+    ) -> tuple[int, Any]:
+        """Status and document of a request to the control port."""
+        data = None if body is None else json.dumps(body).encode()
+        given = {"Content-Type": "application/json"} if data is not None else {}
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            self.ready["control_url"] + path,
+            data=data,
+            method=method,
+            headers=given | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return fetch(request)
+
+    def command(self, line: str) -> tuple[int, Any]:
+        return self.ask("/api/command", {"line": line})
+
+
+def fetch(request: urllib.request.Request | str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as response:  # noqa: S310 - loopback
+            text = response.read()
+            status = response.status
+    except urllib.error.HTTPError as error:
+        with error:
+            text, status = error.read(), error.code
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, text
+
+
+@contextmanager
+def csms(*options: object, env: dict[str, str] | None = None) -> Iterator[Csms]:
+    running = Csms(*options, env=env)
+    try:
+        yield running
+    finally:
+        running.process.send_signal(signal.SIGTERM)
+        running.process.communicate(timeout=WAIT_S)
+
+
+CONTROL = ("--control", "127.0.0.1:0")
+
+
+def test_the_api_does_what_stdin_does(tmp_path: Path) -> None:
+    stations = tmp_path / "stations.json"
+    stations.write_text(json.dumps({"stations": {"CP": {"key": KEY.decode(), "profile": 1}}}))
+    stations.chmod(0o600)
+
+    async def main(running: Csms) -> None:
+        async with station(running.url(), basic("CP", KEY)) as peer:
+            await peer.call("BootNotification", BOOT)
+            await peer.call(
+                "StatusNotification",
+                {"connectorId": 1, "errorCode": "NoError", "status": "Charging"},
+            )
+
+            async def ask(*args: Any, **more: Any) -> tuple[int, Any]:
+                return await asyncio.to_thread(running.ask, *args, **more)
+
+            status, document = await ask("/api/stations")
+            [found] = document["stations"]
+            assert (status, found["statuses"]) == (200, {"1": "Charging"})
+            status, document = await ask("/api/command", {"line": "reset CP Hard"})
+            assert (status, document["payload"]) == (200, {"status": "Accepted"})
+            assert (await peer.order())[3] == {"type": "Hard"}
+            status, document = await ask("/api/stations/CP/call/ClearCache", {})
+            assert (status, document["payload"]) == (200, {"status": "Accepted"})
+            for path, body, expected in (
+                ("/api/command", {"line": "nonsense"}, 400),
+                ("/api/command", {"line": "reset CP-2"}, 409),
+                ("/api/command", {"line": "set_charging_profile CP 1 /etc/hostname"}, 400),
+                ("/api/command", {}, 400),
+                ("/api/command", [], 400),
+                ("/api/stations/CP/call/Reset", {"type": "x"}, 400),
+                ("/api/nothing", {}, 404),
+            ):
+                status, document = await ask(path, body)
+                assert (status, "error" in document) == (expected, True), (path, body, document)
+            status, _ = await ask("/api/stations/CP/key", {"key": "A" * 20}, method="PUT")
+            assert status == 200
+        async with station(running.url(), basic("CP", b"A" * 20)) as peer:
+            assert (await peer.call("Heartbeat", {}))[0] == 3
+
+    with csms("--stations", stations, *CONTROL) as running:
+        asyncio.run(main(running))
+        status, events = running.ask("/api/events")
+        assert status == 200
+        assert {event["event"] for event in events["events"]} >= {"message", "connected"}
+        assert "A" * 20 not in json.dumps(events)
+
+
+def test_other_web_pages_cannot_use_it() -> None:
+    with csms("--open", *CONTROL) as running:
+        assert running.ask("/api/stations", Host="evil.example")[0] == 403
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            running.ready["control_url"] + "/api/command",
+            data=b'{"line": "stations"}',
+            headers={"Content-Type": "text/plain"},
+        )
+        assert fetch(request)[0] == 415
+        assert running.ask("/page.js")[0] == 200
+        assert running.ask("/../../../etc/passwd")[0] == 404
+
+
+def test_beyond_loopback_it_needs_a_token() -> None:
+    with pytest.raises(AssertionError, match="a token is needed"):
+        Csms("--open", "--control", "0.0.0.0:0")
+    environment = {"TOKEN": "0123456789abcdef", "PATH": "/usr/bin:/bin"}
+    with csms("--open", *CONTROL, "--control-token", "TOKEN", env=environment) as running:
+        assert running.ask("/api/stations")[0] == 401
+        assert running.ask("/api/stations", Authorization="Bearer wrong")[0] == 401
+        assert running.ask("/api/stations", Authorization="Bearer 0123456789abcdef")[0] == 200
+        assert running.ask("/")[0] == 200
+
+
+def test_files_go_and_come_and_stay_in_their_folders(tmp_path: Path) -> None:
+    firmware, uploads = tmp_path / "firmware", tmp_path / "uploads"
+    firmware.mkdir()
+    (firmware / "image.bin").write_bytes(b"image")
+    (firmware / "link.bin").symlink_to("/etc/passwd")
+    (tmp_path / "secret").write_text("hush")
+
+    async def main(running: Csms) -> dict[str, str]:
+        found = {}
+        async with station(running.url()) as peer:
+            peer.answers["UpdateFirmware"] = {}
+            peer.answers["GetDiagnostics"] = {"fileName": "x"}
+            for line in ("update_firmware CP image.bin", "get_diagnostics CP"):
+                status, _ = await asyncio.to_thread(running.command, line)
+                assert status == 200
+                order = await peer.order()
+                found[order[2]] = order[3]["location"]
+            status, _ = await asyncio.to_thread(running.command, "update_firmware CP missing")
+            assert status == 400
+        return found
+
+    options = ("--open", "--firmware", firmware, "--uploads", uploads, *CONTROL)
+    with csms(*options) as running:
+        urls = asyncio.run(main(running))
+        assert fetch(urls["UpdateFirmware"]) == (200, b"image")
+        base = running.ready["files_url"]
+        for path in ("../secret", "%2e%2e%2fsecret", "link.bin", ".hidden", "", "a/../../secret"):
+            assert fetch(f"{base}/firmware/{path}")[0] == 404, path
+        for method in ("PUT", "POST"):
+            put = urllib.request.Request(  # noqa: S310 - loopback
+                urls["GetDiagnostics"], data=b"log", method=method
+            )
+            assert fetch(put)[0] == 201
+        assert sorted(path.read_bytes() for path in uploads.glob("*.log")) == [b"log", b"log"]
+        form = (
+            b'--X\r\nContent-Disposition: form-data; name="f"; filename="form.log"\r\n\r\n'
+            b"form\r\n--X--\r\n"
+        )
+        post = urllib.request.Request(  # noqa: S310 - loopback
+            f"{base}/uploads/",
+            data=form,
+            headers={"Content-Type": "multipart/form-data; boundary=X"},
+        )
+        assert fetch(post)[0] == 201
+        assert (uploads / "form.log").read_bytes() == b"form"
+        for name in ("..%2fsecret", ".gitignore", "a%00b", "x" * 200):
+            put = urllib.request.Request(  # noqa: S310 - loopback
+                f"{base}/uploads/{name}", data=b"bad", method="PUT"
+            )
+            assert fetch(put)[0] in (400, 404), name
+        assert (tmp_path / "secret").read_text() == "hush"
+        assert b"bad" not in {path.read_bytes() for path in uploads.iterdir()}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in uploads.glob("*.log"))
+
+
+SCRIPT = """
+wait 30 connected CP
+wait 30 received CP BootNotification
+reset CP Soft
+expect status=Accepted
+"""
+
+
+@pytest.mark.parametrize(("script", "code"), [(SCRIPT, 0), (SCRIPT + "expect status=Hm\n", 1)])
+def test_a_script_passes_or_fails(tmp_path: Path, script: str, code: int) -> None:
+    path = tmp_path / "script"
+    path.write_text(script)
+
+    async def main(running: Csms) -> None:
+        async with station(running.url()) as peer:
+            await peer.tell("BootNotification", BOOT)
+            await peer.closed()
+
+    log = tmp_path / "log.jsonl"
+    running = Csms("--open", "--script", path, "--log", log)
+    asyncio.run(main(running))
+    out, error = running.process.communicate(timeout=WAIT_S)
+    assert running.process.returncode == code, error
+    assert ("script:6" in error or "script:6" in out) is (code == 1)
+    assert ('"passed"' in out) is (code == 0)
+    assert log.stat().st_mode & 0o077 == 0
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"connected", "message"} <= {event["event"] for event in events}
+    assert all("time" in event for event in events)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("--listen-tls", "127.0.0.1:0"), "needs a certificate"),
+        (("--tls-key", "x"), "go together"),
+        (("--id-tags", "/nowhere"), "nowhere"),
+        (("--firmware", "/nowhere"), "no folder"),
+        (("--script", "/nowhere"), "nowhere"),
+        ((*CONTROL, "--control-token", "NO_SUCH_VARIABLE"), "no token"),
+    ],
+)
+def test_wrong_options_are_told(options: tuple[str, ...], fault: str) -> None:
+    with pytest.raises(AssertionError, match=fault):
+        Csms("--open", *options)
+
+
+@pytest.fixture
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("needs a browser (Debian: apt-get install chromium)")
+    return found
+
+
+EVIL = "<img src=x onerror=\"document.title='owned'\">"
+
+
+def test_a_browser_shows_it_and_its_buttons_work(tmp_path: Path, chromium: str) -> None:
+    """Chromium's own protocol drives the page as a person would."""
+
+    async def main(running: Csms) -> None:
+        async with (
+            station(running.url("CP%20%3Cb%3E1")) as peer,
+            browser(chromium, tmp_path, running.ready["control_url"] + "/") as page,
+        ):
+            await peer.call("BootNotification", {**BOOT, "chargePointModel": "<b>Model</b>"})
+            for connector, status in ((0, "Available"), (1, "Preparing")):
+                await peer.call(
+                    "StatusNotification",
+                    {"connectorId": connector, "errorCode": "NoError", "status": status}
+                    | {"info": EVIL[:50]},
+                )
+            start = {"connectorId": 1, "idTag": "<i>T</i>", "meterStart": 1000}
+            await peer.call("StartTransaction", start | {"timestamp": "2024-05-01T12:00:00Z"})
+            stop = {"transactionId": 1, "meterStop": 3500, "timestamp": "2024-05-01T13:00:00Z"}
+            await peer.call("StopTransaction", stop)
+            assert await page("document.querySelector('h3')?.textContent", "CP <b>1")
+            assert await page("document.querySelector('.Preparing')?.textContent", "1: Preparing")
+            assert await page("document.querySelector('.about').textContent.includes('<b>M')", True)
+            assert await page(
+                "document.querySelector('tbody td:nth-child(4)')?.textContent", "<i>T</i>"
+            )
+            assert await page("document.querySelector('tbody .number')?.textContent", "2.500 kWh")
+            assert await page("document.querySelectorAll('#messages .call').length >= 5", True)
+            await page("document.querySelector('[data-command=start]').click()", None)
+            order = await peer.order()
+            assert order[2:] == ["RemoteStartTransaction", {"idTag": "TAG-1", "connectorId": 1}]
+            assert await page(
+                "document.getElementById('answer').textContent.includes('Accepted')", True
+            )
+            await page(
+                "document.getElementById('line').value = 'nonsense';"
+                "document.querySelector('#command button').click()",
+                None,
+            )
+            assert await page("document.getElementById('answer').className", "bad")
+            await page(
+                "document.getElementById('filter').value = 'boot';"
+                "document.getElementById('filter').dispatchEvent(new Event('input'))",
+                None,
+            )
+            assert await page(
+                "[...document.querySelectorAll('#messages li')].filter((e) => !e.hidden)"
+                ".every((e) => /boot/i.test(e.textContent))",
+                True,
+            )
+            # Nothing that a station said became markup, and nothing of the page was blocked.
+            assert await page("document.querySelectorAll('main img, main i, h3 b').length", 0)
+            assert await page("document.title", "Central system - evtool")
+            assert await page("document.documentElement.scrollWidth <= innerWidth", True)
+
+    with csms("--open", *CONTROL) as running:
+        asyncio.run(main(running))
+
+
+@asynccontextmanager
+async def browser(
+    chromium: str, folder: Path, url: str
+) -> AsyncIterator[Callable[[str, object], Awaitable[bool]]]:
+    """A page in a headless browser; call it with an expression and what that has to become."""
+    process = await asyncio.create_subprocess_exec(
+        *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"),
+        *("--remote-debugging-port=0", "--remote-allow-origins=*", url),
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stderr is not None
+        port = None
+        async with asyncio.timeout(WAIT_S):
+            while port is None:
+                line = (await process.stderr.readline()).decode(errors="replace")
+                assert line, "the browser has ended"
+                found = re.search(r"ws://127\.0\.0\.1:(\d+)/", line)
+                port = found.group(1) if found else None
+            target = None
+            while target is None:
+                _, targets = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/json/list")
+                pages = [each for each in targets if each["url"].startswith(url)]
+                target = pages[0]["webSocketDebuggerUrl"] if pages else None
+        async with connect(target, proxy=None, max_size=None) as debugger:
+            number = 0
+
+            async def evaluate(expression: str) -> object:
+                nonlocal number
+                number += 1
+                parameters = {"expression": expression, "returnByValue": True}
+                await debugger.send(
+                    json.dumps({"id": number, "method": "Runtime.evaluate", "params": parameters})
+                )
+                while True:
+                    answer = json.loads(await debugger.recv())
+                    if answer.get("id") == number:
+                        return answer["result"]["result"].get("value")
+
+            async def page(expression: str, wanted: object) -> bool:
+                async with asyncio.timeout(WAIT_S):
+                    while True:
+                        value = await evaluate(expression)
+                        if wanted is None or value == wanted:
+                            return True
+                        await asyncio.sleep(0.05)
+
+            yield page
+    finally:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Security profiles 1 to 3 over real TLS on loopback, and what changes them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from csms_rig import BOOT, KEY, Central, Peer, basic, station, until
+from websockets.exceptions import InvalidMessage, InvalidStatus
+
+from evtool.cli.csms_files import Lab
+from evtool.link.server_tls import server_tls
+from evtool.virtual.csms import Account
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    made = Lab(tmp_path_factory.mktemp("lab") / "ca", "Operator")
+    made.issue_client("CP", "SN-1")
+    return made
+
+
+def server(lab: Lab) -> ssl.SSLContext:
+    return server_tls(lab.server, lab.server_key, lab.ca)
+
+
+def client(lab: Lab, certificate: Path | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=lab.ca)
+    if certificate is not None:
+        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    return context
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(main())
+
+
+async def status_of(url: str, header: str | None, tls: ssl.SSLContext | None = None) -> int:
+    """The HTTP status that a connection is refused with: 101 where it is not,
+    0 where TLS already fails."""
+    try:
+        async with station(url, header, tls):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+    except (InvalidMessage, OSError, EOFError):
+        return 0
+
+
+def test_private_files_are_private(lab: Lab) -> None:
+    keys = list(lab.folder.rglob("*.key"))
+    assert len(keys) == 3
+    assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
+    again = Lab(lab.folder, "Operator")
+    assert again.authority.certificate_pem == lab.authority.certificate_pem
+
+
+def test_profile_2_needs_tls_and_the_key(lab: Lab) -> None:
+    async def main() -> None:
+        central = Central({"CP": Account("CP", KEY, profile=2)})
+        async with central.listening(server(lab)):
+            tls, header = client(lab), basic("CP", KEY)
+            assert await status_of(central.url(), header, tls) == 101
+            assert await status_of(central.url(), None, tls) == 401
+            assert await status_of(central.url(), basic("CP", b"x" * 16), tls) == 401
+            assert await status_of(central.url("CP-2"), header, tls) == 404
+        async with central.listening():
+            assert await status_of(central.url(), header) == 403
+        profiles = [event["profile"] for event in central.named("connected")]
+        assert profiles == [2]
+
+    run(main)
+
+
+def test_profile_3_takes_the_stations_certificate_only(lab: Lab, tmp_path: Path) -> None:
+    foreign = Lab(tmp_path / "foreign", None)
+    foreign.issue_client("CP", "SN-1")
+    lab.issue_client("other", "SN-2")
+
+    async def main() -> None:
+        accounts = {"CP": Account("CP", KEY, profile=3, serial="SN-1")}
+        central = Central(accounts, cpo="Operator")
+        async with central.listening(server(lab)):
+            own = client(lab, lab.folder / "clients" / "CP.pem")
+            assert await status_of(central.url(), None, own) == 101
+            other = client(lab, lab.folder / "clients" / "other.pem")
+            assert await status_of(central.url(), None, other) == 401
+            assert await status_of(central.url(), basic("CP", KEY), client(lab)) == 403
+            stranger = client(lab, foreign.folder / "clients" / "CP.pem")
+            assert await status_of(central.url(), None, stranger) == 0
+        reasons = [str(event["reason"]) for event in central.named("rejected")]
+        assert "SN-2" in reasons[0]
+
+    run(main)
+
+
+def test_old_tls_is_refused(lab: Lab) -> None:
+    async def main() -> None:
+        old = client(lab)
+        old.set_ciphers("DEFAULT:@SECLEVEL=0")
+        old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        central = Central({"CP": KEY})
+        async with central.listening(server(lab)):
+            assert await status_of(central.url(), basic("CP", KEY), old) == 0
+
+    with pytest.warns(DeprecationWarning, match="TLS"):
+        run(main)
+
+
+def test_a_certificate_is_renewed(lab: Lab, tmp_path: Path) -> None:
+    async def main() -> None:
+        accounts = {"CP": Account("CP", KEY, profile=2)}
+        central = Central(accounts, authority=lab.authority, cpo="Operator")
+        key = ec.generate_private_key(ec.SECP256R1())
+        async with central.listening(server(lab)):
+            async with station(central.url(), basic("CP", KEY), client(lab)) as peer:
+                assert (await peer.call("SignCertificate", {"csr": csr(key, "CP-9")}))[2] == {
+                    "status": "Rejected"
+                }
+                asking = asyncio.create_task(central.control.obey("renew_certificate CP"))
+                assert (await peer.order())[3]["requestedMessage"] == "SignChargePointCertificate"
+                await asking
+                answer = await peer.call("SignCertificate", {"csr": csr(key, "CP")})
+                assert answer[2] == {"status": "Accepted"}
+                _, _, action, payload = await peer.order()
+                assert action == "CertificateSigned"
+            certificate = tmp_path / "new.pem"
+            certificate.write_text(payload["certificateChain"])
+            certificate.with_suffix(".key").write_bytes(
+                key.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
+                    serialization.NoEncryption(),
+                )
+            )
+            async with station(central.url(), None, client(lab, certificate)):
+                await until(lambda: central.named("connected")[-1]["profile"] == 3)
+        assert "CP-9" in str(central.named("csr_refused")[0]["reason"])
+
+    run(main)
+
+
+def csr(key: ec.EllipticCurvePrivateKey, common_name: str) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name)
+    return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_a_changed_key_and_a_raised_profile_are_followed(lab: Lab) -> None:
+    new = "A1" * 20
+
+    async def change(central: Central, peer: Peer, key: str, value: str, status: str) -> None:
+        peer.answers["ChangeConfiguration"] = {"status": status}
+        await central.control.obey(f"set_configuration CP {key} {value}")
+
+    async def main() -> None:
+        central = Central({"CP": Account("CP", KEY, profile=1)})
+        old_header, new_header = basic("CP", KEY), basic("CP", bytes.fromhex(new))
+        async with central.listening():
+            async with station(central.url(), old_header) as peer:
+                await peer.call("BootNotification", BOOT)
+                await change(central, peer, "AuthorizationKey", "B2" * 20, "Rejected")
+                assert await status_of(central.url(), basic("CP", b"\xb2" * 20)) == 401
+            async with station(central.url(), old_header) as peer:
+                await peer.call("BootNotification", BOOT)
+                await change(central, peer, "AuthorizationKey", new, "Accepted")
+            assert await status_of(central.url(), old_header) == 101, "until the new one came"
+            assert await status_of(central.url(), new_header) == 101
+            assert await status_of(central.url(), old_header) == 401
+            async with station(central.url(), new_header) as peer:
+                await peer.call("BootNotification", BOOT)
+                await change(central, peer, "SecurityProfile", "2", "Accepted")
+            assert await status_of(central.url(), new_header) == 101, "it may not manage"
+        async with central.listening(server(lab)):
+            assert await status_of(central.url(), new_header, client(lab)) == 101
+        async with central.listening():
+            assert await status_of(central.url(), new_header) == 403
+        assert new not in str(central.events)
+
+    run(main)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is admitted, with which security profile."""
+
+from __future__ import annotations
+
+import pytest
+from csms_rig import KEY, basic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evtool.virtual.csms.accounts import Account, Admitted, Knock, Refused, judge
+from evtool.virtual.csms.records import StoredStation
+
+NEXT = b"another-key-of-20-by"
+
+
+def knock(key: bytes | None = KEY, *, tls: bool = False, cn: str | None = None) -> Knock:
+    header = None if key is None else basic("CP", key)
+    return Knock("/CP", header, tls, cn, "Operator" if cn else None)
+
+
+def verdict(account: Account | None, request: Knock, cpo: str | None = None) -> object:
+    found = judge(account, "CP", request, cpo, False)
+    return found.profile if isinstance(found, Admitted) else found.status
+
+
+@pytest.mark.parametrize(
+    ("lowest", "request_", "expected"),
+    [
+        (0, knock(), 1),
+        (1, knock(), 1),
+        (1, knock(None), 401),
+        (1, knock(tls=True), 2),
+        (2, knock(), 403),
+        (2, knock(tls=True), 2),
+        (2, knock(NEXT, tls=True), 401),
+        (2, knock(tls=True, cn="somebody else"), 2),
+        (2, knock(None, tls=True, cn="CP"), 3),
+        (3, knock(tls=True), 403),
+        (3, knock(None, tls=True), 401),
+        (3, knock(None, tls=True, cn="CP"), 3),
+        (3, knock(None, tls=True, cn="CP-2"), 401),
+    ],
+)
+def test_profiles(lowest: int, request_: Knock, expected: int) -> None:
+    assert verdict(Account("CP", KEY, profile=lowest), request_) == expected
+
+
+def test_unknown_keyless_and_foreign_stations() -> None:
+    assert verdict(None, knock()) == 404
+    assert verdict(Account("CP"), knock(None)) == 0
+    assert verdict(Account("CP", profile=1), knock()) == 401, "no key is known"
+    with_serial = Account("CP", profile=3, serial="SN-7")
+    assert verdict(with_serial, knock(None, tls=True, cn="SN-7")) == 3
+    assert verdict(with_serial, knock(None, tls=True, cn="CP")) == 401
+    assert verdict(with_serial, knock(None, tls=True, cn="SN-7"), cpo="Operator") == 3
+    assert verdict(with_serial, knock(None, tls=True, cn="SN-7"), cpo="Another") == 401
+
+
+def test_a_certificate_without_tls_counts_for_nothing() -> None:
+    assert verdict(Account("CP", profile=3), Knock("/CP", None, False, "CP")) == 401
+
+
+def test_the_old_key_holds_until_the_new_one_has_come() -> None:
+    account = Account("CP", KEY, next_key=NEXT)
+    assert verdict(account, knock()) == 1
+    assert account.next_key == NEXT
+    came = judge(account, "CP", knock(NEXT), None, False)
+    assert isinstance(came, Admitted)
+    assert came.changed
+    assert account.stored() == StoredStation("CP", NEXT, None, 0, None)
+    assert verdict(account, knock()) == 401, "the old one is gone"
+
+
+def test_the_higher_profile_holds_once_it_has_come() -> None:
+    account = Account("CP", KEY, profile=1, next_profile=2)
+    assert verdict(account, knock()) == 1
+    assert verdict(account, knock(tls=True)) == 2
+    assert (account.profile, account.next_profile) == (2, None)
+    assert verdict(account, knock()) == 403
+
+
+def test_hex_digits_pass_only_where_they_may() -> None:
+    account = Account("CP", KEY)
+    as_hex = knock(KEY.hex().upper().encode())
+    assert isinstance(judge(account, "CP", as_hex, None, False), Refused)
+    assert isinstance(judge(account, "CP", as_hex, None, True), Admitted)
+
+
+@given(st.binary(max_size=40), st.booleans(), st.sampled_from([None, "CP", "x"]))
+def test_no_other_key_gets_in(key: bytes, tls: bool, cn: str | None) -> None:
+    account = Account("CP", KEY, profile=1)
+    found = judge(account, "CP", knock(key, tls=tls, cn=cn), None, True)
+    allowed = key in (KEY, KEY.hex().encode()) or (tls and cn == "CP")
+    assert isinstance(found, Admitted) is allowed
+    assert KEY.decode() not in repr(account)
