@@ -16,7 +16,7 @@ demo: $(READY)
 
 test: $(READY) packages lint types imports generated unit
 
-# The report page is tested in a real browser, the handshakes with a real mbedTLS. Root on Debian
+# The report and the CSMS's page are tested in a real browser, the handshakes with a real mbedTLS. Root on Debian
 # installs them; elsewhere those tests skip and say what is missing.
 packages:
 	@{ command -v chromium >/dev/null && [ -e /usr/include/mbedtls/ssl.h ]; } \

@@ -98,6 +98,7 @@ async def station(
         additional_headers=headers,
         ssl=tls,
         proxy=None,
+        close_timeout=1,
     )
     peer = Peer(connection)
     try:

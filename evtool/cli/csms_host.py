@@ -27,7 +27,7 @@ from evtool.link.file_server import FileServer
 from evtool.link.files import make_private_folder
 from evtool.link.ocpp_server import OcppServer, Request
 from evtool.link.rotating_log import RotatingLog
-from evtool.link.server_tls import server_tls
+from evtool.link.tls import server_tls
 from evtool.protocol import ocpp16
 from evtool.resources import csms_page_dir
 from evtool.virtual.csms import Csms, Event, Knock
@@ -118,7 +118,7 @@ class CsmsHost:
                         "--listen-tls needs a certificate",
                         fix="give --tls-certificate and --tls-key, or --lab-ca DIR",
                     )
-                context = server_tls(*tls, client_ca)
+                context = server_tls(*tls, client_ca, insist=False)
                 port = await self._listen(stack, options.listen_tls, "--listen-tls", context)
                 host = options.listen_tls.rpartition(":")[0]
                 ready |= {"tls_url": f"wss://{host}:{port}", "tls_port": port}

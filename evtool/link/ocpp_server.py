@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The WebSocket server of a central system, plain or with TLS.
 
-A peer cannot make it grow: messages are bounded, one that does not finish its request or goes
-silent is cut, and what is not yet processed stays in the peer's buffers.
+Unlike `websocket.start_server` it knows a client's certificate before it answers the request,
+so that a wrong one is refused with an HTTP status. A peer cannot make it grow: messages are
+bounded, one that does not finish its request or goes silent is cut, and what is not yet
+processed stays in the peer's buffers.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from evtool.errors import DeviceError
-from evtool.link.ocpp_socket import MAX_MESSAGE, OcppSocket
+from evtool.link.ocpp_socket import OcppSocket
+from evtool.link.websocket_connection import MAX_MESSAGE
 
 REQUEST_TIMEOUT_S = 10.0
 _BACKLOG = 1024

@@ -9,8 +9,7 @@ import struct
 from aiohttp import WSMsgType, web
 
 from evtool.errors import DeviceError
-
-MAX_MESSAGE = 1 << 20
+from evtool.link.websocket_connection import MAX_MESSAGE
 
 
 class OcppSocket:

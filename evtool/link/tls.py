@@ -41,8 +41,17 @@ def client_tls(
     return context
 
 
+# What the security whitepaper asks of a central system (2.4.4): AES-GCM with ECDHE or RSA. Which
+# of them can be is up to the key of the certificate.
+_CIPHERS = "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-GCM-SHA384"
+
+
 def server_tls(
-    certificate: Path, key: Path | None = None, client_ca: Path | None = None
+    certificate: Path,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+    *,
+    insist: bool = True,
 ) -> ssl.SSLContext:
     """What a central system shows, and which clients it lets in.
 
@@ -51,12 +60,16 @@ def server_tls(
         key: PEM of its private key, not encrypted; None where `certificate` holds it.
         client_ca: PEM of the authorities of client certificates: a client without one of
             theirs is refused in the handshake. None asks for none.
+        insist: False lets a client without any in too, for stations of profile 2 beside those
+            of profile 3; one that it does show must be theirs.
 
     Raises:
         ConfigError: a file cannot be read, or does not hold what it should.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags(0))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
     _load(context, certificate, key)
     if client_ca is not None:
         try:
@@ -66,7 +79,7 @@ def server_tls(
                 f"{client_ca}: not a readable PEM certificate: {error}",
                 fix="name the PEM file of the authority that issues the clients' certificates",
             ) from error
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if insist else ssl.CERT_OPTIONAL
     return context
 
 

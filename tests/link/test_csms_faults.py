@@ -16,7 +16,7 @@ from csms_rig import BOOT, WAIT_S, Central, station, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from evtool.errors import DeviceError, LinkTimeout
-from evtool.link.ocpp_socket import MAX_MESSAGE
+from evtool.link.websocket_connection import MAX_MESSAGE
 from evtool.virtual.csms.station import MAX_MALFORMED
 
 

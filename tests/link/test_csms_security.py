@@ -18,7 +18,7 @@ from csms_rig import BOOT, KEY, Central, Peer, basic, station, until
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from evtool.cli.csms_files import Lab
-from evtool.link.server_tls import server_tls
+from evtool.link.tls import server_tls
 from evtool.virtual.csms import Account
 
 
@@ -30,7 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def server(lab: Lab) -> ssl.SSLContext:
-    return server_tls(lab.server, lab.server_key, lab.ca)
+    return server_tls(lab.server, lab.server_key, lab.ca, insist=False)
 
 
 def client(lab: Lab, certificate: Path | None = None) -> ssl.SSLContext:
