@@ -88,7 +88,7 @@ class Central:
 
     def take_key(self, key: str) -> None:
         """From now on CP-1 must say another key."""
-        self.csms._keys["CP-1"] = key.encode()
+        self.csms.set_key("CP-1", key.encode())
 
     def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Call the charge point; the payload of its answer."""
