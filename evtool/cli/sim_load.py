@@ -18,7 +18,7 @@ from evtool.cli.fleet import Fleet, Member
 from evtool.cli.load_options import LoadOptions
 from evtool.cli.load_report import LoadReport
 from evtool.cli.output import Output
-from evtool.cli.station_keys import station_keys
+from evtool.cli.station_keys import station_accounts
 from evtool.errors import CheckFailed, ConfigError, DeviceError
 from evtool.link.open_files import allow_open_sockets
 from evtool.link.tls import client_tls
@@ -50,7 +50,8 @@ def load_keys(
         raise ConfigError(
             "--stations names the keys already", fix="leave --key-file and --key-env out"
         )
-    listed = station_keys(None, load.stations, open_to_all=True)
+    accounts = station_accounts(None, load.stations, open_to_all=True)
+    listed = {identity: account.key for identity, account in accounts.items()}
 
     def find(identity: str) -> bytes | None:
         if identity not in listed:
