@@ -22,6 +22,7 @@ def on_answer(
     """Take the CSMS's answer; one that breaks its schema counts as a CallError."""
     handler = _RESULTS.get(request.action)
     if isinstance(answer, ocpp16.CallError):
+        charge_point.notice("refused by the CSMS", f"{request.action}: {answer.code}")
         _on_refusal(charge_point, request)
     elif ocpp16.find_violation(request.action, answer.payload, answer=True) is not None:
         charge_point.notice("malformed answer", request.action)
@@ -37,7 +38,7 @@ def on_no_answer(charge_point: ChargePoint, request: Request) -> None:
     if request.action == "BootNotification":
         charge_point.registration.on_no_answer()
     elif request.action == "Authorize":
-        _decide_offline(charge_point, request)
+        _decide_without(charge_point, request, allow_unknown=True)
     elif request.lane is Lane.TRANSACTION:
         charge_point.outbox.put_back(request)
 
@@ -53,6 +54,9 @@ def on_interrupted(charge_point: ChargePoint, request: Request) -> None:
 def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
     if request.action == "BootNotification":
         charge_point.registration.on_refusal()
+        return
+    if request.action == "Authorize":
+        _decide_without(charge_point, request, allow_unknown=False)
         return
     if request.lane is not Lane.TRANSACTION:
         on_no_answer(charge_point, request)
@@ -83,10 +87,14 @@ def _give_up(charge_point: ChargePoint, request: Request) -> None:
     charge_point.transactions.forget(transaction)
 
 
-def _decide_offline(charge_point: ChargePoint, request: Request) -> None:
-    id_tag = request.payload["idTag"]
-    accepted = charge_point.authorization.judge_offline(id_tag) is Verdict.ACCEPT
-    _decide(charge_point, request, accepted, charge_point.authorization.parent_of(id_tag))
+def _decide_without(charge_point: ChargePoint, request: Request, *, allow_unknown: bool) -> None:
+    """Decide without the CSMS's word. One that refuses to answer can be reached, so
+    AllowOfflineTxForUnknownId lets nobody in."""
+    id_tag, authorization = request.payload["idTag"], charge_point.authorization
+    accepted = authorization.judge_offline(id_tag) is Verdict.ACCEPT
+    if not allow_unknown and authorization.known(id_tag) is None:
+        accepted = False
+    _decide(charge_point, request, accepted, authorization.parent_of(id_tag))
 
 
 def _decide(charge_point: ChargePoint, request: Request, accepted: bool, parent: str) -> None:

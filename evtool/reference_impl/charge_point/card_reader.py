@@ -90,8 +90,11 @@ def _end_of_family(charge_point: ChargePoint, id_tag: str, connectors: Sequence[
     """Another card of the same parent may end a transaction whose parent is known."""
     for connector in connectors:
         transaction = connector.transaction
-        if transaction is None or not transaction.parent_id_tag or connector.stopping is not None:
+        if transaction is None or connector.stopping is not None:
             continue
+        awaited = charge_point.mode.awaits_start and charge_point.outbox.has("StartTransaction")
+        if not transaction.parent_id_tag and not awaited:
+            continue  # whoever it is, the transaction is not theirs
         verdict = charge_point.authorization.judge(id_tag)
         if verdict is Verdict.ASK:
             connector.stopping = (charge_point.ask(id_tag), id_tag)

@@ -103,6 +103,7 @@ class Connector:
         return (
             self.session.phase is Phase.IDLE
             and charge_point.registered
+            and (charge_point.mode.starts_when_faulted or not self.inputs.faulted)
             and charge_point.is_operative(self)
             and not charge_point.is_restarting()
             and not charge_point.transactions.is_full()
@@ -280,6 +281,8 @@ class Connector:
     def _may_begin(self) -> bool:
         charge_point = self._charge_point
         in_time = charge_point.is_operative(self) or self.still_used
+        if self.inputs.faulted and not charge_point.mode.starts_when_faulted:
+            return False
         return in_time and charge_point.registered and charge_point.unix_offset_ms is not None
 
     def _begin(self) -> None:

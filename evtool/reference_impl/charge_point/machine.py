@@ -44,6 +44,8 @@ from evtool.reference_impl.charge_point.values import (
 from evtool.reference_impl.controller_types import OcppWord
 
 UNLOCK_TIMEOUT_MS = 10_000
+_NO_ID = "-1"
+_MAX_HELD = 10
 _ALL_LANES = frozenset(Lane)
 _BOOT_ONLY = frozenset({Lane.BOOT})
 _PENDING = frozenset({Lane.BOOT, Lane.TRIGGERED})
@@ -106,6 +108,7 @@ class ChargePoint:
         self._whole = StatusReporter(settings.mode.reports_cleared_errors)
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
         self._unlocks: dict[int, tuple[str, int]] = {}  # connector: (unique id, deadline)
+        self._held: list[ocpp16.Call] = []
 
     # Inputs. Each takes effect at once; `drain` then gives what is to be done.
 
@@ -121,6 +124,7 @@ class ChargePoint:
         self._pass_time(now_ms)
         self.open = False
         self._unlocks.clear()
+        self._held.clear()
         interrupted = self.outbox.take_interrupted()
         if interrupted is not None:
             answers.on_interrupted(self, interrupted)
@@ -134,13 +138,17 @@ class ChargePoint:
         message = ocpp16.parse_message(text)
         match message:
             case Malformed(reason):
-                self.notice("malformed message", reason)  # nobody to answer to
+                self.notice("malformed message", reason)
+                if self.mode.answers_unreadable:
+                    answer = ocpp16.CallError(_NO_ID, "GenericError", reason)
+                    self.emit(Send(ocpp16.render_message(answer)))
             case ocpp16.Call():
                 self._on_call(message)
             case ocpp16.CallResult() | ocpp16.CallError():
                 request = self.outbox.take_answer(message.unique_id)
                 if request is not None:
                     answers.on_answer(self, request, message)
+                    self._answer_held()
                 else:
                     self.notice("answer to nothing", message.unique_id)
         self.tick(now_ms)
@@ -193,6 +201,7 @@ class ChargePoint:
         expired = self.outbox.take_expired(self.now_ms)
         if expired is not None:
             answers.on_no_answer(self, expired)
+            self._answer_held()
         for connector in [c for c, (_, end) in self._unlocks.items() if self.now_ms >= end]:
             self._answer_unlock(connector, "UnlockFailed")
         for each in self.connectors:
@@ -359,6 +368,15 @@ class ChargePoint:
         """Install a charging profile that came with a transaction."""
         operations.install_profile(self, connector_id, payload)
 
+    def hold(self, call: ocpp16.Call) -> bool:
+        """Answer a call anew once the StartTransaction that is under way has its answer; False
+        where there is none to wait for, or enough is held."""
+        awaits = self.mode.awaits_start and self.outbox.is_under_way("StartTransaction")
+        if not awaits or len(self._held) >= _MAX_HELD:
+            return False
+        self._held.append(call)
+        return True
+
     def is_unlocking(self, connector_id: int) -> bool:
         """An `Unlock` of a connector has not been carried out yet."""
         return connector_id in self._unlocks
@@ -389,6 +407,11 @@ class ChargePoint:
         if answer is not None:
             self.emit(Send(ocpp16.render_message(answer)))
         then()
+
+    def _answer_held(self) -> None:
+        held, self._held = self._held, []
+        for call in held:
+            self._on_call(call)
 
     def _answer_unlock(self, connector: int, status: str) -> None:
         waiting = self._unlocks.pop(connector, None)

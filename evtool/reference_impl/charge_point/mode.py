@@ -42,6 +42,13 @@ class Mode:
             connector; else it is Rejected.
         unknown_connector: what a connectorId beyond the last earns: a CallError of this code, or
             "" for the operation's own refusing status.
+        wrong_purpose: the same for a RemoteStartTransaction whose profile is no TxProfile.
+        too_long: what a text beyond its length earns.
+        answers_unreadable: a text that is no message earns a CallError under the id "-1".
+        awaits_start: while StartTransaction is under way, a RemoteStopTransaction of an unknown
+            id is answered after its answer has come, and another card is asked for: either may
+            concern what the CSMS has answered already.
+        starts_when_faulted: a faulted connector takes a RemoteStartTransaction and a card.
         data_transfer_status: the answer to a vendor that nobody knows.
         reset_delay_ms: between the answer to Reset and the restart.
         boot_retry_s: the pause after a BootNotification without a usable answer.
@@ -72,6 +79,11 @@ class Mode:
     silent_in_rejected: bool = True
     starts_on_connector_zero: bool = False
     unknown_connector: str = ""
+    wrong_purpose: str = ""
+    too_long: str = "FormationViolation"
+    answers_unreadable: bool = True
+    awaits_start: bool = True
+    starts_when_faulted: bool = False
     data_transfer_status: str = "UnknownVendorId"
     reset_delay_ms: int = 10_000
     boot_retry_s: int = 10
@@ -127,6 +139,11 @@ MICROOCPP_1_2_0 = Mode(
     silent_in_rejected=False,
     starts_on_connector_zero=True,
     unknown_connector="PropertyConstraintViolation",
+    wrong_purpose="PropertyConstraintViolation",
+    too_long="PropertyConstraintViolation",
+    answers_unreadable=False,
+    awaits_start=False,
+    starts_when_faulted=True,
     data_transfer_status="Rejected",
     boot_retry_s=60,
     max_transactions=4,

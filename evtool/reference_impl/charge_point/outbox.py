@@ -105,6 +105,10 @@ class Outbox:
             return True
         return any(r.action == action for queue in self._queues.values() for r in queue)
 
+    def is_under_way(self, action: str) -> bool:
+        """Whether a message of this kind has been sent and not been answered."""
+        return self._pending is not None and self._pending.action == action
+
     def undelivered(self) -> int:
         """How many messages of transactions the CSMS has not taken."""
         pending = self._pending is not None and self._pending.lane is Lane.TRANSACTION

@@ -53,7 +53,9 @@ def answer(
         return ocpp16.CallError(call.unique_id, "NotSupported", "not offered here"), nothing
     violation = ocpp16.find_violation(call.action, call.payload)
     if violation is not None:
-        return ocpp16.CallError(call.unique_id, violation.code, violation.description), nothing
+        too_long = violation.description.endswith(": maxLength")
+        code = charge_point.mode.too_long if too_long else violation.code
+        return ocpp16.CallError(call.unique_id, code, violation.description), nothing
     result, then = handler(charge_point, call)
     if result is LATER:
         return None, then

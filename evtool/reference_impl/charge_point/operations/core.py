@@ -76,6 +76,8 @@ def _remote_stop(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
         transaction = connector.transaction
         if transaction is not None and transaction.transaction_id == wanted:
             return status("Accepted", partial(connector.end, "Remote"))
+    if charge_point.hold(call):
+        return LATER, nothing
     return status("Rejected")
 
 

@@ -45,9 +45,10 @@ def install_profile(
 def refuse_tx_profile(charge_point: ChargePoint, payload: ocpp16.Payload) -> Answer | None:
     """What is wrong with the profile of a RemoteStartTransaction; None where nothing is."""
     if payload["chargingProfilePurpose"] != "TxProfile":
-        return ocpp16.Violation(
-            "PropertyConstraintViolation", "chargingProfile: TxProfile"
-        ), nothing
+        code = charge_point.mode.wrong_purpose
+        if not code:
+            return status("Rejected")
+        return ocpp16.Violation(code, "chargingProfile: TxProfile"), nothing
     read = read_profile(1, payload, charge_point.unix_now())
     if isinstance(read, ocpp16.Violation):
         return read, nothing
