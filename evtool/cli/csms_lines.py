@@ -14,38 +14,37 @@ def render_line(event: Mapping[str, Any]) -> str:
     stamp = time.strftime("%H:%M:%S")
     name = event["event"]
     if name in _LISTS:
-        return _LISTS[name](event)
+        return "\n".join(map(_plain, _LISTS[name](event)))
     if name in _LINES:
-        return f"{stamp} {_LINES[name](event)}"
+        return _plain(f"{stamp} {_LINES[name](event)}")
     rest = {key: value for key, value in event.items() if key not in ("event", "station")}
-    station = f"{_plain(event['station'])} " if "station" in event else ""
-    return f"{stamp} {station}{name} {json.dumps(rest)}"
+    station = f"{event['station']} " if "station" in event else ""
+    return _plain(f"{stamp} {station}{name} {json.dumps(rest)}")
 
 
-def _stations(event: Mapping[str, Any]) -> str:
+def _stations(event: Mapping[str, Any]) -> list[str]:
     lines = [f"{s['station']!a}: {s['statuses']}" for s in event["stations"]]
-    return "\n".join(lines) or "no station is connected"
+    return lines or ["no station is connected"]
 
 
-def _transactions(event: Mapping[str, Any]) -> str:
-    return "\n".join(map(_transaction, event["transactions"])) or "no transaction yet"
+def _transactions(event: Mapping[str, Any]) -> list[str]:
+    return [_transaction(each) for each in event["transactions"]] or ["no transaction yet"]
 
 
 def _answer(event: Mapping[str, Any]) -> str:
     return f"{event['command']}: {json.dumps(event['payload'])}"
 
 
-def _refused(event: Mapping[str, Any]) -> str:
-    return f"refused: {event['command']}: {_plain(event['reason'])}"
+def _refused(event: Mapping[str, Any]) -> list[str]:
+    return [f"refused: {event['command']}: {event['reason']}"]
 
 
 def _rejected(event: Mapping[str, Any]) -> str:
-    # Whoever knocks chose that name: no control characters of it reach the terminal.
-    return f"{event['station']!a} rejected ({event['status']}): {_plain(event['reason'])}"
+    return f"{event['station']!a} rejected ({event['status']}): {event['reason']}"
 
 
 def _disconnected(event: Mapping[str, Any]) -> str:
-    return f"{_plain(event['station'])} disconnected: {_plain(event['reason'])}"
+    return f"{event['station']} disconnected: {event['reason']}"
 
 
 def _message(event: Mapping[str, Any]) -> str:
@@ -53,14 +52,14 @@ def _message(event: Mapping[str, Any]) -> str:
     kind = event["type"]
     what = {"call": "", "result": ".conf", "error": " failed:"}.get(kind, "malformed")
     body = event.get("payload", event.get("code", event.get("reason", "")))
-    text = json.dumps(body) if isinstance(body, dict) else _plain(str(body))
-    return f"{_plain(event['station'])} {arrow} {_plain(event.get('action', ''))}{what} {text}"
+    text = json.dumps(body) if isinstance(body, dict) else str(body)
+    return f"{event['station']} {arrow} {event.get('action', '')}{what} {text}"
 
 
 def _transaction(record: Mapping[str, Any]) -> str:
     end = f"to {record['meter_stop']} Wh, {record['reason']}" if record["stopped"] else "running"
     return (
-        f"{record['transaction_id']}: {_plain(record['station'])} {record['id_tag']!a} "
+        f"{record['transaction_id']}: {record['station']} {record['id_tag']!a} "
         f"from {record['meter_start']} Wh {end}"
     )
 
@@ -72,7 +71,7 @@ def _plain(text: object) -> str:
 
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
 
-_LISTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+_LISTS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "stations": _stations,
     "transactions": _transactions,
     "refused": _refused,
