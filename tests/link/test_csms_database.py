@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.errors import ConfigError, DeviceError
@@ -21,6 +21,9 @@ from evtool.virtual.csms.accounts import Account
 from evtool.virtual.csms.ledger import Ledger
 from evtool.virtual.csms.records import StoredStation
 from evtool.virtual.csms.sql_store import SCHEMA, VERSION, SqlStore
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOON_MS = 1_714_564_800_000
 START = ("CP", 1, "TAG", 100, "2024-05-01T12:00:00Z")
@@ -104,6 +107,7 @@ STARTS = st.tuples(
 STOPS = st.tuples(st.sampled_from(["CP", "CP-2"]), st.integers(0, 4), st.integers(0, 9))
 
 
+@SLOWLY
 @given(st.lists(STARTS | STOPS, max_size=20), st.integers(0, 20))
 def test_what_came_before_the_end_is_there_after_it(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]], death: int

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import pytest
 from csms_rig import KEY, basic
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.virtual.csms.accounts import Account, Admitted, Knock, Refused, judge
 from evtool.virtual.csms.records import StoredStation
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NEXT = b"another-key-of-20-by"
 
@@ -87,6 +90,7 @@ def test_hex_digits_pass_only_where_they_may() -> None:
     assert isinstance(judge(account, "CP", as_hex, None, True), Admitted)
 
 
+@SLOWLY
 @given(st.binary(max_size=40), st.booleans(), st.sampled_from([None, "CP", "x"]))
 def test_no_other_key_gets_in(key: bytes, tls: bool, cn: str | None) -> None:
     account = Account("CP", KEY, profile=1)

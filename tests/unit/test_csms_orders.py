@@ -7,7 +7,7 @@ import json
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol import ocpp16
@@ -16,6 +16,9 @@ from evtool.virtual.csms.authorization import IdTag, LocalList
 from evtool.virtual.csms.certificates import Authority, make_authority
 from evtool.virtual.csms.handlers import HANDLERS
 from evtool.virtual.csms.orders import COMMANDS, Desk, make_order
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOON_MS = 1_714_564_800_000
 PROFILE = {
@@ -160,6 +163,7 @@ def test_wrong_words_are_refused(line: str) -> None:
         make_order(desk(), name, words)
 
 
+@SLOWLY
 @given(st.sampled_from(sorted(COMMANDS)), st.lists(st.text(max_size=10), max_size=6))
 def test_no_words_break_it(name: str, words: list[str]) -> None:
     try:

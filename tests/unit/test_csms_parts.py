@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.errors import DeviceError
@@ -17,6 +17,9 @@ from evtool.virtual.csms.ledger import Ledger
 from evtool.virtual.csms.masking import shown
 from evtool.virtual.csms.ports import Memory
 from evtool.virtual.csms.records import TransactionRecord
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOON_MS = 1_714_564_800_000
 
@@ -60,6 +63,7 @@ TAGS = st.dictionaries(
 )
 
 
+@SLOWLY
 @given(TAGS, TAGS)
 def test_a_difference_leads_from_one_list_to_the_other(
     before: dict[str, str], after: dict[str, str]
@@ -120,6 +124,7 @@ def test_a_wrong_fault_is_refused(words: list[str]) -> None:
         parse_fault(words)
 
 
+@SLOWLY
 @given(st.lists(st.text(max_size=8) | st.sampled_from(["*", "answer", *KINDS]), max_size=7))
 def test_no_words_break_it(words: list[str]) -> None:
     try:

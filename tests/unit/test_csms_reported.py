@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.cli.csms_lines import render_line
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXTS = st.text(max_size=30) | st.sampled_from(["\x1b[2J", "\u202e", "\x9b31m"])
 JSON = st.recursive(st.none() | st.integers() | TEXTS, lambda inner: st.dictionaries(TEXTS, inner))
@@ -35,6 +38,7 @@ EVENTS: st.SearchStrategy[dict[str, Any]] = st.one_of(
 )  # fmt: skip
 
 
+@SLOWLY
 @given(EVENTS)
 def test_a_line_is_one_plain_line(event: dict[str, Any]) -> None:
     line = render_line(event)
