@@ -64,7 +64,7 @@ class Lockstep:
             self.controller = Controller(self._config, command)
             self.controller.boot(now_ms)
         elif self.controller is not None:
-            _apply(self.controller, command, now_ms)
+            apply_command(self.controller, command, now_ms)
         if self.controller is None:
             return [OK]
         lines = [output_line(output) for output in self.controller.drain()]
@@ -81,7 +81,8 @@ class Lockstep:
         return [f"malformed {reason}"]
 
 
-def _apply(controller: Controller, command: Command, now_ms: int) -> None:
+def apply_command(controller: Controller, command: Command, now_ms: int) -> None:
+    """Give the controller an input; `config` and `boot` are none."""
     match command:
         case CanCommand(bus=bus, frame=frame):
             controller.on_frame(bus, frame, now_ms)

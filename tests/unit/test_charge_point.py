@@ -78,7 +78,7 @@ def test_plug_identify_charge_stop_at_the_station(station: Station) -> None:
     assert station.heard() == ["Authorize", "1:Charging", "StartTransaction"]
     word = station.charge_point.word()
     assert (word.connected, word.transaction, word.permitted) == (True, True, True)
-    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.charge_point.on_stop_request("Local", station.now_ms, id_tag="LOCAL-1")
     station.serve()
     assert station.sent[-1][1] == {
         "transactionId": 1,

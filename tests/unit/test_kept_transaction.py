@@ -196,7 +196,7 @@ def test_an_end_that_was_not_delivered_comes_as_it_was() -> None:
     station.wait(20)
     station.offline()
     station.see(replace(PLUGGED, energy_mwh=1_250_000))
-    station.charge_point.on_stop_request("Local", station.now_ms)
+    station.charge_point.on_stop_request("Local", station.now_ms, id_tag="A")
     station.collect()
     again = again_after(station).online()
     again.wait(100)

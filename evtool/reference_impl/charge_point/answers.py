@@ -40,7 +40,10 @@ def on_no_answer(charge_point: ChargePoint, request: Request) -> None:
     elif request.action == "Authorize":
         _decide_without(charge_point, request, allow_unknown=True)
     elif request.lane is Lane.TRANSACTION:
-        charge_point.outbox.put_back(request)
+        if charge_point.mode.counts_unanswered:
+            _on_failed_attempt(charge_point, request)
+        else:
+            charge_point.outbox.put_back(request)
 
 
 def on_interrupted(charge_point: ChargePoint, request: Request) -> None:
@@ -61,11 +64,18 @@ def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
     if request.lane is not Lane.TRANSACTION:
         on_no_answer(charge_point, request)
         return
+    _on_failed_attempt(charge_point, request)
+
+
+def _on_failed_attempt(charge_point: ChargePoint, request: Request) -> None:
+    """A message of a transaction was refused, or counts as refused."""
     configuration = charge_point.configuration
     request.attempts += 1
     if request.attempts < configuration.integer("TransactionMessageAttempts"):
         pause_s = configuration.integer("TransactionMessageRetryInterval") * request.attempts
-        request.not_before_ms = charge_point.now_ms + pause_s * 1000
+        from_sending = charge_point.mode.counts_unanswered
+        since_ms = charge_point.outbox.sent_ms if from_sending else charge_point.now_ms
+        request.not_before_ms = since_ms + pause_s * 1000
         charge_point.transactions.attempted(request)
         return
     charge_point.notice("given up", f"{request.action} after {request.attempts} refusals")

@@ -61,7 +61,9 @@ class Authorization:
     def judge(self, id_tag: str) -> Verdict:
         """Whether a tag may charge, or the CSMS is to be asked."""
         charge_point = self._charge_point
-        if not (charge_point.open and charge_point.registered):
+        # Who may identify before the registration waits for it.
+        may_ask = charge_point.registered or charge_point.mode.identifies_inoperative
+        if not (charge_point.open and may_ask):
             return self.judge_offline(id_tag)
         known = self.known(id_tag)
         if (
@@ -76,12 +78,12 @@ class Authorization:
         """Whether a tag may charge while the CSMS cannot be asked."""
         configuration = self._charge_point.configuration
         known = self.known(id_tag)
-        if known is None:
-            allowed = configuration.boolean("AllowOfflineTxForUnknownId")
+        accepted = known is not None and known.is_accepted(self._charge_point.unix_now())
+        listed = accepted and configuration.boolean("LocalAuthorizeOffline")
+        if known is None or (accepted and self._charge_point.mode.unknown_where_list_is_off):
+            allowed = listed or configuration.boolean("AllowOfflineTxForUnknownId")
         else:
-            allowed = configuration.boolean("LocalAuthorizeOffline") and known.is_accepted(
-                self._charge_point.unix_now()
-            )
+            allowed = listed
         return Verdict.ACCEPT if allowed else Verdict.REFUSE
 
     def learn(self, id_tag: str, info: ocpp16.Payload | None) -> None:

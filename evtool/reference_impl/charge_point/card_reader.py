@@ -63,7 +63,7 @@ def choose(
 def may_hope(charge_point: ChargePoint, connector: Connector, id_tag: str) -> bool:
     """Whether no reservation stands against a tag, or its parent may still prove to fit."""
     reservation = charge_point.reserved_by(connector)
-    if reservation is None:
+    if reservation is None or charge_point.mode.asks_against_reservation:
         return True
     parent = charge_point.authorization.parent_of(id_tag)
     if reservation.admits(id_tag, parent):

@@ -39,7 +39,7 @@ class Configuration:
         ValueError: a preset that is no key, or not allowed for it; the text names it.
     """
 
-    __slots__ = ("_absent", "_base", "_changed", "_profiles")
+    __slots__ = ("_absent", "_base", "_changed", "_fixed", "_profiles")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Configuration:
         fixed: Mapping[str, str] | None = None,
     ) -> None:
         self._absent = mode.absent_keys
+        self._fixed = mode.fixed_keys
         self._base = {**mode.defaults, **read_presets(presets or {}), **(fixed or {})}
         # Only what differs from the defaults: there may be thousands of charge points.
         self._changed = {
@@ -104,7 +105,7 @@ class Configuration:
             return "NotSupported", None
         key = KEYS[known]
         value = _normal(key, value)
-        if key.read_only or not allowed(key, value):
+        if self._is_read_only(known) or not allowed(key, value):
             return "Rejected", None
         self._changed[known] = value
         return ("RebootRequired" if key.restarts else "Accepted"), known
@@ -117,10 +118,13 @@ class Configuration:
             if known is None or KEYS[known].write_only:
                 unknown.append(name)
                 continue
-            read_only = KEYS[known].read_only
+            read_only = self._is_read_only(known)
             entries.append({"key": known, "readonly": read_only, "value": self.text(known)})
         answer: ocpp16.Payload = {"configurationKey": entries}
         return answer | ({"unknownKey": unknown} if unknown else {})
+
+    def _is_read_only(self, name: str) -> bool:
+        return KEYS[name].read_only or name in self._fixed
 
     def _listed(self) -> Iterable[str]:
         return (

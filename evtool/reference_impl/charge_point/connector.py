@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.transactions import Transaction
 
 IN_USE = frozenset({"Preparing", "Finishing"})
+_BEFORE_A_TRANSACTION = frozenset({"Available", "Preparing", "Reserved"})
 _NO_INPUTS = Inputs()
 
 
@@ -43,6 +44,7 @@ class Connector:
         still_used: Inoperative waits until who uses it now has gone.
         status: the last one that held.
         cut_off: a transaction that ran when the power failed, until the register is known.
+        moved_ms: when a transaction last began or ended.
         stopped_by: who ended the last transaction by card, while the vehicle is still there.
         stopping: the Authorize of another card that may end the transaction, and its tag.
     """
@@ -53,6 +55,7 @@ class Connector:
         "cut_off",
         "inputs",
         "is_operative",
+        "moved_ms",
         "number",
         "reporter",
         "sampling",
@@ -78,6 +81,7 @@ class Connector:
         self.reporter = StatusReporter(charge_point.mode.reports_cleared_errors)
         self.sampling = Sampling(charge_point, self)
         self.cut_off: list[Transaction] = []
+        self.moved_ms: int | None = None
         self.stopped_by = ""
         self.stopping: tuple[Request, str] | None = None
 
@@ -102,9 +106,8 @@ class Connector:
         charge_point = self._charge_point
         return (
             self.session.phase is Phase.IDLE
-            and charge_point.registered
+            and (charge_point.mode.identifies_inoperative or charge_point.is_usable(self))
             and (charge_point.mode.starts_when_faulted or not self.inputs.faulted)
-            and charge_point.is_operative(self)
             and not charge_point.is_restarting()
             and not charge_point.transactions.is_full()
         )
@@ -171,8 +174,12 @@ class Connector:
     def move(self) -> None:
         """What follows by itself from inputs and time."""
         session, inputs, charge_point = self.session, self.inputs, self._charge_point
-        if self.cut_off and self.seen and charge_point.unix_offset_ms is not None:
+        waits = charge_point.mode.unavailable_until_accepted and not charge_point.registered
+        resumes = charge_point.mode.resumes_transactions
+        if self.cut_off and self.seen and (resumes or charge_point.unix_offset_ms is not None):
             self._end_cut_off()
+        if waits:
+            return
         if session.phase is Phase.AUTHORIZED and inputs.plugged and self._may_begin():
             if self.may_tell(Report.TRANSACTION):
                 self._begin()
@@ -206,6 +213,9 @@ class Connector:
         self._raise_meter(transaction)
         charge_point.transactions.keep(transaction)
         self.session.move(Event.END)
+        if self.status in _BEFORE_A_TRANSACTION:  # it ended before its status was looked at
+            self.status = "Finishing"
+        self.moved_ms = charge_point.now_ms
         self.still_used = False
         self.stopping = None
         self.stopped_by = stop_id_tag
@@ -234,13 +244,17 @@ class Connector:
     def observe_status(self) -> bool:
         """Take the status of this moment; True where it is to be sent now."""
         charge_point, session, inputs = self._charge_point, self.session, self.inputs
+        mode = charge_point.mode
+        if mode.transaction_before_status and self.moved_ms == charge_point.now_ms:
+            return False
+        if mode.unavailable_until_accepted and not charge_point.registered:
+            return False
         running = session.transaction is not None
         reservation = charge_point.reserved_by(self) if charge_point.reservations else None
         self.status = connector_status(
             Facts(
                 faulted=inputs.faulted,
-                operative=charge_point.is_operative(self)
-                and (charge_point.registered or not charge_point.mode.unavailable_until_accepted),
+                operative=charge_point.is_operative(self),
                 in_use=running or self.still_used,
                 transaction=running,
                 reserved=reservation is not None and not self._is_holder(reservation),
@@ -270,6 +284,8 @@ class Connector:
         minimum_ms = charge_point.status_minimum_ms()
         stable_ms = self.reporter.due_ms(minimum_ms) if minimum_ms is not None else None
         due += [stable_ms] if stable_ms is not None else []
+        if charge_point.mode.transaction_before_status and self.moved_ms == charge_point.now_ms:
+            due.append(charge_point.now_ms + 1)
         sample_ms = self.sampling.next_due_ms()
         due += [sample_ms] if sample_ms is not None else []
         if self.transaction is not None and charge_point.profiles:
@@ -303,6 +319,7 @@ class Connector:
         tx_profile = session.tx_profile
         session.move(Event.BEGIN)
         session.transaction = transaction
+        self.moved_ms = charge_point.now_ms
         if tx_profile is not None:
             charge_point.install_profile(self.number, tx_profile)
         self.sampling.start(transaction)
@@ -311,16 +328,15 @@ class Connector:
         charge_point = self._charge_point
         ended, self.cut_off = self.cut_off, []
         for transaction in ended:
+            # Where the vehicle has gone it ends by itself, as any other (EVDisconnected).
             resumes = charge_point.mode.resumes_transactions and not transaction.reason
-            if resumes and self.inputs.plugged and self.session.move(Event.RESUME):
+            if resumes and self.session.move(Event.RESUME):
                 self.session.id_tag = transaction.id_tag
                 self.session.transaction = transaction
                 self.sampling.resume()
                 continue
             if not transaction.reason:
-                transaction.reason = (
-                    "EVDisconnected" if resumes else charge_point.settings.restart_reason
-                )
+                transaction.reason = charge_point.settings.restart_reason
                 transaction.ended_unix_ms = max(
                     charge_point.unix_now(), transaction.started_unix_ms
                 )

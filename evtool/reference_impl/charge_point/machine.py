@@ -125,9 +125,12 @@ class ChargePoint:
         self.open = False
         self._unlocks.clear()
         self._held.clear()
-        interrupted = self.outbox.take_interrupted()
-        if interrupted is not None:
-            answers.on_interrupted(self, interrupted)
+        if self.mode.waits_out_closed:
+            self.outbox.hold_interrupted("StatusNotification")
+        else:
+            interrupted = self.outbox.take_interrupted()
+            if interrupted is not None:
+                answers.on_interrupted(self, interrupted)
         while (waiting := self.outbox.take_waiting("Authorize")) is not None:
             answers.on_no_answer(self, waiting)
         self.tick(now_ms)
@@ -145,7 +148,9 @@ class ChargePoint:
             case ocpp16.Call():
                 self._on_call(message)
             case ocpp16.CallResult() | ocpp16.CallError():
-                request = self.outbox.take_answer(message.unique_id)
+                refused = isinstance(message, ocpp16.CallError)
+                kept = self.mode.refusals_unanswered if refused else frozenset()
+                request = self.outbox.take_answer(message.unique_id, kept)
                 if request is not None:
                     answers.on_answer(self, request, message)
                     self._answer_held()
@@ -179,13 +184,15 @@ class ChargePoint:
             target.identify(id_tag, authorize=True)
         self.tick(now_ms)
 
-    def on_stop_request(self, reason: str, now_ms: int, connector: int = CONNECTOR) -> None:
-        """End the session: a Reason of OCPP 1.6; anything else counts as Other."""
+    def on_stop_request(
+        self, reason: str, now_ms: int, connector: int = CONNECTOR, id_tag: str = ""
+    ) -> None:
+        """End the session: a Reason of OCPP 1.6; anything else counts as Other. `id_tag`: who
+        ended it, where it was somebody with a tag."""
         self._pass_time(now_ms)
         target = self.connectors[connector - 1]
         if not target.session.move(Event.CANCEL):
-            by = target.session.id_tag if reason == "Local" else ""
-            target.end(reason if reason in ocpp16.STOP_REASONS else "Other", by)
+            target.end(reason if reason in ocpp16.STOP_REASONS else "Other", id_tag)
             target.stopped_by = ""
         self.tick(now_ms)
 
@@ -257,6 +264,10 @@ class ChargePoint:
     def is_operative(self, connector: Connector) -> bool:
         """Available to users, as far as the CSMS and a firmware update are concerned."""
         return self.is_whole_operative and connector.is_operative and not self.out_of_service
+
+    def is_usable(self, connector: Connector) -> bool:
+        """The CSMS has accepted the charge point, and the connector is operative."""
+        return self.registered and self.is_operative(connector)
 
     def is_restarting(self) -> bool:
         """A Reset is on its way."""
@@ -334,7 +345,8 @@ class ChargePoint:
             "status": status,
         }
         if self.unix_offset_ms is not None:
-            payload["timestamp"] = self.timestamp(reporter.since_ms)
+            # An error of its own is of this moment.
+            payload["timestamp"] = self.timestamp(self.now_ms if error else reporter.since_ms)
         return Request("StatusNotification", payload)
 
     # What the other files of this package do.
@@ -421,10 +433,10 @@ class ChargePoint:
 
     def _report_statuses(self) -> None:
         changed = [each for each in self.connectors if each.observe_status()]
-        whole = (
-            "Available" if self.is_whole_operative and not self.out_of_service else "Unavailable"
-        )
-        if self._whole.observe(whole, "NoError", self.status_minimum_ms(), self.now_ms):
+        in_use = self.is_whole_operative and not self.out_of_service
+        whole = "Available" if in_use else "Unavailable"
+        told = self.registered or not self.mode.unavailable_until_accepted
+        if told and self._whole.observe(whole, "NoError", self.status_minimum_ms(), self.now_ms):
             self.outbox.put(self.status_request(0))
         for connector in changed:
             self.outbox.put(self.status_request(connector.number))

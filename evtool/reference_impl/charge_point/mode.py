@@ -61,6 +61,25 @@ class Mode:
         samples_outside: clock-aligned MeterValues are sent without a transaction too.
         zero_reservation_shows: D25, connectors that a reservation of connector 0 needs are
             Reserved, and one that no free connector is left for is refused.
+        fixed_keys: keys that the CSMS may change by the specification, and here may not.
+        transaction_before_status: the status that the start or the end of a transaction brings
+            is told behind its StartTransaction or StopTransaction.
+        heartbeat_from_start: the first HeartbeatInterval is counted from the start of the
+            charge point; else from its registration.
+        waits_out_closed: D36, a call that was under way when the connection closed still waits
+            for its answer until its time is over, and nothing else is sent; only a status is
+            told again as soon as the connection is back.
+        counts_unanswered: an attempt to tell a transaction's message that gets no answer counts
+            as a refused one, and pauses are counted from the moment of sending.
+        refusals_unanswered: actions whose CallError counts as no answer (D4, D42).
+        identifies_inoperative: a card is heard while the connector is out of use; its
+            transaction begins when the connector is in use again.
+        asks_against_reservation: the CSMS is asked about a tag that has not reserved, too; only
+            its word on the parent decides.
+        triggers_tell_now: a status that was asked for carries the time of the question; else
+            the time of its change.
+        unknown_where_list_is_off: without LocalAuthorizeOffline a listed tag counts as an unknown
+            one while the CSMS is away; else it is refused.
         reports_cleared_errors: D38, an error that was not Faulted is told to be over.
         defaults: values of keys that differ from the standard ones.
     """
@@ -94,6 +113,16 @@ class Mode:
     periodic_records: bool = True
     samples_outside: bool = True
     zero_reservation_shows: bool = True
+    fixed_keys: frozenset[str] = frozenset()
+    transaction_before_status: bool = False
+    heartbeat_from_start: bool = False
+    waits_out_closed: bool = False
+    counts_unanswered: bool = False
+    refusals_unanswered: frozenset[str] = frozenset()
+    identifies_inoperative: bool = False
+    asks_against_reservation: bool = False
+    triggers_tell_now: bool = False
+    unknown_where_list_is_off: bool = False
     reports_cleared_errors: bool = True
     defaults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -153,6 +182,15 @@ MICROOCPP_1_2_0 = Mode(
     periodic_records=False,
     samples_outside=False,
     zero_reservation_shows=False,
+    fixed_keys=frozenset({"UnlockConnectorOnEVSideDisconnect"}),
+    transaction_before_status=True,
+    heartbeat_from_start=True,
+    waits_out_closed=True,
+    counts_unanswered=True,
+    identifies_inoperative=True,
+    asks_against_reservation=True,
+    triggers_tell_now=True,
+    unknown_where_list_is_off=True,
     reports_cleared_errors=False,
     defaults=MappingProxyType(
         {
@@ -161,6 +199,7 @@ MICROOCPP_1_2_0 = Mode(
             "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import",
             "LocalAuthListMaxLength": "48",
             "SendLocalListMaxLength": "48",
+            "UnlockConnectorOnEVSideDisconnect": "false",
         }
     ),
 )

@@ -68,7 +68,15 @@ class Outbox:
         max_volatile: how many volatile messages wait at most.
     """
 
-    __slots__ = ("_count", "_deadline_ms", "_max_volatile", "_pending", "_prefix", "_queues")
+    __slots__ = (
+        "_count",
+        "_deadline_ms",
+        "_max_volatile",
+        "_pending",
+        "_prefix",
+        "_queues",
+        "sent_ms",
+    )
 
     def __init__(self, id_prefix: str, max_volatile: int = MAX_VOLATILE) -> None:
         self._prefix = id_prefix
@@ -77,6 +85,8 @@ class Outbox:
         self._queues: dict[Lane, deque[Request]] = {}
         self._pending: Request | None = None
         self._deadline_ms = 0
+        self.sent_ms = 0
+        """When the last request was sent."""
 
     def put(self, request: Request) -> None:
         """Queue `request` in its lane; the oldest volatile message gives way."""
@@ -127,6 +137,7 @@ class Outbox:
             self._count += 1
             request.ids = (*request.ids[-1:], f"{self._prefix}-{self._count}")
             self._deadline_ms = now_ms + request.timeout_ms
+            self.sent_ms = now_ms
             self._pending = request
             return request
         return None
@@ -142,10 +153,11 @@ class Outbox:
         ]
         return min(due, default=None)
 
-    def take_answer(self, unique_id: str) -> Request | None:
-        """The request that `unique_id` answers; None for an answer to nothing of ours."""
+    def take_answer(self, unique_id: str, waits_on: frozenset[str] = frozenset()) -> Request | None:
+        """The request that `unique_id` answers; None for an answer to nothing of ours, or to one
+        of the actions in `waits_on`, which goes on waiting."""
         if self._pending is not None and unique_id in self._pending.ids:
-            return self._release()
+            return None if self._pending.action in waits_on else self._release()
         queue = self._queues.get(Lane.TRANSACTION)
         if queue and unique_id in queue[0].ids:
             return queue.popleft()
@@ -160,6 +172,13 @@ class Outbox:
     def take_interrupted(self) -> Request | None:
         """The outstanding request, when the socket has closed."""
         return self._release() if self._pending is not None else None
+
+    def hold_interrupted(self, repeated: str) -> None:
+        """The socket has closed: what is outstanding waits on for its time limit, but for an
+        action that is told again under another id."""
+        if self._pending is not None and self._pending.action == repeated:
+            self.put_back(self._pending)
+            self._pending = None
 
     def take_waiting(self, action: str) -> Request | None:
         """Remove and return the first volatile request of this kind that still waits."""

@@ -42,8 +42,10 @@ class Registration:
 
     def on_open(self) -> None:
         """The connection is open."""
-        if not self.is_accepted:
-            self._next_boot_ms = self._charge_point.now_ms
+        charge_point = self._charge_point
+        if not self.is_accepted and not charge_point.outbox.has("BootNotification"):
+            if self._next_boot_ms is None or not charge_point.mode.waits_out_closed:
+                self._next_boot_ms = charge_point.now_ms
 
     def request(self) -> Request:
         """BootNotification, which waits for its answer as long as for its next try."""
@@ -66,6 +68,8 @@ class Registration:
     def tick(self) -> None:
         """Put what is due into the outbox."""
         charge_point = self._charge_point
+        if self._next_heartbeat_ms is None and charge_point.mode.heartbeat_from_start:
+            self._next_heartbeat_ms = charge_point.now_ms
         if not self.is_accepted:
             if (
                 charge_point.open

@@ -59,7 +59,7 @@ def _start_target(
         target = card_reader.choose(charge_point, id_tag, charge_point.connectors)
     else:
         target = charge_point.find_connector(connector_id)
-    if target is None or not target.may_start():
+    if target is None or not charge_point.is_usable(target) or not target.may_start():
         return None
     reservation = charge_point.reserved_by(target)
     if reservation is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.connector import Connector
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
+_OF_FIRMWARE_MANAGEMENT = frozenset({"DiagnosticsStatusNotification", "FirmwareStatusNotification"})
 _KEY, _CONTEXT = "MeterValuesSampledData", "Trigger"
 
 
@@ -37,7 +38,8 @@ def trigger(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     if wanted == "MeterValues":
         return _meter_values(charge_point, connector_id)
     make = _MAKERS.get(wanted)
-    if make is None:
+    offered = charge_point.configuration.has_profile("FirmwareManagement")
+    if make is None or (wanted in _OF_FIRMWARE_MANAGEMENT and not offered):
         return status("NotImplemented")
 
     def send() -> None:
@@ -52,7 +54,11 @@ def trigger(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
 def _statuses(charge_point: ChargePoint, connector_id: int | None) -> list[Request]:
     every = range(len(charge_point.connectors) + 1)
     numbers = every if connector_id is None else (connector_id,)
-    return [charge_point.status_request(number) for number in numbers]
+    requests = [charge_point.status_request(number) for number in numbers]
+    for request in requests:
+        if charge_point.mode.triggers_tell_now and "timestamp" in request.payload:
+            request.payload["timestamp"] = charge_point.timestamp(charge_point.now_ms)
+    return requests
 
 
 def _meter_values(charge_point: ChargePoint, connector_id: int | None) -> Answer:
