@@ -170,8 +170,10 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
   if (!split_call(message, length, call)) {
     return below_.sendTXT(message, length);
   }
-  if (call.payload.find("nan\"") != std::string::npos &&
-      (call.action == "MeterValues" || call.action == "StopTransaction") &&
+  // Unknown values, and a list of measurands that is empty: the library sends no sample then.
+  const bool has_gaps = call.payload.find("nan\"") != std::string::npos ||
+                        call.payload.find("\"sampledValue\":[]") != std::string::npos;
+  if (has_gaps && (call.action == "MeterValues" || call.action == "StopTransaction") &&
       !without_unknown(call.action, call.payload)) {
     // Not now: the library is inside its send and forgets the request when it is answered.
     self_answered_ = "[3,\"" + call.id + "\",{}]";
@@ -319,8 +321,10 @@ bool WireFilter::refused(JsonArray message) {
     return answer_error(id, "NotSupported");
   }
   if (std::strcmp(action, "TriggerMessage") == 0) {
-    return payload["requestedMessage"].is<const char*>() &&
-           !trigger_known(payload["requestedMessage"]) && answer(id, "NotImplemented");
+    if (!payload["requestedMessage"].is<const char*>()) {
+      return answer_error(id, "FormationViolation");
+    }
+    return !trigger_known(payload["requestedMessage"]) && answer(id, "NotImplemented");
   }
   if (std::strcmp(action, "RemoteStopTransaction") == 0) {
     return payload["transactionId"].is<int>() && payload["transactionId"].as<int>() < 0 &&
@@ -336,6 +340,14 @@ bool WireFilter::refused(JsonArray message) {
   }
   if (std::strcmp(action, "SetChargingProfile") == 0) {
     return (payload["csChargingProfiles"]["stackLevel"] | 0) > kHighestStackLevel &&
+           answer_error(id, "PropertyConstraintViolation");
+  }
+  if (std::strcmp(action, "DataTransfer") == 0) {
+    return !payload["vendorId"].is<const char*>() && answer_error(id, "FormationViolation");
+  }
+  if (std::strcmp(action, "SendLocalList") == 0) {
+    const char* type = payload["updateType"] | "Full";
+    return std::strcmp(type, "Full") != 0 && std::strcmp(type, "Differential") != 0 &&
            answer_error(id, "PropertyConstraintViolation");
   }
   if (std::strcmp(action, "Reset") == 0) {
