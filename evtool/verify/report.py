@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from evtool.verify.ocpp.outcome import WireOutcome
 from evtool.verify.verdict import Difference, GaveUp, Verdict
 
 _SHOWN = 12
@@ -14,6 +15,10 @@ def headline(verdict: Verdict) -> str:
     if verdict.not_run:
         return f"  -     {name} not run: {verdict.not_run}"
     if verdict.passed:
+        if verdict.wire is not None:
+            known = ", ".join(each.name for each in verdict.wire.explained)
+            more = f"; departures: {known}" if known else ""
+            return f"  ok    {name} {verdict.steps} messages{more}"
         return f"  ok    {name} {verdict.steps} steps"
     return f"  FAIL  {name} {first_wrong(verdict)}"
 
@@ -34,6 +39,8 @@ def explanation(verdict: Verdict) -> str:
         lines += _explain(verdict.difference)
     if verdict.ended is not None:
         lines += _explain_end(verdict.device, verdict.ended)
+    if verdict.wire is not None:
+        lines += _explain_wire(verdict.wire)
     lines += [f"  not judged: {each}" for each in verdict.not_judged]
     if verdict.tolerances is not None:
         allowed = ", ".join(f"{name} {value}" for name, value in verdict.tolerances.items())
@@ -56,6 +63,18 @@ def _explain(difference: Difference) -> list[str]:
     return lines
 
 
+def _explain_wire(wire: WireOutcome) -> list[str]:
+    lines = [f"  at {seconds(each.at_ms)} {each}" for each in wire.unexplained[:_SHOWN]]
+    if len(wire.unexplained) > _SHOWN:
+        lines.append(f"  and {len(wire.unexplained) - _SHOWN} more")
+    lines += [f"  {line}" for line in wire.sides]
+    lines += [
+        f"  known departure {each.name}, {each.count} times: {each.title}"
+        for each in wire.explained
+    ]
+    return lines
+
+
 def _explain_end(device: str, ended: GaveUp) -> list[str]:
     return [
         f"  {device} gave up at {seconds(ended.now_ms)}, step {ended.step}:",
@@ -72,6 +91,9 @@ def first_wrong(verdict: Verdict) -> str:
         return f"at {seconds(difference.now_ms)} {difference.fields[0]}"
     if verdict.ended is not None:
         return f"at {seconds(verdict.ended.now_ms)} {verdict.ended.reason.splitlines()[0]}"
+    if verdict.wire is not None and verdict.wire.unexplained:
+        first = verdict.wire.unexplained[0]
+        return f"at {seconds(first.at_ms)} {first}"
     return f"at {seconds(verdict.failed[0].at_ms)} {verdict.failed[0]}"
 
 
@@ -127,4 +149,5 @@ def as_document(verdict: Verdict) -> dict[str, object]:
         },
         "not_judged": list(verdict.not_judged),
         "tolerances": None if verdict.tolerances is None else dict(verdict.tolerances),
+        "wire": None if verdict.wire is None else verdict.wire.as_document(),
     }

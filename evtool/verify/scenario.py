@@ -21,6 +21,7 @@ from evtool.protocol.can_frame import Malformed
 from evtool.reference_impl.controller_types import MAX_TIME_MS, Config
 from evtool.reference_impl.line_format import STATE_FIELDS, parse_command
 from evtool.verify import raw_lines
+from evtool.verify.ocpp import actions as ocpp_actions
 
 DEFAULT_TICK_MS = 20
 """The longest the gate may wait between two looks (docs/controller.md)."""
@@ -40,10 +41,10 @@ _MAX_EVENTS = 200_000
 _MAX_TICKS = 10_000_000  # some minutes of computing, two days of the controller's time
 _MAX_PROBLEMS = 20
 _HELP = "docs/verify.md says how a scenario is written"
-_KEYS = {"title", "rule", "duration", "tick_ms", "config", "event", "lines"}
+_KEYS = {"title", "rule", "duration", "tick_ms", "config", "event", "lines", "ocpp"}
 
 # What an event can do: its parameters and their types. `docs/verify.md` explains each.
-ACTIONS: dict[str, dict[str, type]] = {
+_OF_WORLD: dict[str, dict[str, type]] = {
     "plug_in": {},
     "plug_out": {},
     "switch": {"on": bool},
@@ -65,13 +66,14 @@ ACTIONS: dict[str, dict[str, type]] = {
     "power_cut": {"reset": str, "lost_write": bool},
     "jump": {"by": str},
 }
-_OPTIONAL = {
+ACTIONS = _OF_WORLD | ocpp_actions.ACTIONS
+_OPTIONAL = ocpp_actions.OPTIONAL | {
     "frame": {"bus", "extended", "remote", "data"},
     "bus": {"bus"},
     "measure": {"voltage_mv", "current_ma", "temperature_mdegc"},
     "power_cut": {"reset", "lost_write"},
 }
-_CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
+_CHOICES: dict[tuple[str, str], tuple[str, ...]] = ocpp_actions.CHOICES | {
     ("bms", "mode"): ("normal", "silent"),
     ("module", "mode"): ("normal", "silent", "hot", "disobey"),
     ("ocpp", "mode"): ("online", "offline", "silent"),
@@ -79,7 +81,7 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("report", "of"): ("sample", "transaction"),
     ("power_cut", "reset"): ("power_on", "brownout", "watchdog", "software", "panic"),
 }
-_RANGES: dict[tuple[str, str], range] = {
+_RANGES: dict[tuple[str, str], range] = ocpp_actions.RANGES | {
     ("measure", "voltage_mv"): range(1_000_001),
     ("measure", "current_ma"): range(-1_000_000, 1_000_001),
     ("measure", "temperature_mdegc"): range(1_000_001),
@@ -125,7 +127,8 @@ class Event:
 class Scenario:
     """A whole scenario; `events` in order of time.
 
-    Where there are `lines`, they are all that happens, and events only expect.
+    Where there are `lines`, they are all that happens, and events only expect. Where there is
+    a table `ocpp`, it is played with both sides of the wire (`evtool.verify.ocpp`).
     """
 
     name: str
@@ -137,6 +140,7 @@ class Scenario:
     events: tuple[Event, ...]
     path: Path | None = None
     lines: tuple[str, ...] = ()
+    ocpp: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -233,6 +237,7 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         for event in events:
             if event.action is not None:
                 reader.problem(event.line, "do: beside `lines` an event can only expect")
+    ocpp = _read_ocpp(reader, data, events)
     reader.finish()
     return Scenario(
         name="".join(char if char.isprintable() else "?" for char in path.stem),
@@ -244,7 +249,32 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         events=tuple(sorted(events, key=lambda event: event.at_ms)),
         path=path,
         lines=tuple(lines),
+        ocpp=ocpp,
     )
+
+
+def _read_ocpp(
+    reader: _Reader, data: Mapping[str, Any], events: list[Event]
+) -> Mapping[str, Any] | None:
+    """The table `[ocpp]`, and whether the events go with it."""
+    table = data.get("ocpp")
+    wrong = ocpp_actions.ACTIONS if table is None else ocpp_actions.WORDS_FOR_OCPP
+    for event in events:
+        if isinstance(event.action, str) and event.action in wrong:
+            where = "only beside" if table is None else "not beside"
+            reader.problem(event.line, f"do: {event.action} is {where} a table [ocpp]")
+        if table is not None and (event.expect or event.first_frame):
+            reader.problem(event.line, "beside [ocpp] an event expects output or absent alone")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        reader.problem(reader.top("ocpp"), "ocpp: write it as a table [ocpp]")
+        return None
+    if "lines" in data:
+        reader.problem(reader.top("lines"), "lines: not beside [ocpp]")
+    for problem in ocpp_actions.table_problems(table):
+        reader.problem(reader.top(problem.split()[-1]), problem)
+    return table
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evtool.verify.compare import FieldDifference
+from evtool.verify.ocpp.outcome import WireOutcome
 from evtool.verify.scenario import Scenario
 from evtool.verify.timeline import Timeline
 
@@ -68,6 +69,8 @@ class Verdict:
         not_run: why nothing was played; empty where it was.
         not_judged: what the scenario expects that cannot be seen on the device.
         tolerances: what was allowed, by name; None where nothing was.
+        wire: what came of a scenario with both sides of the wire; None for any other. Steps are
+            then messages of the reference.
     """
 
     scenario: Scenario
@@ -81,6 +84,7 @@ class Verdict:
     not_run: str = ""
     not_judged: tuple[str, ...] = ()
     tolerances: Mapping[str, int] | None = None
+    wire: WireOutcome | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,7 +94,10 @@ class Verdict:
     @property
     def wrong(self) -> bool:
         """Whether it was played, and there is something to complain of."""
-        return self.difference is not None or bool(self.failed) or self.ended is not None
+        differs = self.difference is not None or (
+            self.wire is not None and bool(self.wire.unexplained)
+        )
+        return differs or bool(self.failed) or self.ended is not None
 
     @property
     def at_step(self) -> int | None:
