@@ -72,6 +72,7 @@ class Station:
         self.asked: dict[str, str] = {}
         self.transaction_id = 0
         self.id_tag_status = "Accepted"
+        self.parent = ""  # of every tag
         self.refuse: set[str] = set()  # actions answered with a CallError
         self.mute: set[str] = set()  # actions not answered at all
 
@@ -131,12 +132,15 @@ class Station:
             case "Heartbeat":
                 return {"currentTime": NOON}
             case "Authorize":
-                return {"idTagInfo": {"status": self.id_tag_status}}
+                return {"idTagInfo": self._info()}
             case "StartTransaction":
                 self.transaction_id += 1
-                info = {"status": self.id_tag_status}
-                return {"transactionId": self.transaction_id, "idTagInfo": info}
+                return {"transactionId": self.transaction_id, "idTagInfo": self._info()}
         return {}
+
+    def _info(self) -> ocpp16.Payload:
+        info = {"status": self.id_tag_status}
+        return info | ({"parentIdTag": self.parent} if self.parent else {})
 
     def text(self, fields: list[Any]) -> None:
         self.charge_point.on_text(json.dumps(fields), self.now_ms)
