@@ -194,3 +194,18 @@ class Station:
             else action
             for action, payload in sent
         ]
+
+
+def profile(purpose: str, limit: float, level: int = 0, **more: Any) -> dict[str, Any]:
+    """A charging profile of one period in amperes; `schedule` adds to its schedule."""
+    schedule = {
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+    } | more.pop("schedule", {})
+    return {
+        "chargingProfileId": more.pop("profile_id", 1),
+        "stackLevel": level,
+        "chargingProfilePurpose": purpose,
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": schedule,
+    } | more

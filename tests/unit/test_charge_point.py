@@ -7,11 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from station_rig import NOON, PLUGGED, UNPLUGGED, Station
+from station_rig import NOON, PLUGGED, UNPLUGGED, Station, profile
 
-from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import (
     MICROOCPP_1_2_0,
     STRICT,
@@ -400,20 +397,6 @@ def test_what_is_not_offered(station: Station) -> None:
     assert station.ask("RemoteStartTransaction", idTag="") == "PropertyConstraintViolation"
 
 
-def profile(purpose: str, limit: float, level: int = 0, **more: Any) -> dict[str, Any]:
-    schedule = {
-        "chargingRateUnit": "A",
-        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
-    } | more.pop("schedule", {})
-    return {
-        "chargingProfileId": more.pop("profile_id", 1),
-        "stackLevel": level,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": schedule,
-    } | more
-
-
 def set_profile(station: Station, connector: int, value: dict[str, Any]) -> Any:
     answer = station.ask("SetChargingProfile", connectorId=connector, csChargingProfiles=value)
     return answer["status"] if isinstance(answer, dict) else answer
@@ -504,82 +487,3 @@ def test_schedules_run(station: Station) -> None:
 )
 def test_wrong_profiles(station: Station, connector: int, value: dict[str, Any]) -> None:
     assert set_profile(station, connector, value) == "PropertyConstraintViolation"
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
-    ),
-    max_leaves=6,
-)
-payloads = st.sampled_from(
-    [
-        {"idTag": "A"}, {"transactionId": 1}, {"type": "Soft"}, {"connectorId": 1}, {},
-        {"connectorId": 0, "type": "Inoperative"}, {"key": "HeartbeatInterval", "value": "9"},
-        {"key": "ClockAlignedDataInterval", "value": "1"}, {"key": ["a"]},
-        {"key": "StopTxnSampledData", "value": "SoC"}, {"connectorId": 1, "duration": 10**30},
-        {"connectorId": 1, "csChargingProfiles": profile("TxDefaultProfile", 10**30)},
-        {"connectorId": 0, "csChargingProfiles": profile("ChargePointMaxProfile", 1.5)},
-        {"currentTime": "9999-12-31T23:59:59Z", "interval": 1, "status": "Accepted"},
-        {"idTagInfo": {"status": "Accepted"}}, {"requestedMessage": "MeterValues"},
-        {"transactionId": -1, "idTagInfo": {"status": "Invalid"}},
-    ]
-) | st.dictionaries(st.text(max_size=5), values, max_size=2)  # fmt: skip
-optional = st.none() | st.integers(-(2**40), 2**40)
-seen = st.builds(
-    Inputs,
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    st.integers(0, 2**50),
-    *[optional] * 6,
-    st.booleans(),
-    st.sampled_from(["NoError", "HighTemperature", "not a code"]),
-)
-steps = st.one_of(
-    st.tuples(st.just("call"), st.sampled_from(sorted(ocpp16.ACTIONS)), payloads),
-    st.tuples(st.just("answer"), payloads | st.just("error")),
-    st.tuples(st.just("text"), st.text(max_size=30)),
-    st.tuples(st.just("see"), seen),
-    st.tuples(st.sampled_from(["open", "close", "present", "stop"])),
-    st.tuples(st.just("wait"), st.integers(0, 10**10)),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(steps, max_size=30))
-def test_whatever_happens_it_sends_only_what_conforms(events: list[tuple[Any, ...]]) -> None:
-    station = Station().online()
-    for event in events:
-        charge_point, now = station.charge_point, station.now_ms
-        match event:
-            case ("call", action, payload):
-                unique_id = f"c{len(station.asked)}"
-                station.asked[unique_id] = action
-                station.text([2, unique_id, action, payload])
-            case ("answer", "error") if station.calls:
-                station.text([4, station.calls.popleft().unique_id, "GenericError", "", {}])
-            case ("answer", payload) if station.calls and payload != "error":
-                station.text([3, station.calls.popleft().unique_id, payload])
-            case ("text", text):
-                charge_point.on_text(text, now)
-            case ("see", inputs):
-                charge_point.on_inputs(inputs, now)
-            case ("open",):
-                charge_point.on_open(now)
-            case ("close",):
-                charge_point.on_closed(now)
-            case ("present",):
-                charge_point.on_start_request("TAG", now)
-            case ("stop",):
-                charge_point.on_stop_request("anything", now)
-            case ("wait", elapsed):
-                station.now_ms += elapsed
-                charge_point.tick(station.now_ms)
-        before = len(station.sent)
-        station.collect()
-        assert len(station.sent) - before <= 1, "one Call at a time"
-        word = charge_point.word()
-        assert not word.permitted or word.transaction
-        assert not word.connected or charge_point.open
