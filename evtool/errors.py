@@ -9,7 +9,9 @@
         SecretMissing  2   a secret's reference leads nowhere yet
       DeviceError      3   cable, port, board, bus, CSMS
         LinkTimeout    3   it was there, then said nothing
+        TransferFault  3   bytes were lost or spoiled on their way
       ToolError        4   esptool or pio failed
+      Stopped        130   asked to end before it was done
 
 Only `evtool.cli` turns one of these into an exit code. Any other exception is a bug of
 evtool and shows its traceback.
@@ -69,6 +71,16 @@ class DeviceError(EvtoolError):
 
 class LinkTimeout(DeviceError):
     """It was there, then said nothing within its time limit."""
+
+
+class TransferFault(DeviceError):
+    """Bytes were lost or spoiled on their way: the whole of it may be tried again."""
+
+
+class Stopped(EvtoolError):
+    """Asked to end (Ctrl-C, SIGTERM) before it was done."""
+
+    exit_code = 130
 
 
 class ToolError(EvtoolError):

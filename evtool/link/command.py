@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from evtool.errors import ToolError
+from evtool.errors import Stopped, ToolError
 
 # Enough for the log of a whole build; what is older than that nobody scrolls back to.
 _KEPT_LINES = 20_000
@@ -50,10 +50,15 @@ class CommandRunner:
 
     Args:
         keep_open: descriptors that the programs get as well, such as that of a lock.
+        stop: asked again and again while a program runs, whether it is to end; for threads,
+            which Ctrl-C does not reach.
     """
 
-    def __init__(self, keep_open: Sequence[int] = ()) -> None:
+    def __init__(
+        self, keep_open: Sequence[int] = (), stop: Callable[[], bool] | None = None
+    ) -> None:
         self._keep_open = tuple(keep_open)
+        self._stop = stop
 
     def run(
         self,
@@ -78,6 +83,7 @@ class CommandRunner:
             ToolError: the program cannot be started.
             CommandTimeout: it did not end in time.
             KeyboardInterrupt: Ctrl-C; passed on to the program, which has ended by then.
+            Stopped: `stop` said so; the program has ended by then.
         """
         command = [os.fspath(part) for part in argv]
         deadline = time.monotonic() + timeout_s
@@ -85,13 +91,13 @@ class CommandRunner:
         with _termination_raises():
             process = _start(command, cwd, env, self._keep_open)
             try:
-                ended = _follow(process, deadline, lines, on_line)
+                ended = _follow(process, deadline, lines, on_line, self._stop)
                 if not ended:
                     _end(process, signal.SIGTERM)
             except KeyboardInterrupt:
                 _end(process, signal.SIGINT)
                 raise
-            except SystemExit:
+            except (SystemExit, Stopped):
                 _end(process, signal.SIGTERM)
                 raise
             finally:
@@ -137,8 +143,13 @@ def _follow(
     deadline: float,
     lines: deque[str],
     on_line: Callable[[str], None] | None,
+    stop: Callable[[], bool] | None,
 ) -> bool:
-    """Hand on the output until the program has ended (True) or the deadline passed (False)."""
+    """Hand on the output until the program has ended (True) or the deadline passed (False).
+
+    Raises:
+        Stopped: `stop` said so.
+    """
     splitter = LineSplitter()
 
     def take(texts: Iterator[str]) -> None:
@@ -154,6 +165,8 @@ def _follow(
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
+            if stop is not None and stop():
+                raise Stopped("stopped before it was done", fix="run the command again")
             remaining = deadline - time.monotonic()
             wait_s = max(0.0, min(_POLL_S, remaining))
             readable = bool(selector.select(wait_s)) if is_open else False

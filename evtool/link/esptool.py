@@ -17,11 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from evtool.errors import DeviceError, EvtoolError
+from evtool.errors import DeviceError, EvtoolError, TransferFault
 from evtool.link.command import CommandResult, CommandTimeout
-from evtool.link.esptool_faults import SerialFault, deadline_passed, translate
+from evtool.link.esptool_faults import CABLE_FIX, SerialFault, deadline_passed, translate
 from evtool.link.serial_line import check_url, is_url, open_serial_line
-from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
+from evtool.protocol.board_flash import (
+    BoardFacts,
+    ChipInfo,
+    FlashPart,
+    WriteProgress,
+    parse_flash_size,
+)
 
 BAUDRATE = 460_800
 SLOW_BAUDRATE = 115_200
@@ -33,6 +39,8 @@ _ERASE_S_PER_BYTE = 0.4 / 4096
 _CONNECTED = re.compile(r"Connected to (ESP[0-9A-Za-z-]+) on ")
 _CHIP_TYPE = re.compile(r"Chip type:\s+(.+)")
 _MAC = re.compile(r"MAC:\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*\Z")
+_REVISION = re.compile(r"\(revision v([0-9]+)\.([0-9]+)\)")
+_FLASH_SIZE = re.compile(r"Detected flash size: ([0-9]+[KM]B)")
 _WRITING = re.compile(r"Writing at 0x([0-9a-f]+) .*?([0-9]+)(?:\.[0-9]+)?%")
 
 
@@ -71,6 +79,7 @@ class Esptool:
         chip: the family that is wanted, as esptool names it; any other is refused.
         baudrate: for the data; connecting is always done at 115200.
         on_retry: told about every second attempt.
+        once: leave the second attempt to the caller, who is told by a TransferFault.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class Esptool:
         chip: str = "esp32",
         baudrate: int = BAUDRATE,
         on_retry: Callable[[Retry], None] | None = None,
+        once: bool = False,
     ) -> None:
         self._runner = runner
         # esptool runs in a folder of its own, where a relative path would mean another file.
@@ -88,6 +98,7 @@ class Esptool:
         self._chip = chip
         self._baudrate = baudrate
         self._on_retry = on_retry
+        self._once = once
 
     def check_port(self) -> None:
         """See that the port can be opened; resets nothing. A URL is not connected to.
@@ -100,6 +111,16 @@ class Esptool:
             check_url(self._port)
         else:
             open_serial_line(self._port).close()
+
+    def identify(self) -> BoardFacts:
+        """Chip and flash, without the security fuses, which not every chip tells.
+
+        Raises:
+            DeviceError, LinkTimeout, ToolError: as `translate` says.
+        """
+        with _scratch_folder() as folder:
+            output = self._call(["flash-id"], folder, 0, None).output
+        return board_facts(output)
 
     def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
         """`size` bytes of flash from `offset`, and the chip that gave them.
@@ -177,6 +198,8 @@ class Esptool:
         try:
             return self._run(self._baudrate, arguments, folder, size, on_line)
         except SerialFault as fault:
+            if self._once:
+                raise TransferFault(fault.message, fix=CABLE_FIX) from fault
             if self._on_retry is not None:
                 self._on_retry(Retry(fault.message, slower))
         self.check_port()
@@ -222,6 +245,19 @@ def chip_info(output: str) -> ChipInfo:
         elif found := _MAC.match(line):
             mac = found[1]
     return ChipInfo(chip, description, mac)
+
+
+def board_facts(output: str) -> BoardFacts:
+    """What `esptool flash-id` said."""
+    info = chip_info(output)
+    revision = _REVISION.search(info.description)
+    size = _FLASH_SIZE.search(output)
+    return BoardFacts(
+        info,
+        None if revision is None else int(revision[1]) * 100 + int(revision[2]),
+        None if size is None else parse_flash_size(size[1]),
+        security_known=False,
+    )
 
 
 def write_progress(line: str, parts: Sequence[FlashPart]) -> WriteProgress | None:

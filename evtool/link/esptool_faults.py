@@ -10,7 +10,7 @@ from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError
 from evtool.link.command import CommandResult, CommandTimeout
 
 _NO_SYNC_FIX = "hold BOOT while you press RESET, check cable and power, then run the command again"
-_CABLE_FIX = "use a shorter cable or another USB port, then run the command again"
+CABLE_FIX = "use a shorter cable or another USB port, then run the command again"
 
 # A sentence that means bytes were lost or spoiled on their way: worth another try.
 _SERIAL_FAULT = re.compile(
@@ -28,6 +28,10 @@ _VERIFY = re.compile(r"Verification failed")
 _OPEN = re.compile(r"Could not open (\S+),")
 _BAUDRATE = re.compile(r"Failed to set baud rate (\d+)")
 _DOWNLOAD_OFF = re.compile(r"[Ss]ecure [Dd]ownload [Mm]ode")
+
+
+class FlashDiffers(DeviceError):
+    """What was compared with the flash is not what it holds."""
 
 
 class SerialFault(Exception):
@@ -48,7 +52,7 @@ class SerialFault(Exception):
     def as_error(self) -> EvtoolError:
         """The error for when the second attempt has failed too."""
         kind = LinkTimeout if self.silent else DeviceError
-        return kind(f"{self.message}, twice\n{_tail(self.tool.output)}", fix=_CABLE_FIX)
+        return kind(f"{self.message}, twice\n{_tail(self.tool.output)}", fix=CABLE_FIX)
 
 
 def translate(
@@ -90,7 +94,7 @@ def translate(
             fix="use a board with more flash, or a smaller partition table",
         )
     elif _VERIFY.search(output):
-        error = DeviceError(
+        error = FlashDiffers(
             f"{port}: the flash does not hold what was written to it",
             fix="run the command again; if it stays so, the flash chip is worn or protected",
         )

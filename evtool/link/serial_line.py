@@ -155,14 +155,14 @@ def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
             dsrdtr=True,
         )
     except (serial.SerialException, OSError, ValueError, OverflowError) as error:
-        raise _cannot_open(port, baudrate, error) from error
+        raise port_error(port, baudrate, error) from error
     try:
         fcntl.ioctl(line.fileno(), termios.TIOCMBIC, _DTR_AND_RTS)
     except OSError as error:
         # a pty has no such lines: ENOTTY, or EINVAL from some drivers
         if error.errno not in (errno.ENOTTY, errno.EINVAL):
             line.close()
-            raise _cannot_open(port, baudrate, error) from error
+            raise port_error(port, baudrate, error) from error
     return SerialLine(port, line)
 
 
@@ -187,13 +187,17 @@ def check_url(url: str) -> None:
 
 
 class SerialPort(NamedTuple):
-    """A serial port of this machine; vendor, product and serial number where it is USB."""
+    """A serial port of this machine; what is behind `description` where it is USB.
+
+    `location` is its place at the hubs: bus, then port by port, as `1-2.3`.
+    """
 
     device: str
     description: str
     vendor_id: int | None
     product_id: int | None
     serial_number: str | None
+    location: str | None = None
 
     def __str__(self) -> str:
         text = self.device
@@ -208,7 +212,14 @@ class SerialPort(NamedTuple):
 def find_serial_ports() -> list[SerialPort]:
     """The serial ports of this machine, by device."""
     return [
-        SerialPort(port.device, port.description, port.vid, port.pid, port.serial_number)
+        SerialPort(
+            port.device,
+            port.description,
+            port.vid,
+            port.pid,
+            port.serial_number,
+            port.location,
+        )
         for port in sorted(list_ports.comports(), key=lambda port: port.device)
     ]
 
@@ -218,7 +229,16 @@ def list_serial_ports() -> list[str]:
     return [str(port) for port in find_serial_ports()]
 
 
-def _cannot_open(port: str, baudrate: int, error: Exception) -> EvtoolError:
+def port_error(port: str, baudrate: int, error: Exception) -> EvtoolError:
+    """What pyserial's refusal to open `port` means.
+
+    Returns:
+        DeviceError or ConfigError, as `open_serial_line` raises them.
+    """
+    if is_url(port):
+        return DeviceError(
+            f"cannot open {port}: {_reason(error)}", fix="check host, port and the server there"
+        )
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) or not port:
         ports = list_serial_ports()

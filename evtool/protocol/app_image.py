@@ -275,3 +275,11 @@ def _text(value: str, size: int) -> bytes:
     if len(raw) >= size:
         raise ValueError(f"{value!r} is longer than {size - 1} bytes")
     return raw
+
+
+def chip_id_of(header: bytes) -> int | None:
+    """The chip's number in an image's first `HEADER_SIZE` bytes; None where they are no header."""
+    if len(header) < HEADER_SIZE or header[0] != MAGIC or not 0 < header[1] <= MAX_SEGMENTS:
+        return None
+    number: int = _EXTENDED.unpack_from(header, _HEADER.size)[2]
+    return number

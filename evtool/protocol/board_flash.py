@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 
 SECTOR = 0x1000
+FLASH_ENCRYPTION, SECURE_BOOT = "flash encryption", "secure boot"
+SECURE_DOWNLOAD = "secure download mode"
+SECURITY = (FLASH_ENCRYPTION, SECURE_BOOT, SECURE_DOWNLOAD)
 _SIZE = re.compile(r"([0-9]+)(KB|MB)\Z")
 
 
@@ -24,6 +27,24 @@ class ChipInfo:
     chip: str
     description: str
     mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFacts:
+    """What a board says of itself before anything is written to it.
+
+    Attributes:
+        revision: 100 times the major number plus the minor one; None where it was not said.
+        flash_size: in bytes; None where the flash's identification is not known.
+        secured: which of `SECURITY` are switched on for good.
+        security_known: False where nobody could ask.
+    """
+
+    chip: ChipInfo
+    revision: int | None
+    flash_size: int | None
+    secured: tuple[str, ...] = ()
+    security_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from evtool.protocol.can_frame import Malformed
 
 MAX_LINE_BYTES = 1024
+BOOT = "[event] boot "
 
 Value = int | str | None
 
@@ -198,6 +199,14 @@ def parse_line(line: str) -> Record | Malformed | None:
     if separator:
         fields["raw"] = None if raw in ("", "-") else raw
     return Record(name, fields, kind)
+
+
+def boot_fields(line: str) -> dict[str, str] | None:
+    """The words of a boot line as the board wrote them; None for any other line."""
+    if not line.startswith(BOOT):
+        return None
+    pairs = (word.partition("=") for word in line.removeprefix(BOOT).split())
+    return {key: value for key, equals, value in pairs if equals}
 
 
 def _parse_words(name: str, words: list[str]) -> dict[str, Value] | Malformed:

@@ -8,9 +8,8 @@ from types import TracebackType
 from typing import Protocol
 
 from evtool.errors import CheckFailed, LinkTimeout
-from evtool.protocol.console import LineSplitter
+from evtool.protocol.console import BOOT, LineSplitter, boot_fields
 
-_BOOT = "[event] boot "
 _READ_S = 0.25
 _KEPT_LINES = 8
 
@@ -31,14 +30,6 @@ class BootConsole(Protocol):
         traceback: TracebackType | None,
     ) -> None:
         """Close it."""
-
-
-def boot_fields(line: str) -> dict[str, str] | None:
-    """The words of a boot line as the board wrote them; None for any other line."""
-    if not line.startswith(_BOOT):
-        return None
-    pairs = (word.partition("=") for word in line.removeprefix(_BOOT).split())
-    return {key: value for key, equals, value in pairs if equals}
 
 
 def wait_for_boot(
@@ -73,7 +64,7 @@ def wait_for_boot(
             )
     said = "\n".join(f"  | {line[:160]}" for line in heard[-_KEPT_LINES:] if line)
     raise LinkTimeout(
-        f"the board did not say `{_BOOT}...` within {timeout_ms / 1000:g} s"
+        f"the board did not say `{BOOT}...` within {timeout_ms / 1000:g} s"
         + (f"; it said:\n{said}" if said else "; it said nothing"),
         fix="press RESET and watch it with `evtool monitor`; allow more with --boot-timeout",
     )

@@ -13,7 +13,8 @@ from evtool.protocol import partition_table
 from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
 from evtool.protocol.nvs import NvsEntry, parse_image
 from evtool.protocol.partition_table import Partition
-from evtool.provision.boot_proof import boot_fields, wait_for_boot
+from evtool.protocol.console import boot_fields
+from evtool.provision.boot_proof import wait_for_boot
 from evtool.provision.plan import Provisioned, ProvisionPlan, run_plan
 
 EVCFG = Partition("evcfg", 1, 2, 0x10000, 0x4000)

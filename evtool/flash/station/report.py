@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a run as a JSON document, and what the next run takes from it.
+
+It is written again after every board, with the boards to come as `unfinished`: whatever ends the
+run, a report of what was done is there, and `--retry-failed` takes up from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evtool.errors import ConfigError, EvtoolError
+from evtool.flash.station.board_run import facts_document
+from evtool.flash.station.order import Order
+from evtool.flash.station.verdict import BoardResult, Verdict
+
+SCHEMA = 1
+_FIX = "name the file that --report has written"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousRun:
+    """What is left of an earlier run.
+
+    Attributes:
+        fingerprint: of its order.
+        ports: where a board still needs something.
+        done: the MACs of the boards that need nothing more.
+        kept: the documents of those, for the next report.
+    """
+
+    fingerprint: str
+    ports: tuple[str, ...]
+    done: tuple[str, ...]
+    kept: tuple[Mapping[str, object], ...]
+
+
+def board_document(result: BoardResult) -> dict[str, object]:
+    """One board's result."""
+    facts: dict[str, object] = {} if result.facts is None else facts_document(result.facts)
+    error = result.error if result.verdict is not Verdict.REPEATED else None
+    return (
+        {"serial_port": result.port, "verdict": result.verdict.value}
+        | facts
+        | {
+            "exit_code": result.exit_code,
+            "error": None if error is None else type(error).__name__,
+            "message": None if result.error is None else result.error.message,
+            "fix": None if result.error is None else result.error.fix,
+            "attempts": result.attempts,
+            "failed_attempts": [
+                {"number": each.number, "baudrate": each.baudrate, "reason": each.reason}
+                for each in result.failed
+            ],
+            "bytes_written": result.bytes_written,
+            "times_ms": dict(result.times_ms),
+            "boot": None if result.boot is None else dict(result.boot),
+        }
+    )
+
+
+def run_document(
+    order: Order,
+    results: Sequence[BoardResult],
+    unfinished: Iterable[str] = (),
+    kept: Sequence[Mapping[str, object]] = (),
+) -> dict[str, object]:
+    """The whole run.
+
+    Args:
+        order: what was written.
+        results: of the boards that are done with, in the order in which they ended.
+        unfinished: the ports that still work, or wait.
+        kept: boards of the run that this one takes up.
+    """
+    boards = [*kept, *(board_document(result) for result in results)]
+    boards += [
+        {
+            "serial_port": port,
+            "verdict": Verdict.UNFINISHED.value,
+            "exit_code": EvtoolError.exit_code,
+            "message": "the run ended before this board was done",
+        }
+        for port in sorted(unfinished)
+    ]
+    counts: dict[str, int] = {}
+    for board in boards:
+        word = str(board["verdict"])
+        counts[word] = counts.get(word, 0) + 1
+    return {
+        "schema": SCHEMA,
+        "chip": order.chip,
+        "build_id": order.build_id,
+        "title": order.title,
+        "fingerprint": order.fingerprint,
+        "images": [
+            {
+                "name": part.name,
+                "offset": part.offset,
+                "size": len(part.data),
+                # A guess at what is in an image of secrets can be checked by its hash.
+                "sha256": None if part.secret else part.sha256,
+            }
+            for part in order.parts
+        ],
+        "boards": boards,
+        "counts": counts,
+        "exit_code": max((_code(board) for board in boards), default=0),
+    }
+
+
+def parse_report(text: str, path: Path) -> PreviousRun:
+    """What `run_document` wrote.
+
+    Raises:
+        ConfigError: it is not such a report.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}", fix=_FIX) from error
+    boards = document.get("boards") if isinstance(document, dict) else None
+    if not isinstance(boards, list) or document.get("schema") != SCHEMA:
+        raise ConfigError(f"{path}: not a report of schema {SCHEMA}", fix=_FIX)
+    kept, ports = [], []
+    for number, board in enumerate(boards):
+        port = board.get("serial_port") if isinstance(board, dict) else None
+        try:
+            verdict = Verdict(board.get("verdict") if isinstance(board, dict) else None)
+        except ValueError as error:
+            raise ConfigError(f"{path}: boards[{number}]: no verdict", fix=_FIX) from error
+        if not isinstance(port, str) or not isinstance(board, dict):
+            raise ConfigError(f"{path}: boards[{number}]: no serial_port", fix=_FIX)
+        if verdict.good:
+            kept.append(board)
+        else:
+            ports.append(port)
+    done = tuple(str(board["mac"]) for board in kept if board.get("mac"))
+    fingerprint = str(document.get("fingerprint", ""))
+    # In a jig several boards may have failed at one port.
+    return PreviousRun(fingerprint, tuple(dict.fromkeys(ports)), done, tuple(kept))
+
+
+def check_same_order(previous: PreviousRun, order: Order, path: Path) -> None:
+    """See that a run is taken up with what it was begun with.
+
+    Raises:
+        ConfigError: the images are others.
+    """
+    if previous.fingerprint != order.fingerprint:
+        raise ConfigError(
+            f"{path}: that run wrote other images than this one would",
+            fix="flash all boards anew, without --retry-failed",
+        )
+
+
+def _code(board: Mapping[str, object]) -> int:
+    code = board.get("exit_code")
+    return code if isinstance(code, int) else EvtoolError.exit_code

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One board, flashed by esptool as a program of its own: slower, and safe from its internals.
+
+What a rack falls back to where this esptool's own code cannot be used, or when it is asked for.
+Nothing is asked about single sectors (a question is a whole run of esptool), and the security
+fuses are left to esptool's own refusals. A `Board` of `evtool.flash.station`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from evtool.errors import DeviceError
+from evtool.link.boot_console import PortConsole, restarted_console
+from evtool.link.command import CommandRunner
+from evtool.link.esptool import Esptool
+from evtool.link.esptool_faults import FlashDiffers
+from evtool.protocol.board_flash import BoardFacts, FlashPart, WriteProgress
+
+
+class EsptoolProcessBoard:
+    """The board at one port; arguments as those of `EsptoolBoard`."""
+
+    fine = False
+
+    def __init__(
+        self, port: str, *, chip: str, stop: Callable[[], bool], say: Callable[[str], None]
+    ) -> None:
+        self._name = port
+        self._chip = chip
+        self._stop = stop
+        self._say = say
+        self._esptool: Esptool | None = None
+
+    def connect(self, baudrate: int) -> BoardFacts:
+        """See that the port is free, and what is there.
+
+        Raises:
+            DeviceError, LinkTimeout, TransferFault, ToolError: as `Esptool`.
+        """
+        runner = CommandRunner(stop=self._stop)
+        self._esptool = Esptool(runner, self._name, chip=self._chip, baudrate=baudrate, once=True)
+        self._esptool.check_port()
+        facts = self._esptool.identify()
+        self._say(f"{facts.chip.description} {facts.chip.mac}")
+        return facts
+
+    def holds(self, parts: Sequence[FlashPart]) -> list[bool]:
+        """All of them, or none as far as is known: esptool compares them in one run."""
+        try:
+            self._connected().verify(parts)
+        except FlashDiffers:
+            return [False] * len(parts)
+        return [True] * len(parts)
+
+    def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
+        """Write the parts in one run."""
+        done = [0] * len(parts)
+
+        def follow(progress: WriteProgress) -> None:
+            now = len(parts[progress.part].data) * progress.percent // 100
+            on_bytes(now - done[progress.part])
+            done[progress.part] = now
+
+        self._connected().write(parts, follow)
+
+    def restart(self) -> None:
+        """Each run of esptool has reset the board at its end."""
+
+    def console(self) -> AbstractContextManager[PortConsole]:
+        """The console from a restart on."""
+        return restarted_console(self._name, self._stop)
+
+    def close(self) -> None:
+        """Each run of esptool has given the port back."""
+
+    def _connected(self) -> Esptool:
+        if self._esptool is None:
+            raise DeviceError(f"{self._name}: the port is closed", fix="connect first")
+        return self._esptool
