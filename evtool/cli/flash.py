@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evtool flash`: a build's images onto a board, verified."""
+"""`evtool flash`: a build's images onto a board or a whole rack, verified."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from evtool.cli.options import project_option, serial_port_option
+from evtool.cli.flash_options import collect, station_options
+from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
+    from evtool.cli.flash_options import StationOptions
     from evtool.flash.image_plan import FlashPlan
     from evtool.flash.write import Flashed
     from evtool.project import Project
@@ -24,7 +26,13 @@ _NOT_COMPARED = "all is written; the comparison was not finished"
 
 
 @click.command("flash", epilog=EXIT_CODES)
-@serial_port_option
+@click.option(
+    "--serial-port",
+    "serial_ports",
+    multiple=True,
+    metavar="PORT",
+    help="A board's serial port, such as /dev/ttyUSB0; several are flashed at once.",
+)
 @project_option
 @click.option(
     "--manifest",
@@ -38,7 +46,7 @@ _NOT_COMPARED = "all is written; the comparison was not finished"
     type=click.IntRange(9600, 4_000_000),
     default=460_800,
     show_default=True,
-    help="Speed of the data; a second attempt is made at 115200.",
+    help="Speed of the data; the last attempt is made at 115200.",
 )
 @click.option(
     "--with-evcfg/--no-evcfg",
@@ -48,9 +56,10 @@ _NOT_COMPARED = "all is written; the comparison was not finished"
 )
 @click.option("--no-verify", is_flag=True, help="Leave out the comparison after the write.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, open no port.")
+@station_options
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
-    serial_port: str,
+    serial_ports: tuple[str, ...],
     project_path: Path | None,
     manifest_path: Path | None,
     environment: str | None,
@@ -59,27 +68,39 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     no_verify: bool,
     dry_run: bool,
     as_json: bool,
-) -> None:
-    """Write the firmware to a board and verify it.
+    **station: Any,
+) -> int:
+    """Write the firmware to a board and verify it; or to many boards at once.
 
     Boot loader, partition table and firmware as `evtool build` left them, blank OTA data, so
     that this firmware is the one that boots, and the identity where the project has one. All
     of it is checked against the partition table before the port is opened; a chip of another
     family is refused.
 
+    With several ports, --match, --watch or any option after --dry-run, it is a station: every
+    board in a thread of its own, only what differs is written, every region is proved by its
+    hash, and a board that fails is tried again without holding up the others. The identity is
+    then left as it is on the boards, unless there is one port and --with-evcfg.
+
     With --json one line for each step and percent, the last one being the result.
     """
+    options = collect(station)
+    output = Output(as_json)
+    if options.given or len(serial_ports) != 1:
+        _check_station(options, serial_ports, evcfg, no_verify=no_verify)
+        sources = (project_path, manifest_path, environment)
+        return _station(output, options, serial_ports, sources, evcfg, baudrate, dry_run)
+    (serial_port,) = serial_ports
     from evtool.cli.board_access import Aftermath, open_board, telling
     from evtool.cli.ledger_entry import LedgerEntry
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
 
-    output = Output(as_json)
     work = _plan(output, project_path, manifest_path, environment, evcfg)
     plan = work.plan
     if dry_run:
         _show_plan(output, plan, serial_port)
-        return
+        return 0
     board = open_board(output, serial_port, plan.chip, baudrate)
     progress = _Progress(output)
     with telling(output, progress.aftermath):
@@ -98,6 +119,64 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
                 flashed.chip, (part.offset, part.sha256), identity.ca_certificate
             )
     _show_result(output, plan, serial_port, flashed)
+    return 0
+
+
+def _check_station(
+    options: StationOptions, serial_ports: tuple[str, ...], evcfg: bool | None, *, no_verify: bool
+) -> None:
+    """Refuse what makes no sense together."""
+    problem = None
+    ports = bool(serial_ports or options.match)
+    if not ports and not options.watch and options.retry_failed is None:
+        problem = "which board? Give --serial-port, --match, --watch or --retry-failed"
+    elif options.retry_failed is not None and (ports or options.watch):
+        problem = "--retry-failed takes the ports from its report"
+    elif options.count is not None and not options.watch:
+        problem = "--count is for --watch"
+    elif no_verify:
+        problem = "a station proves what it writes: --no-verify is for a single board"
+    elif evcfg and (len(serial_ports) != 1 or options.match or options.watch):
+        problem = "an identity belongs to one board: --with-evcfg is for a single --serial-port"
+    elif not options.image and (options.chip or options.build_id):
+        problem = "--chip and --build-id are for --image; a build says both itself"
+    if problem is not None:
+        raise click.UsageError(problem)
+
+
+def _station(
+    output: Output,
+    options: StationOptions,
+    serial_ports: tuple[str, ...],
+    sources: tuple[Path | None, Path | None, str | None],
+    evcfg: bool | None,
+    baudrate: int,
+    dry_run: bool,
+) -> int:
+    from evtool.cli.board_access import Aftermath, telling
+    from evtool.cli.flash_order import image_order
+    from evtool.cli.flash_station import run_station
+    from evtool.cli.ledger_entry import LedgerEntry
+    from evtool.flash.station.order import order_of_plan
+
+    work = None
+    if options.image:
+        if any(sources) or evcfg:
+            raise click.UsageError("--image excludes --manifest, --env, --project, --with-evcfg")
+        order = image_order(options)
+    else:
+        work = _plan(output, *sources, bool(evcfg))
+        order = order_of_plan(work.plan)
+    code, results = run_station(output, options, order, serial_ports, baudrate, dry_run=dry_run)
+    if work is not None and work.unit is not None:
+        project, identity, part = work.unit
+        with telling(output, Aftermath(_NOT_RECORDED, _NOT_RECORDED)):
+            for result in results:
+                if result.verdict.good and result.facts is not None and not options.identify:
+                    LedgerEntry(output, project).written(
+                        result.facts.chip, (part.offset, part.sha256), identity.ca_certificate
+                    )
+    return code
 
 
 class _Work(NamedTuple):

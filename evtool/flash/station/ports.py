@@ -92,14 +92,22 @@ def matching(ports: Iterable[Port], patterns: Sequence[PortPattern]) -> list[str
 
 
 class Appearing:
-    """Ports as they come and go: each one is new once for every time that it is plugged in."""
+    """Ports as they come and go: each one is new once for every time that it is plugged in.
+
+    A chip with USB of its own takes its port away for a moment at every reset, which is no other
+    board.
+    """
+
+    _GONE_LOOKS = 3
 
     def __init__(self) -> None:
-        self._present: frozenset[str] = frozenset()
+        self._missed: dict[str, int] = {}
 
     def look(self, present: Iterable[str]) -> list[str]:
-        """The ports that were not there at the last look, sorted; at the first, all."""
-        now = frozenset(present)
-        new = sorted(now - self._present)
-        self._present = now
+        """The ports that came since the last look, sorted; at the first, all that are there."""
+        there = set(present)
+        missed = {port: count + 1 for port, count in self._missed.items() if port not in there}
+        kept = {port: count for port, count in missed.items() if count < self._GONE_LOOKS}
+        new = sorted(there - self._missed.keys())
+        self._missed = kept | dict.fromkeys(there, 0)
         return new

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of `evtool flash` for a rack of boards, and for images that are no build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True)
+class StationOptions:
+    """What the user gave, by the names of the options."""
+
+    match: tuple[str, ...] = ()
+    watch: bool = False
+    count: int | None = None
+    retry_failed: Path | None = None
+    image: tuple[str, ...] = ()
+    chip: str | None = None
+    build_id: str | None = None
+    known: tuple[str, ...] = ()
+    min_revision: str | None = None
+    max_revision: str | None = None
+    flash_size: str | None = None
+    mac_list: Path | None = None
+    allow_secured: bool = False
+    identify: bool = False
+    boot_proof: bool = False
+    boot_timeout: float = 15.0
+    report: Path | None = None
+    junit: Path | None = None
+    log_dir: Path | None = None
+    isolate: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them was."""
+        return self != StationOptions()
+
+
+def station_options(function: F) -> F:
+    """All of them, passed on as keywords by the names in `StationOptions`."""
+    decorated: Any = function
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    result: F = decorated
+    return result
+
+
+def collect(values: dict[str, Any]) -> StationOptions:
+    """The keywords that `station_options` passes on, as one value."""
+    return StationOptions(**{each.name: values[each.name] for each in fields(StationOptions)})
+
+
+_OPTIONS = (
+    click.option(
+        "--match",
+        multiple=True,
+        metavar="PATTERN",
+        help="All ports that match: a path, usb=VENDOR:PRODUCT, serial=..., location=1-2.*",
+    ),
+    click.option(
+        "--watch", is_flag=True, help="Take every board that appears (a jig), each unit once."
+    ),
+    click.option(
+        "--count", type=click.IntRange(1), metavar="N", help="With --watch: end after N good ones."
+    ),
+    click.option(
+        "--retry-failed",
+        type=_FILE,
+        metavar="REPORT",
+        help="Take up an earlier run where its --report says that it ended.",
+    ),
+    click.option(
+        "--image",
+        multiple=True,
+        metavar="FILE[@OFFSET]",
+        help="Instead of a build: any image, a merged one at 0; may be repeated.",
+    ),
+    click.option("--chip", metavar="CHIP", help="With --image: the chip (default: the image's)."),
+    click.option("--build-id", metavar="ID", help="With --image: what --boot-proof waits for."),
+    click.option(
+        "--known",
+        multiple=True,
+        metavar="FILE[@OFFSET]",
+        help="What the boards hold (an image, or a manifest.json): only its differences go out.",
+    ),
+    click.option("--min-revision", metavar="X.Y", help="Refuse chips of an older revision."),
+    click.option("--max-revision", metavar="X.Y", help="Refuse chips of a newer revision."),
+    click.option("--flash-size", metavar="SIZE", help="Refuse boards with other flash than 4MB."),
+    click.option(
+        "--mac-list", type=_FILE, metavar="FILE", help="Refuse MACs that are not in this file."
+    ),
+    click.option(
+        "--allow-secured",
+        is_flag=True,
+        help="Write to boards with flash encryption or secure boot: the images are made for it.",
+    ),
+    click.option("--identify", is_flag=True, help="Say what each board is; write nothing."),
+    click.option(
+        "--boot-proof", is_flag=True, help="Wait until each board says that it runs this build."
+    ),
+    click.option(
+        "--boot-timeout",
+        type=click.FloatRange(1, 600),
+        default=StationOptions.boot_timeout,
+        show_default=True,
+        metavar="S",
+        help="Seconds that a board may take to say so.",
+    ),
+    click.option("--report", type=_FILE, metavar="FILE", help="Write the results as JSON."),
+    click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML."),
+    click.option(
+        "--log-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Keep a log of each board there.",
+    ),
+    click.option(
+        "--isolate", is_flag=True, help="Run esptool as a program of its own for each board."
+    ),
+)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of `evtool flash` to what is done to each board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from evtool.cli.flash_options import StationOptions
+    from evtool.flash.station.boot import BootProof
+    from evtool.flash.station.gates import Gates
+    from evtool.flash.station.order import Order
+    from evtool.protocol.board_flash import FlashPart
+
+
+def image_order(options: StationOptions) -> Order:
+    """The images that `--image` names.
+
+    Raises:
+        ConfigError: naming what is wrong with them.
+    """
+    from evtool.flash.station.order import CHIPS, order_of_images
+
+    if options.chip is not None and options.chip not in CHIPS:
+        raise ConfigError(f"--chip {options.chip}: must be one of {', '.join(CHIPS)}", fix=None)
+    images = [(path.name, offset, _read(path)) for path, offset in map(_place, options.image)]
+    return order_of_images(images, options.chip, options.build_id or "")
+
+
+def known_parts(options: StationOptions) -> tuple[FlashPart, ...] | None:
+    """What the boards hold by the user's word; None where nothing is said.
+
+    Raises:
+        ConfigError: a file is missing, or a manifest that is none.
+    """
+    from evtool.flash.image_plan import parse_manifest, plan_flash
+    from evtool.protocol.board_flash import FlashPart
+
+    if not options.known:
+        return None
+    parts: list[FlashPart] = []
+    for text in options.known:
+        path, offset = _place(text)
+        data = _read(path)
+        if path.suffix == ".json":
+            manifest = parse_manifest(data.decode("utf-8", "replace"), path)
+            parts += plan_flash(manifest, lambda file: file.read_bytes()).parts
+        else:
+            parts.append(FlashPart(path.name, offset, data))
+    return tuple(parts)
+
+
+def gates_of(options: StationOptions) -> Gates:
+    """Which boards may be written to.
+
+    Raises:
+        ConfigError: a value or a line of the list that is none.
+    """
+    from evtool.flash.station.gates import Gates, parse_mac_list, parse_revision
+    from evtool.protocol.board_flash import parse_flash_size
+
+    revisions: list[int | None] = []
+    for name, text in (
+        ("--min-revision", options.min_revision),
+        ("--max-revision", options.max_revision),
+    ):
+        revision = None if text is None else parse_revision(text)
+        if text is not None and revision is None:
+            raise ConfigError(f"{name} {text}: must be a revision such as 3.1", fix=None)
+        revisions.append(revision)
+    size = None if options.flash_size is None else parse_flash_size(options.flash_size)
+    if options.flash_size is not None and size is None:
+        raise ConfigError(
+            f"--flash-size {options.flash_size}: must be a size such as 4MB", fix=None
+        )
+    macs = None
+    if options.mac_list is not None:
+        text = _read(options.mac_list).decode("utf-8", "replace")
+        macs = parse_mac_list(text, options.mac_list)
+    return Gates(revisions[0], revisions[1], size, macs, options.allow_secured)
+
+
+def boot_proof_of(options: StationOptions, order: Order) -> BootProof | None:
+    """What each board must say at its start.
+
+    Raises:
+        ConfigError: nobody knows what that would be.
+    """
+    from evtool.flash.station.boot import BootProof
+
+    if not options.boot_proof:
+        return None
+    if not order.build_id:
+        raise ConfigError(
+            "--boot-proof: the images do not say which build they are",
+            fix="name it with --build-id, or flash a build's manifest",
+        )
+    return BootProof(order.build_id, round(options.boot_timeout * 1000))
+
+
+def _place(text: str) -> tuple[Path, int]:
+    """`FILE@0x10000`, or a file at 0; the name of a file may hold an @ itself."""
+    file, at, offset = text.rpartition("@")
+    try:
+        return (Path(file), int(offset, 0)) if at and file else (Path(text), 0)
+    except ValueError:
+        return Path(text), 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file", fix="check the name") from error

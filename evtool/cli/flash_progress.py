@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run of `evtool flash` as it goes: a bar for each board, JSON lines, or a line for each step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evtool.flash.station.report import board_document
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from evtool.cli.output import Output
+    from evtool.flash.station.verdict import BoardResult
+
+_SAID = ("connected", "retry")
+
+
+class FlashProgress:
+    """Shows what the boards' threads tell; use it in a `with`."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._bars = None if output.as_json or not sys.stderr.isatty() else _bars()
+        self._tasks: dict[str, TaskID] = {}
+        self._percent: dict[str, int] = {}
+
+    def __enter__(self) -> FlashProgress:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def step(self, port: str, name: str, fields: Mapping[str, object]) -> None:
+        """A board's thread tells of a step."""
+        if name == "progress":
+            self._progress(port, fields)
+            return
+        shown = {key: value for key, value in fields.items() if key != "deadline_s"}
+        self._output.event(name, serial_port=port, **shown)
+        if self._bars is not None:
+            text = str(fields.get("phase") or fields.get("mac") or name)
+            self._bars.update(self._task(port), phase=text)
+        elif name in _SAID:
+            words = " ".join(f"{key}={value}" for key, value in shown.items())
+            self._output.say(f"{port}: {name} {words}")
+
+    def result(self, result: BoardResult) -> None:
+        """A board is done with."""
+        self._output.event("board", **board_document(result))
+        text = result.verdict.value
+        if self._bars is not None:
+            task = self._task(result.port)
+            done = 100 if result.verdict.good else self._percent.get(result.port, 0)
+            self._bars.update(task, phase=text, completed=done)
+            self._bars.stop_task(task)
+        else:
+            reason = "" if result.error is None else f": {result.error.message}"
+            self._output.say(f"{result.port}: {text}{reason}")
+        self._percent.pop(result.port, None)
+        self._tasks.pop(result.port, None)
+
+    def _progress(self, port: str, fields: Mapping[str, object]) -> None:
+        done, total = fields["done"], fields["total"]
+        assert isinstance(done, int)  # noqa: S101 - as run_board tells it
+        assert isinstance(total, int)  # noqa: S101
+        percent = 100 if not total else done * 100 // total
+        if self._percent.get(port) == percent:
+            return
+        self._percent[port] = percent
+        self._output.event("progress", serial_port=port, percent=percent, done=done, total=total)
+        if self._bars is not None:
+            self._bars.update(self._task(port), completed=percent)
+
+    def _task(self, port: str) -> TaskID:
+        assert self._bars is not None  # noqa: S101 - its callers have looked
+        if port not in self._tasks:
+            self._tasks[port] = self._bars.add_task(port, total=100, phase="")
+        return self._tasks[port]
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[phase]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        # Drawing sixteen bars is work too.
+        refresh_per_second=4,
+    )
