@@ -115,7 +115,8 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _port(device: str, **fields: object) -> SimpleNamespace:
-    plain = {"description": "n/a", "vid": None, "pid": None, "serial_number": None}
+    plain: dict[str, object] = {"description": "n/a"}
+    plain |= dict.fromkeys(("vid", "pid", "serial_number", "location"))
     return SimpleNamespace(device=device, **(plain | fields))
 
 

@@ -11,9 +11,9 @@ import pytest
 from evtool.errors import CheckFailed, ConfigError, DeviceError, LinkTimeout
 from evtool.protocol import partition_table
 from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
+from evtool.protocol.console import boot_fields
 from evtool.protocol.nvs import NvsEntry, parse_image
 from evtool.protocol.partition_table import Partition
-from evtool.protocol.console import boot_fields
 from evtool.provision.boot_proof import wait_for_boot
 from evtool.provision.plan import Provisioned, ProvisionPlan, run_plan
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from evtool.errors import EvtoolError
 from evtool.flash.station.attempts import Attempt, ProofFailed, first_attempt, next_attempt
 from evtool.flash.station.boot import BootConsole, BootProof, wait_for_build
-from evtool.flash.station.differences import changed_parts, differing_parts, differing_pieces
+from evtool.flash.station.differences import changed_parts, differing_pieces, differing_sectors
 from evtool.flash.station.gates import Gates, check_board
 from evtool.flash.station.order import Order
 from evtool.flash.station.verdict import BoardResult, FailedAttempt, Verdict
@@ -141,8 +141,7 @@ class _Work:
             self._begin("connect")
             self._facts = facts = board.connect(attempt.baudrate)
             self._tell("connected", facts_document(facts))
-            check_board(facts, task.order, task.gates)
-            task.admit(facts)
+            self._admit(board, facts)
             if not task.only_identify:
                 self._flash(board)
             if task.boot is None or task.only_identify:
@@ -153,6 +152,14 @@ class _Work:
                 self._boot = wait_for_build(console, task.boot, self._now_ms)
         finally:
             self._begin("")
+
+    def _admit(self, board: Board, facts: BoardFacts) -> None:
+        try:
+            check_board(facts, self._task.order, self._task.gates)
+            self._task.admit(facts)
+        except EvtoolError:
+            board.restart()  # what it holds runs on; a board left in its flasher looks dead
+            raise
 
     def result(self, port: str, error: EvtoolError | None) -> BoardResult:
         """All of it as the board's result."""
@@ -239,7 +246,7 @@ class _Work:
             pieces = [
                 piece
                 for part in wrong
-                for piece in differing_parts(part, lambda asked: self._held(board, asked))
+                for piece in differing_sectors(part, lambda asked: self._held(board, asked))
             ]
             sectors = sum(-(-len(piece.data) // SECTOR) for piece in pieces)
             if pieces:

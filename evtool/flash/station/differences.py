@@ -10,7 +10,7 @@ end finds out where the assumption was wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from evtool.protocol.board_flash import SECTOR, FlashPart
 
@@ -54,6 +54,13 @@ def differing_pieces(part: FlashPart, holds: Holds) -> list[FlashPart]:
     if len(sectors) == 1:
         return joined(part, sectors)
     return joined(part, _not_held(sectors, holds))
+
+
+def differing_sectors(part: FlashPart, holds: Holds) -> list[FlashPart]:
+    """Exactly the sectors of `part` that the board does not hold, neighbours joined."""
+    differing = _not_held(pieces(part, BLOCK), holds)
+    sectors = [sector for block in differing for sector in pieces(block, SECTOR)]
+    return joined(part, _not_held(sectors, holds) if sectors else ())
 
 
 def changed_parts(part: FlashPart, known: Iterable[FlashPart]) -> list[FlashPart]:
@@ -106,12 +113,3 @@ def _covered(sector: FlashPart, old: Sequence[FlashPart]) -> bool:
                 return False
             at = end
     return at >= sector.end
-
-
-def by_name(parts: Iterable[FlashPart]) -> dict[str, int]:
-    """How many bytes of each part there are in `parts`, for reports."""
-    ordered = sorted(parts, key=lambda part: part.name)
-    return {
-        name: sum(len(part.data) for part in group)
-        for name, group in groupby(ordered, key=lambda part: part.name)
-    }
