@@ -163,11 +163,12 @@ def test_esptool_is_believed_only_as_far_as_it_was_tried(monkeypatch: pytest.Mon
             return "".join(chr(each % 26 + 65) for each in range(20_000))
 
     original = type("Original", (Dear,), {})
-    for break_it in (
+    breaks: tuple[Callable[[], None], ...] = (
         lambda: monkeypatch.setattr(esptool_packets, "_Unformatted", Dear),
         lambda: monkeypatch.setattr(ESPLoader, "write", lambda _self, _packet: None),
         lambda: monkeypatch.delattr(ESPLoader, "flash_defl_block"),
-    ):
+    )
+    for break_it in breaks:
         monkeypatch.setattr(esptool_packets, "_verdict", None)
         monkeypatch.setattr(esptool.loader, "HexFormatter", original)
         break_it()
