@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from esptool.logger import TemplateLogger, log
+from esptool.reset import ResetStrategy
 
 _here = threading.local()
 
@@ -65,6 +66,8 @@ def listening(listener: Callable[[str], None]) -> Iterator[None]:
         _here.listener = None
 
 
-# Some of esptool's warnings keep to the logger that was there when esptool was imported.
-log.set_verbosity("silent")
 log.set_logger(_ThreadLogger())
+# One warning keeps to the logger that was there at esptool's import, and is given once for the
+# whole process: that a pseudo-terminal has no reset line. Here it counts as given.
+if hasattr(ResetStrategy, "print_once"):
+    ResetStrategy.print_once.already_printed = True
