@@ -15,6 +15,7 @@ from evtool.cli.flash_ports import named_ports, present_ports, unique
 from evtool.cli.flash_progress import FlashProgress
 from evtool.cli.flash_worker import Logs, Worker, crashed
 from evtool.errors import ConfigError
+from evtool.flash.station.attempts import SLOW_BAUDRATE
 from evtool.flash.station.board_run import Task
 from evtool.flash.station.junit import render_junit
 from evtool.flash.station.ports import Appearing, PortPattern, parse_pattern
@@ -59,7 +60,8 @@ def run_station(
     task = Task(
         order=order,
         gates=gates_of(options),
-        baudrate=baudrate,
+        # Nothing is worth a faster line where nothing is written.
+        baudrate=min(baudrate, SLOW_BAUDRATE) if options.identify else baudrate,
         known=known_parts(options),
         boot=boot_proof_of(options, order),
         only_identify=options.identify,

@@ -26,6 +26,8 @@ from evtool.protocol.can_frame import Malformed
 
 MAGIC = 0xE9
 CHIP_ID_ESP32 = 0
+CHIP_ID_ESP32C3 = 5
+ANY_REVISION = 0xFFFF
 MAX_SEGMENTS = 16
 HEADER_SIZE = 24
 HASH_SIZE = 32
@@ -277,9 +279,29 @@ def _text(value: str, size: int) -> bytes:
     return raw
 
 
-def chip_id_of(header: bytes) -> int | None:
-    """The chip's number in an image's first `HEADER_SIZE` bytes; None where they are no header."""
+@dataclass(frozen=True, slots=True)
+class ChipDemand:
+    """Which chips an image is for.
+
+    Attributes:
+        chip_id: the family's number.
+        min_revision, max_revision: 100 times the major number plus the minor one.
+    """
+
+    chip_id: int
+    min_revision: int
+    max_revision: int
+
+
+def chip_demand(header: bytes) -> ChipDemand | None:
+    """What an image's first `HEADER_SIZE` bytes demand; None where they are no header.
+
+    Images of before ESP-IDF 4.4.4 know only one old number: the major one, but the minor one of
+    an ESP32-C3.
+    """
     if len(header) < HEADER_SIZE or header[0] != MAGIC or not 0 < header[1] <= MAX_SEGMENTS:
         return None
-    number: int = _EXTENDED.unpack_from(header, _HEADER.size)[2]
-    return number
+    _, _, chip_id, old, low, high, _, _ = _EXTENDED.unpack_from(header, _HEADER.size)
+    if high == 0 or (high == ANY_REVISION and low == 0):
+        low, high = old if chip_id == CHIP_ID_ESP32C3 else old * 100, ANY_REVISION
+    return ChipDemand(chip_id, low, high)

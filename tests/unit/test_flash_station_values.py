@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,7 +15,13 @@ from hypothesis import strategies as st
 
 from evtool.errors import ConfigError, DeviceError, LinkTimeout
 from evtool.flash.station.attempts import ProofFailed
-from evtool.flash.station.gates import BoardRefused, parse_mac_list, parse_revision
+from evtool.flash.station.gates import (
+    BoardRefused,
+    Gates,
+    check_board,
+    parse_mac_list,
+    parse_revision,
+)
 from evtool.flash.station.junit import render_junit
 from evtool.flash.station.order import Order, order_of_images
 from evtool.flash.station.ports import Appearing, matching, parse_pattern
@@ -22,6 +29,14 @@ from evtool.flash.station.report import check_same_order, parse_report, run_docu
 from evtool.flash.station.table import render_table
 from evtool.flash.station.verdict import AlreadyDone, BoardResult, FailedAttempt, Verdict
 from evtool.link.serial_line import SerialPort
+from evtool.protocol.app_image import (
+    HEADER_SIZE,
+    AppImage,
+    ChipDemand,
+    Segment,
+    chip_demand,
+    encode,
+)
 from evtool.protocol.board_flash import BoardFacts, ChipInfo, FlashPart
 
 PATH = Path("r.json")
@@ -76,6 +91,35 @@ def test_images_that_cannot_be_written_are_named(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         order_of_images(images, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "demand"),
+    [
+        ({}, (0, 0, 0xFFFF)),
+        ({"min_revision": 3}, (0, 300, 0xFFFF)),
+        ({"min_revision": 3, "chip_id": 5}, (5, 3, 0xFFFF)),
+        ({"min_revision": 3, "max_revision_full": 0}, (0, 300, 0xFFFF)),
+        ({"min_revision_full": 301}, (0, 301, 0xFFFF)),
+        ({"min_revision_full": 101, "max_revision_full": 399}, (0, 101, 399)),
+    ],
+)
+def test_an_image_says_on_which_chips_it_will_run(
+    fields: dict[str, Any], demand: tuple[int, int, int]
+) -> None:
+    image = AppImage(0x40080000, (Segment(0x40080000, bytes(16)),), **fields)
+    assert chip_demand(encode(image)[:HEADER_SIZE]) == ChipDemand(*demand)
+    order = order_of_images([("b", 0x1000, encode(image))], "esp32") if demand[0] == 0 else None
+    if order is not None and demand[1] > 300:
+        facts = BoardFacts(ChipInfo("esp32", "", ""), 300, 4 << 20)
+        with pytest.raises(BoardRefused, match=r"v3\.0, below v3\.1, which the boot loader dem"):
+            check_board(facts, order, Gates())
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_make_the_reader_of_headers_fail(data: bytes) -> None:
+    demand = chip_demand(data)
+    assert (demand is None) or (data[0] == 0xE9 and len(data) >= HEADER_SIZE)
 
 
 def test_two_orders_are_the_same_when_they_write_the_same() -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evtool.errors import ConfigError, DeviceError
-from evtool.flash.station.order import Order
+from evtool.flash.station.order import Order, boot_loader_demand
+from evtool.protocol.app_image import ANY_REVISION
 from evtool.protocol.board_flash import SECURE_DOWNLOAD, BoardFacts
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
@@ -65,7 +66,13 @@ def _refusals(facts: BoardFacts, order: Order, gates: Gates) -> Iterator[tuple[s
         )
     if gates.macs is not None and chip.mac not in gates.macs:
         yield f"the MAC {chip.mac or '-'} is not on the list", "add it to --mac-list"
-    yield from _revision_refusals(facts.revision, gates)
+    yield from _revision_refusals(facts.revision, gates.min_revision, gates.max_revision)
+    demand = boot_loader_demand(order.parts)
+    if demand is not None and facts.revision is not None:
+        # As the boot loader itself would refuse it, but at every start.
+        high = None if demand.max_revision == ANY_REVISION else demand.max_revision
+        for reason, _ in _revision_refusals(facts.revision, demand.min_revision, high):
+            yield f"{reason}, which the boot loader demands", "build for this revision"
     size, needed = facts.flash_size, order.flash_size
     if gates.flash_size is not None and size != gates.flash_size:
         yield f"its flash has {_size(size)}, not {_size(gates.flash_size)}", "connect another board"
@@ -73,8 +80,9 @@ def _refusals(facts: BoardFacts, order: Order, gates: Gates) -> Iterator[tuple[s
         yield f"its flash has {_size(size)}, the images need {_size(needed)}", "use more flash"
 
 
-def _revision_refusals(revision: int | None, gates: Gates) -> Iterator[tuple[str, str]]:
-    low, high = gates.min_revision, gates.max_revision
+def _revision_refusals(
+    revision: int | None, low: int | None, high: int | None
+) -> Iterator[tuple[str, str]]:
     if low is None and high is None:
         return
     if revision is None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from evtool.errors import ConfigError
 from evtool.flash.image_plan import FlashPlan
 from evtool.protocol import app_image
+from evtool.protocol.app_image import ChipDemand
 from evtool.protocol.board_flash import SECTOR, FlashPart
 
 # Where the ROM looks for the boot loader, and the chip's number in an image's header.
@@ -109,10 +110,22 @@ def order_of_images(
 
 def boot_loader_chip(parts: Sequence[FlashPart]) -> str | None:
     """The family whose boot loader stands where that family's ROM looks for it."""
+    found = _boot_loader(parts)
+    return None if found is None else found[0]
+
+
+def boot_loader_demand(parts: Sequence[FlashPart]) -> ChipDemand | None:
+    """Which chips the boot loader among the parts will run on."""
+    found = _boot_loader(parts)
+    return None if found is None else found[1]
+
+
+def _boot_loader(parts: Sequence[FlashPart]) -> tuple[str, ChipDemand] | None:
     for chip, (offset, number) in _CHIPS.items():
         for part in parts:
             start = offset - part.offset
             header = part.data[start : start + app_image.HEADER_SIZE] if start >= 0 else b""
-            if app_image.chip_id_of(header) == number:
-                return chip
+            demand = app_image.chip_demand(header)
+            if demand is not None and demand.chip_id == number:
+                return chip, demand
     return None
