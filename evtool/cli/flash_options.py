@@ -95,9 +95,7 @@ _OPTIONS = (
     ),
     click.option("--min-revision", metavar="X.Y", help="Refuse chips of an older revision."),
     click.option("--max-revision", metavar="X.Y", help="Refuse chips of a newer revision."),
-    click.option(
-        "--flash-size", metavar="SIZE", help="Refuse boards with flash of another size."
-    ),
+    click.option("--flash-size", metavar="SIZE", help="Refuse boards with flash of another size."),
     click.option(
         "--mac-list", type=_FILE, metavar="FILE", help="Refuse MACs that are not in this file."
     ),
