@@ -136,7 +136,7 @@ class EsptoolBoard:
         rom = CHIP_DEFS[self._chip](self._port, ROM_BAUDRATE)
         rom.USES_RFC2217 = is_rfc2217(self._name)
         rom.checksum = checksum
-        rom.connect()
+        _connect(rom)
         if rom.secure_download_mode:
             self._esp = rom
             info = ChipInfo(self._chip, rom.CHIP_NAME, "")
@@ -218,6 +218,21 @@ class EsptoolBoard:
             # A complaint that has no sentence of its own: of the line, while the line is in use.
             return TransferFault(f"{self._name}: {str(error).splitlines()[0]}", fix=CABLE_FIX)
         return meant
+
+
+def _connect(rom: Any) -> None:
+    """Reset the chip into its loader, and see that it is the right one.
+
+    Raises:
+        esptool.FatalError: it is another one, or nobody answers.
+    """
+    if rom.CHIP_NAME == "ESP32":
+        # `connect` would ask for the security info first. The ESP32 knows no such command, and
+        # twice it takes 0.2 s to be sure of that: more than all the rest of it.
+        rom.connect(detecting=True)
+        if rom.read_reg(rom.CHIP_DETECT_MAGIC_REG_ADDR) == rom.MAGIC_VALUE:
+            return
+    rom.connect()
 
 
 def deadline_s(total_bytes: int, baudrate: int) -> float:
