@@ -91,6 +91,9 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/startup.py
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.simulated_hour
 	$(BIN)/python tests/benchmarks/parity_fuzz.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.validation
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.pair
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.fleet
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

@@ -65,22 +65,37 @@ def find_violation(action: str, payload: Payload, *, answer: bool = False) -> Vi
 @cache
 def _conforms(action: str, answer: bool) -> Callable[[Payload], bool]:
     """Whether a payload conforms for certain; may raise."""
-    text = json.dumps(_exact_validator(action, answer).schema, default=float)
+    schema = _exact_validator(action, answer).schema
+    plain = json.loads(json.dumps(schema, default=float), object_hook=_without_tenths)
     # Dates are not checked, as `jsonschema` does not: what a charge point makes of one is its
     # own business (`parse_timestamp`).
-    is_valid = jsonschema_rs.Draft4Validator(json.loads(text), validate_formats=False).is_valid
-    if "multipleOf" not in text:
+    is_valid = jsonschema_rs.Draft4Validator(plain, validate_formats=False).is_valid
+    if plain == json.loads(json.dumps(schema, default=float)):
         return is_valid
-    return lambda payload: is_valid(payload) and _is_exact(payload)
+    return lambda payload: is_valid(payload) and _are_tenths(payload)
 
 
-def _is_exact(value: object) -> bool:
-    """Whether no number in `value`, which conforms to its schema, is beyond a double's tenths."""
+def _without_tenths(part: dict[str, Any]) -> dict[str, Any]:
+    """A schema that does not ask for multiples of 0.1: `_are_tenths` is faster by far."""
+    if part.get("multipleOf") == 0.1:
+        del part["multipleOf"]
+    return part
+
+
+def _are_tenths(value: object) -> bool:
+    """Whether all numbers in `value` are tenths, and no larger than a double can tell.
+
+    Division rounds to the nearest double, so `tenths / 10` is the double that is written as
+    that tenth: any other is none. In the schemas that ask for tenths the other numbers are
+    integers.
+    """
     if isinstance(value, dict):
-        return all(map(_is_exact, value.values()))
+        return all(map(_are_tenths, value.values()))
     if isinstance(value, list):
-        return all(map(_is_exact, value))
-    return not isinstance(value, int | float) or abs(value) < _EXACT_BELOW
+        return all(map(_are_tenths, value))
+    if not isinstance(value, int | float):
+        return True
+    return abs(value) < _EXACT_BELOW and (isinstance(value, int) or round(value * 10) / 10 == value)
 
 
 def _exact_validator(action: str, answer: bool) -> Any:

@@ -50,11 +50,11 @@ def code(action: str, answer: bool, payload: dict[str, Any]) -> str | None:
 def test_good_and_spoilt_payloads_are_judged_as_jsonschema_judges_them(
     action: str, answer: bool
 ) -> None:
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=10)
     @given(good(action, answer), st.randoms())
     def check(payload: dict[str, Any], dice: Random) -> None:
         assert code(action, answer, payload) is None
-        for _ in range(8):
+        for _ in range(6):
             spoilt = spoil(payload, dice)
             expected = judged_by_jsonschema(action, answer, spoilt)
             assert code(action, answer, spoilt) == expected, spoilt
