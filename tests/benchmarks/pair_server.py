@@ -21,7 +21,7 @@ from ocpp.v16 import ChargePoint as OcppStation
 from ocpp.v16 import call_result
 
 from evtool.link.clock import unix_ms
-from evtool.link.websocket import start_server
+from evtool.link.ocpp_server import OcppServer
 from evtool.protocol.ocpp16 import SUBPROTOCOL
 from evtool.virtual.csms import Csms
 
@@ -60,9 +60,15 @@ async def serve_bare(**options: Any) -> int:
 
 
 async def serve_evtool() -> int:
+    """The server that `evtool sim csms` listens with."""
     csms = Csms({}, open_to_all=True, clock=unix_ms, report=lambda _: None)
-    server = await start_server("127.0.0.1", 0, SUBPROTOCOL, csms.admit, csms.serve)
-    return server.port
+    server = OcppServer(
+        subprotocol=SUBPROTOCOL,
+        admit=lambda request: csms.admit(request.path, request.authorization),
+        handle=csms.serve,
+        refused=lambda *_: None,
+    )
+    return await server.listen("127.0.0.1", 0)
 
 
 async def main(kind: str) -> None:
