@@ -55,6 +55,8 @@ class Csms:
         stations: those that are connected.
         local_lists: the local list that each station accepted last.
         charging_profiles: what each station accepted, by chargingProfileId.
+        reservations: what each station accepted, by reservationId, with its `status`:
+            Accepted, Cancelled, or Used by a transaction.
         data_transfer: vendorId to the status that its DataTransfer gets.
     """
 
@@ -89,6 +91,7 @@ class Csms:
         self.stations: dict[str, Station] = {}
         self.local_lists: dict[str, LocalList] = {}
         self.charging_profiles: dict[str, dict[int, ocpp16.Payload]] = {}
+        self.reservations: dict[str, dict[int, ocpp16.Payload]] = {}
         self.data_transfer: dict[str, str] = {}
         self.signed: dict[str, str] = {}
         self._profiles: dict[str, int] = {}
@@ -281,6 +284,11 @@ class Csms:
             known = self.local_lists.get(identity)
             if known is None or known.version != version:
                 self.local_lists[identity] = LocalList(version, {})
+        elif action == "ReserveNow" and status == "Accepted":
+            reservations = self.reservations.setdefault(identity, {})
+            reservations[payload["reservationId"]] = payload | {"status": "Accepted"}
+        elif action == "CancelReservation" and status == "Accepted":
+            self.end_reservation(identity, payload["reservationId"], "Cancelled")
         elif action == "SetChargingProfile" and status == "Accepted":
             profile = payload["csChargingProfiles"]
             profiles = self.charging_profiles.setdefault(identity, {})
@@ -289,6 +297,12 @@ class Csms:
             profiles = self.charging_profiles.get(identity, {})
             for number in [each for each, sent in profiles.items() if _is_cleared(sent, payload)]:
                 del profiles[number]
+
+    def end_reservation(self, identity: str, reservation_id: int, status: str) -> None:
+        """A reservation has been cancelled, or used."""
+        reservation = self.reservations.get(identity, {}).get(reservation_id)
+        if reservation is not None:
+            reservation["status"] = status
 
     def _learn_configuration(
         self, account: Account, payload: ocpp16.Payload, status: object

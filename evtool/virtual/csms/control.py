@@ -35,6 +35,7 @@ LOCAL: Mapping[str, str] = {
     "transactions": "[STATION]",
     "id_tags": "",
     "charging_profiles": "STATION",
+    "reservations": "STATION",
 }
 """The commands beside those of `orders`, with what follows their names."""
 
@@ -63,6 +64,7 @@ class Control:
             "transactions": self._transactions,
             "id_tags": self._id_tags,
             "charging_profiles": self._charging_profiles,
+            "reservations": self._reservations,
         }
 
     async def obey(self, line: str) -> Event:
@@ -188,6 +190,11 @@ class Control:
         _expect("charging_profiles", words, 1, 1)
         sent = list(self._csms.charging_profiles.get(words[0], {}).values())
         return {"event": "charging_profiles", "station": words[0], "profiles": sent}
+
+    async def _reservations(self, words: list[str]) -> Event:
+        _expect("reservations", words, 1, 1)
+        made = list(self._csms.reservations.get(words[0], {}).values())
+        return {"event": "reservations", "station": words[0], "reservations": made}
 
     def _account(self, identity: str) -> Account:
         account = self._csms.accounts.get(identity)

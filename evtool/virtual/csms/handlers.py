@@ -64,6 +64,8 @@ def _start_transaction(station: Station, payload: Payload) -> Payload:
     )
     if not is_new and info["status"] == "ConcurrentTx":
         info = csms.id_tag_info(id_tag, alone=False)
+    if "reservationId" in payload:
+        csms.end_reservation(station.identity, payload["reservationId"], "Used")
     csms.report(
         {"event": "transaction", "state": "started" if is_new else "start_repeated"}
         | record.describe()
