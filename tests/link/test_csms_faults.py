@@ -16,6 +16,7 @@ from csms_rig import BOOT, WAIT_S, Central, station, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from evtool.errors import DeviceError, LinkTimeout
+from evtool.link import ocpp_server
 from evtool.link.websocket_connection import MAX_MESSAGE
 from evtool.virtual.csms.station import MAX_MALFORMED
 
@@ -265,6 +266,24 @@ def test_requests_that_are_none_are_refused() -> None:
                 writer.close()
             async with station(central.url()) as peer:
                 assert (await peer.call("Heartbeat", {}))[0] == 3
+
+    run(main)
+
+
+def test_a_request_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocpp_server, "REQUEST_TIMEOUT_S", 0.05)
+
+    async def main() -> None:
+        central = Central()
+        async with central.listening():
+            for begun in (b"", b"GET /CP HTTP/1.1\r\nHost: "):
+                reader, writer = await asyncio.open_connection("127.0.0.1", central.port)
+                writer.write(begun)
+                async with asyncio.timeout(WAIT_S):
+                    assert await reader.read() == b""
+                writer.close()
+            statuses = [event["status"] for event in central.named("rejected")]
+            assert statuses == [408, 408]
 
     run(main)
 

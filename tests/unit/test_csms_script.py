@@ -77,6 +77,12 @@ def test_it_fails_and_says_where(text: str, message: str) -> None:
         run(text.replace("wait 1 ", "wait 0.01 "), event("Heartbeat"))
 
 
+def test_no_key_is_shown() -> None:
+    with pytest.raises(CheckFailed) as failed:
+        run("set_configuration CP AuthorizationKey hushhushhushhush")
+    assert "hush" not in str(failed.value)
+
+
 @pytest.mark.parametrize(
     "text",
     ["wait", "wait x connected CP", "wait 5 received CP", "wait 5 connected", "expect", "pause",

@@ -110,7 +110,7 @@ class Script:
             except (ValueError, DeviceError) as error:
                 reason = getattr(error, "message", str(error))
                 if name in _PLAIN or not follows.startswith("expect refused"):
-                    raise CheckFailed(f"{self._name}:{number}: {line}: {reason}") from error
+                    raise CheckFailed(f"{self._name}:{number}: {_shown(line)}: {reason}") from error
                 failure = str(reason)
         return len(self._lines)
 
@@ -166,6 +166,11 @@ class Script:
     def _value(self, match: re.Match[str]) -> str:
         found = _find(self._taken, match.group(1))
         return match.group(0) if found is None else str(found)
+
+
+def _shown(line: str) -> str:
+    """A line as a message may show it: without a key that it may hold."""
+    return line.partition(" ")[0] + " ..." if "authorizationkey" in line.lower() else line
 
 
 def _check(line: str) -> None:
