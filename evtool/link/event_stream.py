@@ -14,6 +14,8 @@ from collections import deque
 from aiohttp import web
 
 _KEPT = 500
+_MAX_LINE = 16_384
+_ALWAYS = ("number", "time", "event", "station", "direction", "type", "action")
 _UNREAD = 1000
 _MAX_WATCHERS = 32
 _COMMENT_S = 15.0
@@ -28,8 +30,13 @@ class EventStream:
         self._watchers: set[_Watcher] = set()
 
     def put(self, event: dict[str, object]) -> None:
-        """One more event."""
-        self._latest.append(line := json.dumps({"number": next(self._numbers)} | event))
+        """One more event; of a very long one only what it is."""
+        whole = {"number": next(self._numbers)} | event
+        line = json.dumps(whole)
+        if len(line) > _MAX_LINE:
+            short = {name: whole[name] for name in _ALWAYS if name in whole}
+            line = json.dumps(short | {"reason": f"{len(line)} characters: see the log"})
+        self._latest.append(line)
         for watcher in self._watchers:
             watcher.put(line)
 

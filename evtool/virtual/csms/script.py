@@ -29,7 +29,7 @@ from evtool.virtual.csms.control import Control
 from evtool.virtual.csms.ports import Event
 from evtool.virtual.csms.waiting import Feed, sleep, within
 
-_UNREAD = 100_000
+_UNREAD = 10_000
 _LONGEST_S = 86_400.0
 _FIELD = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 _PLAIN = ("wait", "never", "expect", "pause")
