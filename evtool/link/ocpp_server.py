@@ -10,6 +10,7 @@ processed stays in the peer's buffers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from evtool.link.websocket_connection import MAX_MESSAGE
 
 REQUEST_TIMEOUT_S = 10.0
 _BACKLOG = 1024
+_GOING_AWAY = 1001
+_GOODBYE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,10 @@ class OcppServer:
         """Stop listening and close every connection."""
         if self._listener is not None:
             self._listener.close()
+        goodbyes = [socket.close(_GOING_AWAY) for socket in self._sockets]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await asyncio.gather(*goodbyes)
         for socket in list(self._sockets):
             socket.abort()
         await self._runner.cleanup()

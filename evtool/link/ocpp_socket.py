@@ -74,10 +74,10 @@ class OcppSocket:
             finally:
                 self._is_slow = False
 
-    async def close(self) -> None:
+    async def close(self, code: int = 1000) -> None:
         """Say goodbye; twice does no harm."""
         self._end()
-        await self._socket.close()
+        await self._socket.close(code=code)
 
     def abort(self) -> None:
         """Cut it."""

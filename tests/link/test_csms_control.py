@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -219,6 +220,39 @@ def test_files_go_and_come_and_stay_in_their_folders(tmp_path: Path) -> None:
         assert (tmp_path / "secret").read_text() == "hush"
         assert b"bad" not in {path.read_bytes() for path in uploads.iterdir()}
     assert all(path.stat().st_mode & 0o077 == 0 for path in uploads.glob("*.log"))
+
+
+def test_a_lab_is_made_on_the_spot(tmp_path: Path) -> None:
+    stations = tmp_path / "stations.toml"
+    stations.write_text("[stations.CP]\nprofile = 3\n")
+    stations.chmod(0o600)
+    lab = tmp_path / "lab"
+
+    async def main(url: str) -> None:
+        tls = ssl.create_default_context(cafile=lab / "ca.pem")
+        tls.load_cert_chain(lab / "clients" / "CP.pem", lab / "clients" / "CP.key")
+        for host in ("127.0.0.1", "localhost"):
+            async with station(url.replace("127.0.0.1", host) + "/CP", None, tls) as peer:
+                assert (await peer.call("BootNotification", BOOT))[2]["status"] == "Accepted"
+            assert peer.connection.close_code is not None
+
+    options = ("--stations", stations, "--lab-ca", lab, "--cpo", "Operator")
+    with csms(*options, "--listen", "off", "--listen-tls", "127.0.0.1:0") as running:
+        assert "url" not in running.ready
+        asyncio.run(main(running.ready["tls_url"]))
+
+
+def test_it_says_goodbye() -> None:
+    async def main(running: Csms) -> None:
+        async with station(running.url()) as peer:
+            await peer.call("Heartbeat", {})
+            running.process.send_signal(signal.SIGTERM)
+            await peer.closed()
+            assert peer.connection.close_code == 1001
+
+    with csms("--open") as running:
+        asyncio.run(main(running))
+        assert running.process.wait(WAIT_S) == 0
 
 
 SCRIPT = """
