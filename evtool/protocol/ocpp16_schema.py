@@ -82,20 +82,27 @@ def _without_tenths(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-def _are_tenths(value: object) -> bool:
-    """Whether all numbers in `value` are tenths, and no larger than a double can tell.
+def _are_tenths(container: dict[str, Any] | list[Any]) -> bool:
+    """Whether all numbers in it are tenths for certain, and no larger than a double can tell.
 
     Division rounds to the nearest double, so `tenths / 10` is the double that is written as
     that tenth: any other is none. In the schemas that ask for tenths the other numbers are
     integers.
     """
-    if isinstance(value, dict):
-        return all(map(_are_tenths, value.values()))
-    if isinstance(value, list):
-        return all(map(_are_tenths, value))
-    if not isinstance(value, int | float):
-        return True
-    return abs(value) < _EXACT_BELOW and (isinstance(value, int) or round(value * 10) / 10 == value)
+    for value in container.values() if isinstance(container, dict) else container:
+        kind = type(value)
+        if kind is float:
+            if not abs(value) < _EXACT_BELOW or round(value * 10) / 10 != value:
+                return False
+        elif kind is int:
+            if not abs(value) < _EXACT_BELOW:
+                return False
+        elif kind is dict or kind is list:
+            if not _are_tenths(value):
+                return False
+        elif kind is not str and kind is not bool:
+            return False  # something of somebody's own
+    return True
 
 
 def _exact_validator(action: str, answer: bool) -> Any:
