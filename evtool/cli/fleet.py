@@ -73,6 +73,7 @@ class Fleet:
         self._connecting: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         self._is_leaving = False
+        self._is_closing = False
 
     def count_connected(self) -> int:
         """How many have a connection now."""
@@ -116,6 +117,7 @@ class Fleet:
         while self._undone() and now_ms() < deadline_ms:
             await asyncio.sleep(_IDLE_S)
         undone = self._undone()
+        self._is_closing = True
         sockets = [member.socket for member in self._members if member.socket is not None]
         for begin in range(0, len(sockets), _CONNECTING_AT_ONCE):
             some = sockets[begin : begin + _CONNECTING_AT_ONCE]
@@ -174,10 +176,11 @@ class Fleet:
     def _on_closed(self, member: Member, error: DeviceError) -> None:
         member.socket = None
         self._tally.closed += 1
-        if not self._is_leaving and not member.is_wanted_closed:
-            self._tally.errors[f"closed: {_cause(error, member.url)}"] += 1
+        is_wanted = self._is_closing or member.is_wanted_closed
         member.is_wanted_closed = False
-        member.station.on_closed(now_ms())
+        if not is_wanted:
+            self._tally.errors[f"closed: {_cause(error, member.url)}"] += 1
+        member.station.on_closed(now_ms(), wanted=is_wanted)
         self._pause(member)
 
     def _settle(self, member: Member) -> None:

@@ -234,9 +234,13 @@ def test_what_goes_wrong_is_counted_by_its_cause() -> None:
     assert tally.errors["Heartbeat: no answer"] == central.count("Heartbeat") - 1 == 2
     central.station.on_closed(central.now_ms)
     assert tally.errors["Heartbeat: connection lost"] == 1
+    central.open()
+    central.run_until(45_000)
+    central.station.on_closed(central.now_ms, wanted=True)
+    assert tally.errors["Heartbeat: connection lost"] == 1
     central.silent_about, central.refuses = "", "Heartbeat"
     central.open()
-    central.run_until(50_000)
+    central.run_until(60_000)
     assert tally.errors["Heartbeat: InternalError"] >= 1
     central.station.on_text("nonsense", central.now_ms)
     assert tally.errors["noticed: malformed message"] == 1

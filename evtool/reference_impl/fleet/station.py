@@ -101,14 +101,14 @@ class Station:
         self._charge_point.on_open(int(now_ms))
         self._carry_out(now_ms)
 
-    def on_closed(self, now_ms: float) -> None:
-        """The connection has closed."""
+    def on_closed(self, now_ms: float, *, wanted: bool = False) -> None:
+        """The connection has closed; what waits for an answer is an error unless we wanted it."""
         if self._send is None:
             return
         self._send = None
-        if self._pending is not None:
+        if self._pending is not None and not wanted:
             self._tally.errors[f"{self._pending[1]}: connection lost"] += 1
-            self._pending = None
+        self._pending = None
         self._charge_point.on_closed(int(now_ms))
         self._carry_out(now_ms)
 
