@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ def fleet(url: str, pattern: str, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def result(process: subprocess.Popen[str]) -> tuple[int, Events, str]:
-    """The exit code, the events and the error."""
-    out, error = process.communicate(timeout=WAIT_S)
+def result(process: subprocess.Popen[str], say: str = "") -> tuple[int, Events, str]:
+    """The exit code, the events and the error; at the end of stdin alone it does not end."""
+    out, error = process.communicate(say, timeout=WAIT_S)
     return process.returncode, [json.loads(line) for line in out.splitlines()], error
 
 
@@ -79,6 +79,11 @@ class Csms:
         event: dict[str, Any] = json.loads(self._lines.get(timeout=WAIT_S))
         self.seen.append(event)
         return event
+
+    def wait_until(self, count: Callable[[list[tuple[str, str]]], int], enough: int) -> None:
+        """Until so many of something are among the Calls that it received."""
+        while count(actions(self.seen)) < enough:
+            self.next()
 
     def close(self) -> Events:
         """All that it has seen."""
@@ -120,13 +125,14 @@ def actions(events: Events) -> list[tuple[str, str]]:
 
 def test_a_fleet_charges_for_a_while_and_ends_in_order() -> None:
     with csms("--open") as central:
-        code, events, error = result(
-            fleet(
-                central.url, "CP-{n:03}", "--count", "20", "--connect-rate", "200",
-                "--heartbeat", "300", "--charging", "100", "--meter-interval", "1",
-                "--duration", "4",
-            )
+        running = fleet(
+            central.url, "CP-{n:03}", "--count", "20", "--connect-rate", "200",
+            "--heartbeat", "300", "--charging", "100", "--meter-interval", "1",
         )  # fmt: skip
+        central.wait_until(
+            lambda seen: len({who for who, what in seen if what == "MeterValues"}), 20
+        )
+        code, events, error = result(running, "quit\n")
         seen = actions(central.close())
     summary = only(events, "summary")
     assert summary["errors"] == {}
@@ -150,8 +156,7 @@ def test_a_fleet_charges_for_a_while_and_ends_in_order() -> None:
 def test_ctrl_c_ends_the_transactions_first() -> None:
     with csms("--open") as central:
         running = fleet(central.url, "CP-{n}", "--count", "5", "--charging", "100")
-        while sum(what == "StartTransaction" for _, what in actions(central.seen)) < 5:
-            central.next()
+        central.wait_until(lambda seen: sum(what == "StartTransaction" for _, what in seen), 5)
         running.send_signal(signal.SIGINT)
         code, events, error = result(running)
         seen = actions(central.close())
@@ -167,11 +172,11 @@ def test_each_has_its_key_of_the_list_and_a_wrong_one_is_counted(tmp_path: Path)
     for path in (known, ours):
         path.chmod(0o600)
     with csms("--stations", str(known)) as central:
-        code, events, error = result(
-            fleet(
-                central.url, "CP-{n}", "--count", "2", "--stations", str(ours), "--duration", "1"
-            )
-        )  # fmt: skip
+        running = fleet(central.url, "CP-{n}", "--count", "2", "--stations", str(ours))
+        central.wait_until(len, 1)
+        while all(each["event"] != "rejected" for each in central.seen):
+            central.next()
+        code, events, error = result(running, "quit\n")
     assert code == 1
     assert "HTTP 401" in error
     assert KEY not in error

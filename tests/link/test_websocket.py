@@ -274,7 +274,7 @@ def test_pings_are_sent_and_a_peer_that_answers_none_is_cut_off() -> None:
             except DeviceError as error:
                 ends.put_nowait(error.message)
 
-        server = await serve(talk, ping_interval_s=0.05)
+        server = await serve(talk, ping_interval_s=0.3)
         client = await RawClient.open(server.port)
         for _ in range(3):
             assert await client.recv() == (PING, b"")
@@ -294,11 +294,11 @@ def test_both_ends_of_ours_keep_each_other_alive_and_the_interval_can_be_set() -
             sockets.append(socket)
             await echo(path, socket)
 
-        server = await serve(talk, ping_interval_s=0.02)
+        server = await serve(talk, ping_interval_s=0.2)
         client = await connect(server, ping_interval_s=0)
-        client.set_ping_interval(0.02)
-        for number in map(str, range(20)):
-            await asyncio.sleep(0.01)
+        client.set_ping_interval(0.2)
+        for number in map(str, range(50)):
+            await asyncio.sleep(0.02)
             await client.send(number)
             assert await client.recv() == number
         sockets[0].set_ping_interval(0)
