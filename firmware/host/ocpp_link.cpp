@@ -18,6 +18,7 @@
 #include "file_slots.hpp"
 #include "loopback_http.hpp"
 #include "ocpp_files.hpp"
+#include "unit_config.hpp"
 #include "version.hpp"
 
 namespace evhost {
@@ -224,6 +225,8 @@ class MicroOcppLink : public OcppLink {
     hooks.boot_nonce = surroundings.boot_nonce ? *surroundings.boot_nonce : random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
     hooks.durable_energy = std::move(durable_energy);
+    hooks.limit = {static_cast<float>(unit_config().max_current_ma) / 1000.0F,
+                   static_cast<float>(unit_config().max_voltage_mv) / 1000.0F};
     return hooks;
   }
 

@@ -15,6 +15,7 @@
 #include "nvs_store.hpp"
 #include "storage.hpp"
 #include "tasks.hpp"
+#include "unit_config.hpp"
 #include "version.hpp"
 
 namespace {
@@ -61,6 +62,8 @@ evocpp::Hooks hooks(Shared& shared, const evidentity::Identity& identity) {
   hooks.durable_energy = [&shared](evcore::Report report) {
     return durable_energy(shared, report);
   };
+  hooks.limit = {static_cast<float>(unit_config().max_current_ma) / 1000.0F,
+                 static_cast<float>(unit_config().max_voltage_mv) / 1000.0F};
   hooks.tell_time = [](std::int64_t unix_s) { csms_socket().tell_time(unix_s); };
   hooks.set_ping_interval = [](std::uint32_t seconds) { csms_socket().set_ping_interval(seconds); };
   hooks.store_key = [](const char* hex) {

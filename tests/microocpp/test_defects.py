@@ -75,18 +75,25 @@ def test_d6_an_answer_to_an_unknown_id_drops_nothing(unit: Unit, csms: PlainCsms
     unit.until(lambda: csms.sent("StartTransaction"), "the transaction that it allows", 5)
 
 
-def test_d7_another_card_with_a_parent_is_ignored(unit: Unit, csms: PlainCsms) -> None:
-    info = {"idTagInfo": {"status": "Accepted", "parentIdTag": "PARENT"}}
-    csms.replies["Authorize"] = info
+@pytest.mark.parametrize(("parent", "ends"), [("PARENT", True), ("ANOTHER", False), (None, False)])
+def test_d7_another_card_ends_it_by_the_same_parent(
+    unit: Unit, csms: PlainCsms, parent: str | None, ends: bool
+) -> None:
+    accepted = {"status": "Accepted"}
+    csms.replies["Authorize"] = {"idTagInfo": accepted | {"parentIdTag": "PARENT"}}
     charge(unit, csms)
+    csms.replies["Authorize"] = {
+        "idTagInfo": accepted | ({"parentIdTag": parent} if parent else {})
+    }
     unit.step("card OTHER")
     unit.run(3)
-    assert len(csms.sent("Authorize")) == 1
-    assert unit.state["transaction"] == "1"
-    unit.step("card TAG")
-    unit.until(lambda: csms.sent("StopTransaction"), "the end by the card that began it")
-    assert csms.sent("StopTransaction")[0]["reason"] == "Local"
-    assert csms.sent("StopTransaction")[0]["idTag"] == "TAG"
+    assert [call["idTag"] for call in csms.sent("Authorize")] == ["TAG", "OTHER"]
+    if not ends:
+        assert unit.state["transaction"] == "1"
+        unit.step("card TAG")
+        unit.until(lambda: csms.sent("StopTransaction"), "the end by the card that began it")
+    [stop] = csms.sent("StopTransaction")
+    assert (stop["reason"], stop["idTag"]) == ("Local", "OTHER" if ends else "TAG")
 
 
 @pytest.mark.parametrize("message", ["StartTransaction", "Authorize", "LogStatusNotification", "x"])

@@ -58,7 +58,7 @@ def test_without_an_identity_it_is_the_lockstep_of_before() -> None:
     [
         (["nvs evcfg cp_id str 4"], "nvs value is not pairs of hex digits"),
         (["ws open"], "no charge point runs"),
-        (["card TAG"], "card and error want a program that runs MicroOcpp"),
+        (["card TAG"], "card, error and preset want a program that runs MicroOcpp"),
         (["cut x"], "cut wants a number of changes of files"),
     ],
 )

@@ -6,6 +6,7 @@
 #include <MicroOcpp.h>
 #include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
+#include <MicroOcpp/Model/Authorization/AuthorizationService.h>
 #include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
@@ -40,6 +41,13 @@ constexpr const char* kStopReasons[] = {"EmergencyStop", "EVDisconnected", "Hard
 // the sample out of the message.
 float scaled(const std::optional<std::int64_t>& value, float divisor) {
   return value ? static_cast<float>(*value) / divisor : NAN;
+}
+
+// The current on offer, at the voltage that the vehicle asks for.
+float power_offered(const evcore::Snapshot& inputs) {
+  return inputs.offered_ma == 0 ? 0.0F
+                                : scaled(inputs.requested_mv, 1000.0F) *
+                                      static_cast<float>(inputs.offered_ma) / 1000.0F;
 }
 
 bool whole_number(const char* text, long minimum) {
@@ -87,7 +95,14 @@ bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
          a.permitted == b.permitted && a.limit_ma == b.limit_ma;
 }
 
-// A reservation for somebody else refuses a remote start (the library would drop it instead).
+bool enabled(const char* key) {
+  auto* configuration = MicroOcpp::getConfigurationPublic(key);
+  return configuration != nullptr && configuration->getType() == MicroOcpp::TConfig::Bool &&
+         configuration->getBool();
+}
+
+// A reservation for somebody else refuses a remote start (the library would drop it instead),
+// unless the CSMS is still to be asked: it may be somebody of the same parent.
 bool may_start(const char* id_tag) {
   auto* context = getOcppContext();
   auto* reservations = context != nullptr ? context->getModel().getReservationService() : nullptr;
@@ -95,7 +110,8 @@ bool may_start(const char* id_tag) {
     return true;
   }
   auto* reservation = reservations->getReservation(kConnector, id_tag);
-  return reservation == nullptr || reservation->matches(id_tag, nullptr);
+  return reservation == nullptr || reservation->matches(id_tag, nullptr) ||
+         (enabled("AuthorizeRemoteTxRequests") && *reservation->getParentIdTag() != '\0');
 }
 
 // While another message waits for its answer the library holds on to a transaction that was given
@@ -122,7 +138,18 @@ ChargerCredentials credentials(const Station& station) {
 const char* library_version() { return MO_VERSION; }
 
 WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
-  WireFilter::Policy policy{hooks.boot_nonce, may_start, hooks.store_key, hooks.tell_time, nullptr};
+  WireFilter::Policy policy;
+  policy.boot_nonce = hooks.boot_nonce;
+  policy.may_start = may_start;
+  policy.store_key = hooks.store_key;
+  policy.tell_time = hooks.tell_time;
+  policy.limit = hooks.limit;
+  policy.known_tag = [this](const char* id_tag) -> const IdTagInfo* {
+    return enabled("LocalPreAuthorize") ? accepted_tag(id_tag) : nullptr;
+  };
+  policy.learn_tag = [this](const std::string& id_tag, const IdTagInfo& info) {
+    cache_.learn(id_tag, info);
+  };
   if (hooks.files != nullptr) {
     policy.diagnostics_ordered = [this](int attempts, int interval_s) {
       return diagnostics_->ordered(attempts, interval_s);
@@ -186,6 +213,8 @@ void ChargePoint::install_meters() {
                      nullptr, nullptr, kConnector);
   addMeterValueInput([this] { return static_cast<float>(inputs_.offered_ma) / 1000.0F; },
                      "Current.Offered", "A", nullptr, nullptr, kConnector);
+  addMeterValueInput([this] { return power_offered(inputs_); }, "Power.Offered", "W", nullptr,
+                     nullptr, kConnector);
   addMeterValueInput([this] { return scaled(inputs_.temperature_mdegc, 1000.0F); }, "Temperature",
                      "Celsius", "Body", nullptr, kConnector);
   addMeterValueInput([this] { return scaled(inputs_.soc_permille, 10.0F); }, "SoC", "Percent", "EV",
@@ -193,8 +222,10 @@ void ChargePoint::install_meters() {
 }
 
 void ChargePoint::install_handlers() {
-  // There is no cache. The library's own answer deletes the stored transactions (D3).
-  setRequestHandler("ClearCache", [](JsonObject) {}, [] { return status_answer("Accepted"); });
+  // The library's own answer deletes the stored transactions (D3), and it has no cache (D2).
+  MicroOcpp::declareConfiguration<bool>("AuthorizationCacheEnabled", true);
+  setRequestHandler(
+      "ClearCache", [this](JsonObject) { cache_.clear(); }, [] { return status_answer("Accepted"); });
   auto vendor = MicroOcpp::declareConfiguration<const char*>("Cst_DataTransferVendorId", "");
   setRequestHandler(
       "DataTransfer",
@@ -272,9 +303,12 @@ void ChargePoint::loop(evcore::Millis now) {
   if (started_ < 0) {
     started_ = now;
   }
-  heard_ = heard_ || inputs_.plugged || now - started_ >= kTimeToHearVehicle;
   if (!heard_) {
-    return;
+    heard_ = inputs_.plugged || now - started_ >= kTimeToHearVehicle;
+    if (!heard_) {
+      return;
+    }
+    end_what_power_cut();
   }
   if (firmware_) {
     firmware_->before_turn();
@@ -282,6 +316,7 @@ void ChargePoint::loop(evcore::Millis now) {
   }
   mocpp_loop();
   forget_given_up();
+  present_waiting();
   if (firmware_) {
     firmware_->after_turn(filter_.registered());
     restart_for_update(now);
@@ -321,6 +356,15 @@ bool ChargePoint::start(const std::string& id_tag) {
   if (id_tag.empty() || getTransaction(kConnector)) {
     return false;
   }
+  // The library's offline rules know the local list alone.
+  const IdTagInfo* known = filter_.isConnected() || !enabled("LocalAuthorizeOffline")
+                               ? nullptr
+                               : cached_tag(id_tag.c_str());
+  if (known != nullptr && may_start(id_tag.c_str())) {
+    return beginTransaction_authorized(
+               id_tag.c_str(), known->parent.empty() ? nullptr : known->parent.c_str(),
+               kConnector) != nullptr;
+  }
   return beginTransaction(id_tag.c_str(), kConnector) != nullptr;
 }
 
@@ -335,13 +379,87 @@ bool ChargePoint::stop(const std::string& reason) {
 }
 
 void ChargePoint::present(const std::string& id_tag) {
-  if (!getTransaction(kConnector)) {
+  const auto transaction = getTransaction(kConnector);
+  if (!transaction) {
     start(id_tag);
+  } else if (id_tag == transaction->getIdTag()) {
+    endTransaction(id_tag.c_str(), "Local", kConnector);
+  } else if (!transaction->isAuthorized()) {
+    waiting_card_ = id_tag;
+  } else {
+    stop_as_relative(id_tag);
+  }
+}
+
+// A card that came while another one was being authorised takes its turn where that one may not
+// begin.
+void ChargePoint::present_waiting() {
+  const auto transaction = getTransaction(kConnector);
+  if (waiting_card_.empty() || (transaction && !transaction->isAuthorized())) {
     return;
   }
-  const char* began = getTransactionIdTag(kConnector);
-  if (began != nullptr && id_tag == began) {
-    endTransaction(id_tag.c_str(), "Local", kConnector);
+  const std::string id_tag = std::move(waiting_card_);
+  waiting_card_.clear();
+  if (!transaction) {
+    start(id_tag);
+  }
+}
+
+// The library's own endTransaction() for another tag crashes on the answer (D7).
+void ChargePoint::stop_as_relative(const std::string& id_tag) {
+  const auto transaction = getTransaction(kConnector);
+  const std::string parent = transaction->getParentIdTag();
+  if (parent.empty() || !transaction->isActive()) {
+    return;
+  }
+  if (!filter_.isConnected()) {
+    const IdTagInfo* known = accepted_tag(id_tag.c_str());
+    if (enabled("LocalAuthorizeOffline") && known != nullptr && known->parent == parent) {
+      endTransaction_authorized(id_tag.c_str(), "Local", kConnector);
+    }
+    return;
+  }
+  authorize(id_tag.c_str(), [id_tag, parent, transaction](JsonObject answer) {
+    const JsonObject info = answer["idTagInfo"];
+    if (std::strcmp(info["status"] | "", "Accepted") == 0 &&
+        parent == (info["parentIdTag"] | "") && getTransaction(kConnector) == transaction) {
+      endTransaction_authorized(id_tag.c_str(), "Local", kConnector);
+    }
+  });
+}
+
+// What is known of a tag on the local list, or else in the cache, where it may charge; else null.
+const IdTagInfo* ChargePoint::accepted_tag(const char* id_tag) {
+  auto& model = getOcppContext()->getModel();
+  auto* authorization = model.getAuthorizationService();
+  auto* listed = authorization != nullptr ? authorization->getLocalAuthorization(id_tag) : nullptr;
+  if (listed == nullptr) {
+    return cached_tag(id_tag);
+  }
+  if (listed->getAuthorizationStatus() != MicroOcpp::AuthorizationStatus::Accepted ||
+      (listed->getExpiryDate() != nullptr && *listed->getExpiryDate() < model.getClock().now())) {
+    return nullptr;
+  }
+  listed_ = {"Accepted", listed->getParentIdTag() != nullptr ? listed->getParentIdTag() : "", ""};
+  return &listed_;
+}
+
+const IdTagInfo* ChargePoint::cached_tag(const char* id_tag) const {
+  const IdTagInfo* known = enabled("AuthorizationCacheEnabled") ? cache_.find(id_tag) : nullptr;
+  if (known == nullptr || known->status != "Accepted") {
+    return nullptr;
+  }
+  MicroOcpp::Timestamp expires;
+  const bool expired = !known->expires.empty() && expires.setTime(known->expires.c_str()) &&
+                       expires <= getOcppContext()->getModel().getClock().now();
+  return expired ? nullptr : known;
+}
+
+// A transaction that ran when the power went, and whose vehicle has left since.
+void ChargePoint::end_what_power_cut() {
+  if (isTransactionRunning(kConnector) && isTransactionActive(kConnector) && !inputs_.plugged &&
+      enabled("StopTransactionOnEVSideDisconnect")) {
+    endTransaction(nullptr, "PowerLoss", kConnector);
   }
 }
 

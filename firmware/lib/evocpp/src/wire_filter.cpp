@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "evocpp/call_rules.hpp"
 #include "evocpp/iso_time.hpp"
 
 namespace evocpp {
@@ -17,6 +18,7 @@ namespace {
 constexpr int kCall = 2;
 constexpr int kCallResult = 3;
 constexpr int kCallError = 4;
+constexpr int kConnector = 1;
 constexpr int kHighestStackLevel = 7;
 constexpr unsigned long kNoAnswerMs = 40000;  // the library's own limit for the others
 constexpr int kRepeats = 2;
@@ -48,6 +50,12 @@ bool one_of(const char* text, const char* const (&list)[N]) {
   return false;
 }
 
+JsonVariantConst unreadable() {
+  static StaticJsonDocument<16> id;
+  id.set("-1");
+  return id.as<JsonVariantConst>();
+}
+
 size_t document_capacity(size_t length) { return length * 3 + 512; }
 
 // The four parts of a CALL as the library writes it: [2,"id","Action",payload]
@@ -77,6 +85,17 @@ bool split_call(const char* message, size_t length, CallText& out) {
   out.action = text.substr(action_at, action_end - action_at);
   out.payload = text.substr(action_end + 2, text.size() - action_end - 3);
   return true;
+}
+
+// Whose the call is, empty where it is nobody's.
+std::string id_tag_of(const CallText& call) {
+  if (call.action != "Authorize" && call.action != "StartTransaction" &&
+      call.action != "StopTransaction") {
+    return {};
+  }
+  DynamicJsonDocument document(document_capacity(call.payload.size()));
+  deserializeJson(document, call.payload);
+  return document["idTag"] | "";
 }
 
 // Takes unknown samples out, and with them a meter value that has nothing else to say.
@@ -168,7 +187,11 @@ void WireFilter::loop() {
 bool WireFilter::sendTXT(const char* message, size_t length) {
   CallText call;
   if (!split_call(message, length, call)) {
-    return below_.sendTXT(message, length);
+    return send_answer(message, length);
+  }
+  const std::string id_tag = id_tag_of(call);
+  if (call.action == "Authorize" && answer_authorize(call.id, id_tag)) {
+    return true;
   }
   // Unknown values, and a list of measurands that is empty: the library sends no sample then.
   const bool has_gaps = call.payload.find("nan\"") != std::string::npos ||
@@ -184,10 +207,44 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
   }
   library_id_ = call.id;
   action_ = call.action;
+  id_tag_ = id_tag;
   status_ = call.action == "StatusNotification" ? call.payload : std::string();
   repeats_ = 0;
   lost_ = false;
   return true;
+}
+
+bool WireFilter::answer_authorize(const std::string& id, const std::string& id_tag) {
+  const IdTagInfo* known =
+      policy_.known_tag && self_answered_.empty() ? policy_.known_tag(id_tag.c_str()) : nullptr;
+  if (known == nullptr) {
+    return false;
+  }
+  DynamicJsonDocument document(512);
+  document.add(kCallResult);
+  document.add(id);
+  const JsonObject info = document.createNestedObject().createNestedObject("idTagInfo");
+  info["status"] = known->status;
+  if (!known->parent.empty()) {
+    info["parentIdTag"] = known->parent;
+  }
+  serializeJson(document, self_answered_);
+  return true;
+}
+
+bool WireFilter::send_answer(const char* message, size_t length) {
+  const std::string start = "[3,\"" + composite_id_ + "\",";
+  if (composite_id_.empty() || length < start.size() ||
+      start.compare(0, start.size(), message, start.size()) != 0) {
+    return below_.sendTXT(message, length);
+  }
+  const std::string mended = mended_composite_schedule(message, length, policy_.limit, in_watt_);
+  const bool sent = mended.empty() ? below_.sendTXT(message, length)
+                                   : below_.sendTXT(mended.c_str(), mended.size());
+  if (sent) {
+    composite_id_.clear();
+  }
+  return sent;
 }
 
 bool WireFilter::send_call(const std::string& action, const std::string& payload) {
@@ -236,10 +293,9 @@ bool WireFilter::receive(const char* message, size_t length) {
     return false;  // the library must not see what could not be looked at
   }
   if (parsed != DeserializationError::Ok || !document.is<JsonArray>()) {
-    // Not JSON: the library says so itself, unless it would take it for the answer that it is
-    // waiting for.
+    // Not JSON, so its id cannot be read. What might have been an answer gets none.
     const bool answer_like = length > 1 && (message[1] == '3' || message[1] == '4');
-    return answer_like ? false : receive_(message, length);
+    return !answer_like && answer_error(unreadable(), "GenericError");
   }
   const JsonArray array = document.as<JsonArray>();
   const int type = array[0] | 0;
@@ -266,6 +322,9 @@ bool WireFilter::receive_answer(JsonArray message, bool error) {
   if (!error && (action_ == "BootNotification" || action_ == "Heartbeat")) {
     hear_time(message[2]);
   }
+  if (!error) {
+    hear_tag(message[2]["idTagInfo"]);
+  }
   message[1] = library_id_;
   wire_id_.clear();
   return forward(message);
@@ -278,11 +337,34 @@ void WireFilter::hear_time(JsonVariantConst payload) {
   }
 }
 
+void WireFilter::hear_tag(JsonVariantConst info) {
+  if (!id_tag_.empty() && policy_.learn_tag && info["status"].is<const char*>()) {
+    policy_.learn_tag(id_tag_,
+                      {info["status"], info["parentIdTag"] | "", to_utc(info["expiryDate"] | "")});
+  }
+}
+
 bool WireFilter::receive_call(JsonArray message) {
   if (!message[1].is<const char*>()) {
     return false;  // an answer could not say what it answers
   }
-  return refused(message) || forward(message);
+  if (refused(message)) {
+    return true;
+  }
+  rewrite(message[2] | "", message);
+  return forward(message);
+}
+
+void WireFilter::rewrite(const char* action, JsonArray message) {
+  const JsonObject payload = message[3];
+  if (std::strcmp(action, "GetCompositeSchedule") == 0) {
+    composite_id_ = message[1] | "";
+    in_watt_ = std::strcmp(payload["chargingRateUnit"] | "A", "W") == 0;
+    payload.remove("chargingRateUnit");  // the library would answer -1 for the other unit
+  } else if (std::strcmp(action, "ReserveNow") == 0 && payload["connectorId"].is<int>() &&
+             payload["connectorId"] == 0) {
+    payload["connectorId"] = kConnector;
+  }
 }
 
 bool WireFilter::forward(JsonArray message) {
@@ -319,6 +401,12 @@ bool WireFilter::refused(JsonArray message) {
   count_attempts(action, payload);
   if (one_of(action, kCsmsActions)) {
     return answer_error(id, "NotSupported");
+  }
+  if (has_long_text(payload)) {
+    return answer_error(id, "FormationViolation");
+  }
+  if (const char* status = refused_status(action, payload)) {
+    return answer(id, status);
   }
   if (std::strcmp(action, "TriggerMessage") == 0) {
     if (!payload["requestedMessage"].is<const char*>()) {

@@ -16,6 +16,7 @@
 #include <MicroOcpp/Core/FilesystemAdapter.h>
 
 #include "evcore/types.hpp"
+#include "evocpp/authorization_cache.hpp"
 #include "evocpp/file_services.hpp"
 #include "evocpp/wire_filter.hpp"
 
@@ -47,6 +48,7 @@ struct Hooks {
   // Must be set. Has the register stored, as far as Controller::on_report wants it, and gives what
   // is stored then, mWh: no more is told, so that a power cut never takes back what was told.
   std::function<uint64_t(evcore::Report)> durable_energy = nullptr;
+  HardwareLimit limit;  // for GetCompositeSchedule
 };
 
 class ChargePoint {
@@ -80,8 +82,8 @@ class ChargePoint {
   // would refuse the message and the library would then take it as delivered.
   bool stop(const std::string& reason);
   // A card is held to the reader: it begins a transaction where there is none, and the one that
-  // began it ends it. Another one is ignored: the library would crash on it where both have a
-  // parent (D7).
+  // began it ends it. Another one ends it where both have the same parent (OCPP 1.6, 3.4.2), and
+  // waits where it is not decided yet whether the first one may begin.
   void present(const std::string& id_tag);
 
  private:
@@ -93,6 +95,11 @@ class ChargePoint {
   void install_ping_interval();
   void install_file_services();
   void restart_for_update(evcore::Millis now);
+  void end_what_power_cut();
+  void present_waiting();
+  void stop_as_relative(const std::string& id_tag);
+  const IdTagInfo* accepted_tag(const char* id_tag);
+  const IdTagInfo* cached_tag(const char* id_tag) const;
 
   mutable WireFilter filter_;  // asking a Connection whether it is open is not const
   Hooks hooks_;
@@ -105,6 +112,9 @@ class ChargePoint {
   std::unique_ptr<FirmwareUpdate> firmware_;  // null where there are no files
   std::unique_ptr<Diagnostics> diagnostics_;  // the same
   evcore::Millis restart_at_ = -1;
+  AuthorizationCache cache_;
+  IdTagInfo listed_;          // what accepted_tag() has found on the local list
+  std::string waiting_card_;  // held to the reader while another one was being authorised
   evcore::OcppWord said_;
   evcore::Millis say_at_ = 0;
 };

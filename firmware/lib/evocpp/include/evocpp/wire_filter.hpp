@@ -21,6 +21,10 @@
 //      D24 RemoteStartTransaction against a reservation: Rejected
 //      D28 stack level 8, which does not survive a restart: PropertyConstraintViolation
 //      D29 Reset of an unknown type: CALLERROR
+//      D25 ReserveNow for connector 0 is for the one connector that there is
+//      D27 GetCompositeSchedule: composite_schedule.hpp
+//      call_rules.hpp: texts that are too long are a FormationViolation, and some calls Rejected
+//      what is not JSON gets a CALLERROR with the id "-1"
 //      AuthorizationKey, which the library does not know, goes to the owner of the key.
 #pragma once
 
@@ -31,6 +35,9 @@
 
 #include <ArduinoJson.h>
 #include <MicroOcpp/Core/Connection.h>
+
+#include "evocpp/authorization_cache.hpp"
+#include "evocpp/composite_schedule.hpp"
 
 namespace evocpp {
 
@@ -47,6 +54,11 @@ class WireFilter : public MicroOcpp::Connection {
     // UpdateFirmware and GetDiagnostics are served. Takes a GetDiagnostics' attempts and seconds
     // between them, gives the number of attempts that the library shall be told. Empty: not served.
     std::function<int(int attempts, int interval_s)> diagnostics_ordered = nullptr;
+    // Gives what is known of a tag that may start without an Authorize, null where it must be sent.
+    std::function<const IdTagInfo*(const char* id_tag)> known_tag = nullptr;
+    // Hears what the CSMS says of a tag.
+    std::function<void(const std::string& id_tag, const IdTagInfo& info)> learn_tag = nullptr;
+    HardwareLimit limit;
   };
 
   WireFilter(MicroOcpp::Connection& below, Policy policy);
@@ -64,6 +76,10 @@ class WireFilter : public MicroOcpp::Connection {
   bool receive(const char* message, size_t length);
   bool send_call(const std::string& action, const std::string& payload);
   void repeat_status();
+  bool answer_authorize(const std::string& id, const std::string& id_tag);
+  void hear_tag(JsonVariantConst payload);
+  bool send_answer(const char* message, size_t length);
+  void rewrite(const char* action, JsonArray message);
   bool receive_call(JsonArray message);
   bool receive_answer(JsonArray message, bool error);
   void hear_time(JsonVariantConst payload);
@@ -83,11 +99,14 @@ class WireFilter : public MicroOcpp::Connection {
   std::string wire_id_;        // id of the outstanding call on the wire, empty for none
   std::string library_id_;     // and in the library
   std::string action_;         // and what it was
+  std::string id_tag_;         // and whose it is
   std::string status_;         // its payload, where it is a StatusNotification
   unsigned long sent_at_ = 0;  // and when it was sent
   int repeats_ = 0;            // and how often again
   bool lost_ = false;          // the connection, since then
   std::string self_answered_;  // an answer of our own to the library, for the next loop
+  std::string composite_id_;   // of a GetCompositeSchedule that the library is to answer
+  bool in_watt_ = false;       // and whether that was asked for in watt
   bool registered_ = false;
 };
 

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What OCPP 1.6 asks for and MicroOcpp has not, as the adapter gives it (docs/conformance.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from microocpp.plain_csms import PlainCsms
+from microocpp.test_defects import charge, profile
+from microocpp.unit import Unit
+
+
+def configure(csms: PlainCsms, **values: str) -> None:
+    for key, value in values.items():
+        assert csms.ask("ChangeConfiguration", key=key, value=value) == {"status": "Accepted"}
+
+
+def finish(unit: Unit, csms: PlainCsms, tag: str = "TAG") -> None:
+    """End it by its card, and the vehicle leaves."""
+    stops = len(csms.sent("StopTransaction"))
+    unit.step(f"card {tag}")
+    unit.until(lambda: len(csms.sent("StopTransaction")) > stops, "a stop")
+    unit.bench.command("plug_out")
+    unit.until(lambda: csms.statuses()[-1] == "Available", "the connector")
+
+
+def tags(csms: PlainCsms) -> list[str]:
+    return [call["idTag"] for call in csms.sent("Authorize")]
+
+
+def test_a_card_without_a_parent_is_not_asked_about(unit: Unit, csms: PlainCsms) -> None:
+    charge(unit, csms)
+    unit.step("card OTHER")
+    unit.run(3)
+    assert tags(csms) == ["TAG"]
+    assert unit.state["transaction"] == "1"
+
+
+def test_a_card_waits_until_the_one_before_it_is_refused(unit: Unit, csms: PlainCsms) -> None:
+    csms.replies["Authorize"] = {"idTagInfo": {"status": "Invalid"}}
+    unit.bench.command("plug_in")
+    unit.until(lambda: unit.state["plugged"] == "1", "the vehicle")
+    unit.step("card FIRST", "card SECOND")
+    unit.until(lambda: len(csms.sent("Authorize")) == 2, "the second one's turn")
+    unit.run(3)
+    assert tags(csms) == ["FIRST", "SECOND"]
+    assert not csms.sent("StartTransaction")
+
+
+def test_a_card_that_waited_is_forgotten_where_the_first_one_begins(
+    unit: Unit, csms: PlainCsms
+) -> None:
+    unit.bench.command("plug_in")
+    unit.until(lambda: unit.state["plugged"] == "1", "the vehicle")
+    unit.step("card FIRST", "card SECOND")
+    unit.until(lambda: csms.sent("StartTransaction"), "a start")
+    finish(unit, csms, "FIRST")
+    unit.run(3)
+    assert tags(csms) == ["FIRST"]
+
+
+def test_a_tag_in_the_cache_needs_no_authorize(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, LocalPreAuthorize="true")
+    for _ in range(2):
+        charge(unit, csms)
+        finish(unit, csms)
+    assert tags(csms) == ["TAG"]
+    assert csms.ask("ClearCache") == {"status": "Accepted"}
+    charge(unit, csms)
+    assert tags(csms) == ["TAG", "TAG"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("LocalPreAuthorize", "false"), ("AuthorizationCacheEnabled", "false")]
+)
+def test_the_cache_is_asked_only_where_it_may_be(
+    unit: Unit, csms: PlainCsms, key: str, value: str
+) -> None:
+    configure(csms, **({"LocalPreAuthorize": "true"} | {key: value}))
+    for _ in range(2):
+        charge(unit, csms)
+        finish(unit, csms)
+    assert tags(csms) == ["TAG", "TAG"]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{"status": "Blocked"}, {"status": "Accepted", "expiryDate": "2024-05-01T12:00:10Z"}],
+)
+def test_the_newest_word_of_a_tag_counts(unit: Unit, csms: PlainCsms, info: dict[str, Any]) -> None:
+    configure(csms, LocalPreAuthorize="true")
+    charge(unit, csms)
+    csms.replies["StopTransaction"] = {"idTagInfo": info}
+    finish(unit, csms)
+    unit.run(10)
+    unit.step("card TAG")
+    unit.until(lambda: len(csms.sent("Authorize")) == 2, "the question")
+
+
+def test_a_cached_tag_charges_without_the_csms(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, LocalAuthorizeOffline="true", AllowOfflineTxForUnknownId="false")
+    charge(unit, csms)
+    finish(unit, csms)
+    csms.drop()
+    unit.run(1)
+    unit.bench.command("plug_in")
+    unit.until(lambda: unit.state["plugged"] == "1", "the vehicle")
+    unit.step("card STRANGER")
+    unit.run(3)
+    assert unit.state["transaction"] == "0"
+    unit.step("card TAG")
+    unit.until(lambda: unit.state["energised"] == "1", "energy")
+
+
+def test_d1_a_listed_tag_needs_no_authorize(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, LocalPreAuthorize="true")
+    entries = [
+        {"idTag": "GOOD", "idTagInfo": {"status": "Accepted", "parentIdTag": "P"}},
+        {
+            "idTag": "LATE",
+            "idTagInfo": {"status": "Accepted", "expiryDate": "2024-01-01T00:00:00Z"},
+        },
+    ]
+    listed = {"listVersion": 1, "updateType": "Full", "localAuthorizationList": entries}
+    assert csms.ask("SendLocalList", listed) == {"status": "Accepted"}
+    charge(unit, csms, "GOOD")
+    assert tags(csms) == []
+    finish(unit, csms, "GOOD")
+    unit.step("card LATE")
+    unit.until(lambda: tags(csms) == ["LATE"], "the question")
+
+
+@pytest.mark.parametrize(("left", "reason"), [(True, "PowerLoss"), (False, "EVDisconnected")])
+def test_a_vehicle_that_left_without_power_ends_it(
+    unit: Unit, csms: PlainCsms, left: bool, reason: str
+) -> None:
+    charge(unit, csms)
+    unit.kill()
+    if left:
+        unit.bench.command("plug_out")
+    unit.run(5)
+    unit.boot()
+    unit.until(lambda: len(csms.sent("BootNotification")) == 2, "the next boot")
+    unit.run(5)
+    unit.bench.command("plug_out")
+    unit.until(lambda: csms.sent("StopTransaction"), "the end")
+    assert csms.sent("StopTransaction")[0]["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "answer"),
+    [
+        ("RemoteStartTransaction", {"idTag": "TAG", "connectorId": 0}, "Rejected"),
+        (
+            "RemoteStartTransaction",
+            {"idTag": "TAG", "connectorId": 1, "chargingProfile": profile()["csChargingProfiles"]},
+            "Rejected",
+        ),
+        ("SetChargingProfile", profile(chargingProfileKind="Recurring"), "Rejected"),
+        ("TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 2}, "Rejected"),
+        ("ReserveNow", {"connectorId": 1, "reservationId": 1, "idTag": "T" * 21}, None),
+        ("ChangeConfiguration", {"key": "k" * 51, "value": "1"}, None),
+        ("ChangeConfiguration", {"key": "Cst_FreeVendIdTag", "value": "v" * 501}, None),
+        ("GetConfiguration", {"key": ["HeartbeatInterval", "k" * 51]}, None),
+        ("SendLocalList", {"localAuthorizationList": [{"idTag": "T" * 21}]}, None),
+    ],
+)
+def test_what_is_refused(
+    csms: PlainCsms, action: str, payload: dict[str, Any], answer: str | None
+) -> None:
+    assert csms.ask(action, payload) == ({"status": answer} if answer else "FormationViolation")
+
+
+def test_what_is_not_json_is_answered(unit: Unit, csms: PlainCsms) -> None:
+    csms.say("[2,")
+    unit.until(lambda: "-1" in csms.answers, "an answer")
+    assert csms.answers["-1"] == "GenericError"
+    csms.say("[3,")
+    csms.say("[4,")
+    csms.answers.clear()
+    unit.run(3)
+    assert csms.answers == {}, "what might have been an answer gets none"
+
+
+def test_d25_connector_zero_is_the_one_that_there_is(unit: Unit, csms: PlainCsms) -> None:
+    order = {"connectorId": 0, "idTag": "MINE", "reservationId": 7}
+    order["expiryDate"] = "2024-05-01T14:00:00Z"
+    assert csms.ask("ReserveNow", order) == {"status": "Accepted"}
+    unit.until(lambda: csms.statuses()[-1] == "Reserved", "the status")
+    charge(unit, csms, "MINE")
+    assert csms.sent("StartTransaction")[0]["reservationId"] == 7
+
+
+def test_a_remote_start_may_use_a_parents_reservation(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, AuthorizeRemoteTxRequests="true")
+    order = {"connectorId": 1, "idTag": "MINE", "parentIdTag": "P", "reservationId": 7}
+    order["expiryDate"] = "2024-05-01T14:00:00Z"
+    assert csms.ask("ReserveNow", order) == {"status": "Accepted"}
+    unit.bench.command("plug_in")
+    csms.replies["Authorize"] = {"idTagInfo": {"status": "Accepted", "parentIdTag": "ELSE"}}
+    assert csms.ask("RemoteStartTransaction", idTag="CHILD") == {"status": "Accepted"}
+    unit.run(3)
+    assert not csms.sent("StartTransaction"), "of another parent"
+    csms.replies["Authorize"] = {"idTagInfo": {"status": "Accepted", "parentIdTag": "P"}}
+    assert csms.ask("RemoteStartTransaction", idTag="CHILD") == {"status": "Accepted"}
+    unit.until(lambda: csms.sent("StartTransaction"), "a start")
+    assert csms.sent("StartTransaction")[0]["reservationId"] == 7
+
+
+def composite(csms: PlainCsms, **more: Any) -> dict[str, Any]:
+    answer = csms.ask("GetCompositeSchedule", connectorId=1, **more)
+    assert answer["status"] == "Accepted"
+    schedule: dict[str, Any] = answer["chargingSchedule"]
+    return schedule
+
+
+def test_d27_a_composite_schedule_has_limits_and_phases(unit: Unit, csms: PlainCsms) -> None:
+    nothing = composite(csms, duration=100)
+    assert nothing["chargingRateUnit"] == "A"
+    [period] = nothing["chargingSchedulePeriod"]
+    most = period["limit"]
+    assert period == {"startPeriod": 0, "limit": most, "numberPhases": 3}
+    assert most > 0, "what the hardware can do, not -1"
+    periods = [
+        {"startPeriod": 0, "limit": 10},
+        {"startPeriod": 20, "limit": 10},
+        {"startPeriod": 40, "limit": 12, "numberPhases": 1},
+    ]
+    schedule = {
+        "chargingRateUnit": "A",
+        "duration": 60,
+        "startSchedule": csms.now(),
+        "chargingSchedulePeriod": periods,
+    }
+    order = profile(chargingSchedule=schedule)
+    assert csms.ask("SetChargingProfile", order) == {"status": "Accepted"}
+    said = composite(csms, duration=100)["chargingSchedulePeriod"]
+    assert [(each["limit"], each["numberPhases"]) for each in said] == [
+        (10, 3),
+        (12, 1),
+        (most, 3),
+    ]
+    in_watt = composite(csms, duration=100, chargingRateUnit="W")
+    assert in_watt["chargingRateUnit"] == "W"
+    ratio = in_watt["chargingSchedulePeriod"][0]["limit"] / 10
+    assert [each["limit"] for each in in_watt["chargingSchedulePeriod"]] == pytest.approx(
+        [10 * ratio, 12 * ratio, most * ratio]
+    )
+
+
+def test_the_power_on_offer_is_measured(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, MeterValuesSampledData="Power.Offered,Current.Offered")
+    charge(unit, csms)
+    csms.ask("TriggerMessage", requestedMessage="MeterValues", connectorId=1)
+    unit.until(lambda: csms.sent("MeterValues"), "values")
+    [value] = csms.sent("MeterValues")[0]["meterValue"]
+    samples = {each["measurand"]: float(each["value"]) for each in value["sampledValue"]}
+    volts = samples["Power.Offered"] / samples["Current.Offered"]
+    assert volts == pytest.approx(int(unit.state["requested_mv"]) / 1000, rel=0.02)
