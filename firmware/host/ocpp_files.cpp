@@ -140,6 +140,11 @@ bool OcppFiles::may_change() {
   return has_power_;
 }
 
+std::string OcppFiles::content(const std::string& name) const {
+  const auto found = files_.find(name);
+  return found == files_.end() ? std::string() : found->second;
+}
+
 bool OcppFiles::store(const std::string& name, const std::string& content) {
   if (!may_change()) {
     return false;

@@ -27,13 +27,16 @@ class OcppFiles : public MicroOcpp::FilesystemAdapter {
   bool remove(const char* path) override;
   int ftw_root(std::function<int(const char*)> visit) override;
 
+  // A file as a whole, also one that is not the library's; empty where there is none.
+  std::string content(const std::string& name) const;
+  bool store(const std::string& name, const std::string& content);
+
   // The power fails: after `changes` more of them nothing is written or removed any more.
   void lose_power_after(uint64_t changes) { changes_left_ = changes; }
   bool has_power() const { return has_power_; }
 
  private:
   bool may_change();
-  bool store(const std::string& name, const std::string& content);
 
   std::string directory_;  // ends in "/", empty for none
   std::map<std::string, std::string> files_;

@@ -25,7 +25,9 @@ namespace evhost {
 namespace {
 
 constexpr evcore::Millis kReconnectMs = 5000;
+constexpr evcore::Millis kAnswerMs = 500;
 constexpr unsigned kConnector = 1;
+constexpr const char* kKeyFile = "authorization-key";
 
 // Literals, because the library keeps the pointer until the message has gone out.
 constexpr const char* kReportable[] = {
@@ -69,8 +71,20 @@ class WsLines : public MicroOcpp::Connection {
   WsLines(std::string url, std::string credentials, OcppLink::SendLine send)
       : url_(std::move(url)), credentials_(std::move(credentials)), send_(std::move(send)) {}
 
+  // Connects again with others, once the answer that told of them is out.
+  void change_credentials(std::string credentials) {
+    credentials_ = std::move(credentials);
+    drop_at_ = now_ + kAnswerMs;
+  }
+
   void step(evcore::Millis now) {
     now_ = now;
+    if (drop_at_ >= 0 && now >= drop_at_) {
+      drop_at_ = -1;
+      if (asked_) {
+        send_("ws close");
+      }
+    }
     if (!asked_ && now >= connect_at_) {
       send_("ws connect " + url_ + ' ' + hex(credentials_));
       asked_ = true;
@@ -119,6 +133,7 @@ class WsLines : public MicroOcpp::Connection {
   MicroOcpp::ReceiveTXTcallback receive_;
   evcore::Millis now_ = 0;
   evcore::Millis connect_at_ = 0;
+  evcore::Millis drop_at_ = -1;
   unsigned long last_connected_ = 0;
   bool asked_ = false;
   bool open_ = false;
@@ -139,9 +154,9 @@ class MicroOcppLink : public OcppLink {
         slots_(in_real_time_ ? std::getenv("EVTOOL_STORAGE") : nullptr,
                [this] { restart_ = true; }),
         worker_(slots_, http_, rules(identity, console)),
-        socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
-                evidentity::basic_credentials(identity), std::move(send)),
         files_(make_files(surroundings)),
+        socket_(evidentity::charge_point_url(identity.csms_url, identity.charge_point),
+                evidentity::basic_credentials(with_kept_key(identity)), std::move(send)),
         charge_point_(
             socket_, files_,
             {identity.vendor.c_str(), identity.model.c_str(), identity.serial.c_str(), kVersion},
@@ -204,6 +219,15 @@ class MicroOcppLink : public OcppLink {
     return files;
   }
 
+  // The CSMS's later key wins over the factory's.
+  evidentity::Identity with_kept_key(evidentity::Identity identity) const {
+    const std::string kept = files_->content(kKeyFile);
+    if (!kept.empty()) {
+      identity.authorization_key = kept;
+    }
+    return identity;
+  }
+
   evupdate::Worker::Rules rules(const evidentity::Identity& identity, const Console& console) {
     evupdate::Worker::Rules rules;
     rules.authentic = authentic(identity);
@@ -224,6 +248,13 @@ class MicroOcppLink : public OcppLink {
     }
     hooks.boot_nonce = surroundings.boot_nonce ? *surroundings.boot_nonce : random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
+    hooks.store_key = [this, identity](const char* hex) {
+      if (!files_->store(kKeyFile, hex)) {
+        return false;
+      }
+      socket_.change_credentials(evidentity::basic_credentials(with_kept_key(identity)));
+      return true;
+    };
     hooks.durable_energy = std::move(durable_energy);
     hooks.limit = {static_cast<float>(unit_config().max_current_ma) / 1000.0F,
                    static_cast<float>(unit_config().max_voltage_mv) / 1000.0F};
@@ -237,8 +268,8 @@ class MicroOcppLink : public OcppLink {
   FileSlots slots_;
   LoopbackHttp http_;
   evupdate::Worker worker_;
-  WsLines socket_;
   std::shared_ptr<OcppFiles> files_;
+  WsLines socket_;
   const char* error_ = nullptr;  // that report_error() has set
   evocpp::ChargePoint charge_point_;
 };

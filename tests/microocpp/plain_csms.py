@@ -21,6 +21,7 @@ class PlainCsms:
     Attributes:
         calls: every call of the unit: action and payload.
         ids: of those calls.
+        credentials: of the last connection, as its line says them.
         answers: payload, or the code of a CALLERROR, by the id of our call.
     """
 
@@ -34,6 +35,7 @@ class PlainCsms:
         self.replies: dict[str, dict[str, Any]] = {}
         self.online = True
         self.connects = 0
+        self.credentials = ""
         self.transactions = 0
         self._asked = 0
         unit.on_line = self._on_line
@@ -73,7 +75,10 @@ class PlainCsms:
         verb, _, rest = line.partition(" ")
         if verb == "connect":
             self.connects += 1
+            self.credentials = rest.partition(" ")[2]
             self.unit.outbox.append("ws open" if self.online else "ws closed")
+        elif verb == "close":
+            self.unit.outbox.append("ws closed")
         elif verb == "send":
             match json.loads(rest):
                 case [2, unique_id, action, payload]:

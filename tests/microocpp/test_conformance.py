@@ -258,3 +258,60 @@ def test_the_power_on_offer_is_measured(unit: Unit, csms: PlainCsms) -> None:
     samples = {each["measurand"]: float(each["value"]) for each in value["sampledValue"]}
     volts = samples["Power.Offered"] / samples["Current.Offered"]
     assert volts == pytest.approx(int(unit.state["requested_mv"]) / 1000, rel=0.02)
+
+
+def test_keys_are_found_in_any_case(csms: PlainCsms) -> None:
+    configure(csms, connectiontimeout="12")
+    answer = csms.ask("GetConfiguration", key=["CONNECTIONTIMEOUT", "NoSuchKey"])
+    assert answer["unknownKey"] == ["NoSuchKey"]
+    [entry] = answer["configurationKey"]
+    assert (entry["key"], entry["value"]) == ("ConnectionTimeOut", "12")
+    refused = csms.ask("ChangeConfiguration", key="heartbeatinterval", value="0")
+    assert refused == {"status": "Rejected"}, "the rules hold for it as well"
+
+
+def test_a_call_for_a_transaction_waits_for_its_id(unit: Unit, csms: PlainCsms) -> None:
+    csms.mute.add("StartTransaction")
+    unit.bench.command("plug_in")
+    unit.until(lambda: unit.state["plugged"] == "1", "the vehicle")
+    unit.step("card TAG")
+    unit.until(lambda: csms.sent("StartTransaction"), "a start")
+    unanswered = csms.ids[-1]
+    csms.say([2, "stop", "RemoteStopTransaction", {"transactionId": 7}])
+    unit.run(1)
+    assert "stop" not in csms.answers
+    csms.say([3, unanswered, {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}])
+    unit.until(lambda: "stop" in csms.answers, "its answer", 2)
+    assert csms.answers["stop"] == {"status": "Accepted"}
+    unit.until(lambda: csms.sent("StopTransaction"), "the end")
+
+
+def test_and_not_for_ever(unit: Unit, csms: PlainCsms) -> None:
+    csms.mute.add("StartTransaction")
+    unit.bench.command("plug_in")
+    unit.until(lambda: unit.state["plugged"] == "1", "the vehicle")
+    unit.step("card TAG")
+    unit.until(lambda: csms.sent("StartTransaction"), "a start")
+    csms.say([2, "stop", "RemoteStopTransaction", {"transactionId": 7}])
+    unit.until(lambda: "stop" in csms.answers, "an answer", 6)
+    assert csms.answers["stop"] == {"status": "Rejected"}
+
+
+def test_a_new_key_is_kept_and_used(unit: Unit) -> None:
+    unit.key, changed = "cd" * 20, "ab" * 20
+    csms = PlainCsms(unit)
+    unit.boot()
+    unit.until(lambda: csms.statuses(1) == ["Available"], "registration")
+    assert csms.credentials == b"CP-1:".hex() + unit.key
+    for wrong in ("AB", "x" * 32, "A" * 33, "A" * 42):
+        answer = csms.ask("ChangeConfiguration", key="AuthorizationKey", value=wrong)
+        assert answer == {"status": "Rejected"}
+    configure(csms, AuthorizationKey=changed)
+    assert csms.ask("GetConfiguration", key=["AuthorizationKey"]).get("configurationKey") == []
+    unit.until(lambda: csms.connects == 2, "the next connection")
+    assert csms.credentials == b"CP-1:".hex() + changed
+    unit.kill()
+    csms.credentials = ""
+    unit.boot()
+    unit.until(lambda: csms.credentials, "the next boot")
+    assert csms.credentials == b"CP-1:".hex() + changed

@@ -55,6 +55,7 @@ class Unit:
         state: the controller's, as of the last tick; empty while it has no power.
         on_line: is given each line of `ws` that comes out, without that word, and the time.
         on_answer: is given each answer to `preset`.
+        key: the AuthorizationKey of the factory, hex digits; empty for security profile 0.
         outbox: lines for the program, given at the next step.
     """
 
@@ -69,6 +70,7 @@ class Unit:
         self.off: str | None = None
         self.outbox: list[str] = []
         self.on_line: Callable[[str], None] = lambda line: None
+        self.key = ""
         self.on_answer: Callable[[str], None] = lambda line: None
         self.on_state: Callable[[bool], None] = lambda ordered_on: None
         self._program = program
@@ -98,9 +100,10 @@ class Unit:
             lines += [
                 "config id_tag=LOCAL",
                 "nvs evcfg schema u8 01",
-                "nvs evcfg sec_profile u8 00",
+                f"nvs evcfg sec_profile u8 {'01' if self.key else '00'}",
             ]
-            for key, value in IDENTITY.items():
+            identity = IDENTITY | ({"auth_key": self.key} if self.key else {})
+            for key, value in identity.items():
                 lines.append(f"nvs evcfg {key} str {value.encode().hex()}")
         self._nonce += 1
         self.off = None

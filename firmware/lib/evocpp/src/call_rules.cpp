@@ -3,6 +3,9 @@
 
 #include "evocpp/call_rules.hpp"
 
+#include <MicroOcpp/Core/Configuration.h>
+#include <strings.h>
+
 #include <cstring>
 
 namespace evocpp {
@@ -15,8 +18,8 @@ struct TextRule {
   size_t longest;
 };
 
-constexpr TextRule kTextRules[] = {{"idTag", 20}, {"parentIdTag", 20},  {"key", 50},
-                                   {"value", 500}, {"vendorId", 255}, {"messageId", 50}};
+constexpr TextRule kTextRules[] = {{"idTag", 20},  {"parentIdTag", 20}, {"key", 50},
+                                   {"value", 500}, {"vendorId", 255},   {"messageId", 50}};
 
 bool is_long(const char* key, const char* text) {
   for (const TextRule& rule : kTextRules) {
@@ -49,7 +52,8 @@ bool is(const char* text, const char* word) { return std::strcmp(text, word) == 
 
 bool recurs_unsaid(JsonVariantConst profile) {
   return is(profile["chargingProfileKind"] | "", "Recurring") &&
-         (profile["recurrencyKind"].isNull() || profile["chargingSchedule"]["startSchedule"].isNull());
+         (profile["recurrencyKind"].isNull() ||
+          profile["chargingSchedule"]["startSchedule"].isNull());
 }
 
 }  // namespace
@@ -70,6 +74,20 @@ const char* refused_status(const char* action, JsonObjectConst payload) {
     }
   } else if (is(action, "TriggerMessage") && connector > kConnectors) {
     return "Rejected";
+  }
+  return nullptr;
+}
+
+const char* declared_key(const char* key) {
+  for (MicroOcpp::ConfigurationContainer* container :
+       MicroOcpp::getConfigurationContainersPublic()) {
+    for (size_t i = 0; i < container->size(); ++i) {
+      MicroOcpp::Configuration* entry = container->getConfiguration(i);
+      const char* declared = entry != nullptr ? entry->getKey() : nullptr;
+      if (declared != nullptr && strcasecmp(declared, key) == 0) {
+        return is(declared, key) ? nullptr : declared;
+      }
+    }
   }
   return nullptr;
 }

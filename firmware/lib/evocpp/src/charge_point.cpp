@@ -147,6 +147,11 @@ WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
   policy.known_tag = [this](const char* id_tag) -> const IdTagInfo* {
     return enabled("LocalPreAuthorize") ? accepted_tag(id_tag) : nullptr;
   };
+  policy.start_unanswered = [] {
+    const auto transaction = getTransaction(kConnector);
+    return transaction && transaction->getStartSync().isRequested() &&
+           !transaction->getStartSync().isConfirmed();
+  };
   policy.learn_tag = [this](const std::string& id_tag, const IdTagInfo& info) {
     cache_.learn(id_tag, info);
   };
@@ -225,7 +230,8 @@ void ChargePoint::install_handlers() {
   // The library's own answer deletes the stored transactions (D3), and it has no cache (D2).
   MicroOcpp::declareConfiguration<bool>("AuthorizationCacheEnabled", true);
   setRequestHandler(
-      "ClearCache", [this](JsonObject) { cache_.clear(); }, [] { return status_answer("Accepted"); });
+      "ClearCache", [this](JsonObject) { cache_.clear(); },
+      [] { return status_answer("Accepted"); });
   auto vendor = MicroOcpp::declareConfiguration<const char*>("Cst_DataTransferVendorId", "");
   setRequestHandler(
       "DataTransfer",
@@ -361,9 +367,9 @@ bool ChargePoint::start(const std::string& id_tag) {
                                ? nullptr
                                : cached_tag(id_tag.c_str());
   if (known != nullptr && may_start(id_tag.c_str())) {
-    return beginTransaction_authorized(
-               id_tag.c_str(), known->parent.empty() ? nullptr : known->parent.c_str(),
-               kConnector) != nullptr;
+    return beginTransaction_authorized(id_tag.c_str(),
+                                       known->parent.empty() ? nullptr : known->parent.c_str(),
+                                       kConnector) != nullptr;
   }
   return beginTransaction(id_tag.c_str(), kConnector) != nullptr;
 }
@@ -421,8 +427,8 @@ void ChargePoint::stop_as_relative(const std::string& id_tag) {
   }
   authorize(id_tag.c_str(), [id_tag, parent, transaction](JsonObject answer) {
     const JsonObject info = answer["idTagInfo"];
-    if (std::strcmp(info["status"] | "", "Accepted") == 0 &&
-        parent == (info["parentIdTag"] | "") && getTransaction(kConnector) == transaction) {
+    if (std::strcmp(info["status"] | "", "Accepted") == 0 && parent == (info["parentIdTag"] | "") &&
+        getTransaction(kConnector) == transaction) {
       endTransaction_authorized(id_tag.c_str(), "Local", kConnector);
     }
   });

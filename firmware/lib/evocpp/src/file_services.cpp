@@ -24,6 +24,8 @@ using Status = MicroOcpp::Ocpp16::FirmwareStatus;
 // The library gives each try of an upload 60 s, and waits 10 s more before the next.
 constexpr int kLibraryTrySeconds = 70;
 constexpr int kWorkerTrySeconds = 60;
+// Uploading is told before UploadFailed, so the library must have seen that state.
+constexpr int kTurnsToTell = 3;
 
 MicroOcpp::Model& model() { return getOcppContext()->getModel(); }
 
@@ -121,7 +123,7 @@ void Diagnostics::install() {
 void Diagnostics::before_turn() {
   if (started_) {
     state_ = worker_.upload_state();
-  } else if (refused_) {
+  } else if (refused_ && ++refused_turns_ >= kTurnsToTell) {
     state_ = State::failed;
   }
 }
@@ -137,6 +139,7 @@ bool Diagnostics::upload(const char* location) {
   evupdate::Upload order;
   started_ = evnet::parse_http_url(location, order.url);
   refused_ = !started_;
+  refused_turns_ = 0;
   state_ = State::busy;
   if (started_) {
     order.body = text_();

@@ -11,6 +11,7 @@
 
 #include "evocpp/call_rules.hpp"
 #include "evocpp/iso_time.hpp"
+#include "evocpp/wire_text.hpp"
 
 namespace evocpp {
 namespace {
@@ -22,6 +23,7 @@ constexpr int kConnector = 1;
 constexpr int kHighestStackLevel = 7;
 constexpr unsigned long kNoAnswerMs = 40000;  // the library's own limit for the others
 constexpr int kRepeats = 2;
+constexpr unsigned long kPutOffMs = 5000;
 constexpr size_t kAuthorizationKeyShortest = 32;
 constexpr size_t kAuthorizationKeyLongest = 40;
 
@@ -37,8 +39,6 @@ constexpr const char* kTriggers[] = {"BootNotification", "Heartbeat", "MeterValu
                                      "StatusNotification"};
 constexpr const char* kFileTriggers[] = {"DiagnosticsStatusNotification",
                                          "FirmwareStatusNotification"};
-constexpr const char* kTimeKeys[] = {"currentTime",   "expiryDate",   "validFrom", "validTo",
-                                     "startSchedule", "retrieveDate", "startTime", "stopTime"};
 
 template <size_t N>
 bool one_of(const char* text, const char* const (&list)[N]) {
@@ -54,104 +54,6 @@ JsonVariantConst unreadable() {
   static StaticJsonDocument<16> id;
   id.set("-1");
   return id.as<JsonVariantConst>();
-}
-
-size_t document_capacity(size_t length) { return length * 3 + 512; }
-
-// The four parts of a CALL as the library writes it: [2,"id","Action",payload]
-struct CallText {
-  std::string id;
-  std::string action;
-  std::string payload;
-};
-
-bool split_call(const char* message, size_t length, CallText& out) {
-  const std::string text(message, length);
-  static const char start[] = "[2,\"";
-  const size_t id_at = sizeof start - 1;
-  if (text.compare(0, id_at, start) != 0 || text.back() != ']') {
-    return false;
-  }
-  const size_t id_end = text.find('"', id_at);
-  if (id_end == std::string::npos || text.compare(id_end, 3, "\",\"") != 0) {
-    return false;
-  }
-  const size_t action_at = id_end + 3;
-  const size_t action_end = text.find('"', action_at);
-  if (action_end == std::string::npos || text.compare(action_end, 2, "\",") != 0) {
-    return false;
-  }
-  out.id = text.substr(id_at, id_end - id_at);
-  out.action = text.substr(action_at, action_end - action_at);
-  out.payload = text.substr(action_end + 2, text.size() - action_end - 3);
-  return true;
-}
-
-// Whose the call is, empty where it is nobody's.
-std::string id_tag_of(const CallText& call) {
-  if (call.action != "Authorize" && call.action != "StartTransaction" &&
-      call.action != "StopTransaction") {
-    return {};
-  }
-  DynamicJsonDocument document(document_capacity(call.payload.size()));
-  deserializeJson(document, call.payload);
-  return document["idTag"] | "";
-}
-
-// Takes unknown samples out, and with them a meter value that has nothing else to say.
-void drop_unknown(JsonArray meter_values) {
-  for (size_t i = meter_values.size(); i-- > 0;) {
-    JsonArray samples = meter_values[i]["sampledValue"];
-    for (size_t k = samples.size(); k-- > 0;) {
-      const char* value = samples[k]["value"] | "";
-      if (std::strcmp(value, "nan") == 0 || std::strcmp(value, "-nan") == 0) {
-        samples.remove(k);
-      }
-    }
-    if (samples.size() == 0) {
-      meter_values.remove(i);
-    }
-  }
-}
-
-// False where nothing is left to send.
-bool without_unknown(const std::string& action, std::string& payload) {
-  DynamicJsonDocument document(document_capacity(payload.size()));
-  if (deserializeJson(document, payload) != DeserializationError::Ok) {
-    return true;
-  }
-  const bool stop = action == "StopTransaction";
-  JsonArray meter_values = document[stop ? "transactionData" : "meterValue"];
-  drop_unknown(meter_values);
-  if (meter_values.size() == 0) {
-    if (!stop) {
-      return false;
-    }
-    document.remove("transactionData");
-  }
-  payload.clear();
-  serializeJson(document, payload);
-  return true;
-}
-
-// NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
-void times_to_utc(JsonVariant value) {
-  if (value.is<JsonArray>()) {
-    for (JsonVariant element : value.as<JsonArray>()) {
-      times_to_utc(element);
-    }
-    return;
-  }
-  for (JsonPair pair : value.as<JsonObject>()) {
-    if (pair.value().is<const char*>() && one_of(pair.key().c_str(), kTimeKeys)) {
-      const std::string utc = to_utc(pair.value().as<const char*>());
-      if (!utc.empty()) {
-        pair.value().set(utc);
-      }
-    } else {
-      times_to_utc(pair.value());
-    }
-  }
 }
 
 bool authorization_key_form(const char* hex) {
@@ -181,6 +83,7 @@ void WireFilter::loop() {
     receive_(message.c_str(), message.size());
   }
   repeat_status();
+  take_put_off();
   below_.loop();
 }
 
@@ -348,11 +251,43 @@ bool WireFilter::receive_call(JsonArray message) {
   if (!message[1].is<const char*>()) {
     return false;  // an answer could not say what it answers
   }
+  if (put_off(message)) {
+    return true;
+  }
   if (refused(message)) {
     return true;
   }
   rewrite(message[2] | "", message);
   return forward(message);
+}
+
+// The CSMS knows a transaction's id before the library has its answer.
+bool WireFilter::put_off(JsonArray message) {
+  const char* action = message[2] | "";
+  const bool of_transaction = (std::strcmp(action, "SetChargingProfile") == 0 &&
+                               message[3]["csChargingProfiles"]["transactionId"].is<int>()) ||
+                              std::strcmp(action, "RemoteStopTransaction") == 0;
+  if (!of_transaction || !put_off_.empty() || !policy_.start_unanswered ||
+      !policy_.start_unanswered()) {
+    return false;
+  }
+  serializeJson(message, put_off_);
+  put_off_at_ = mocpp_tick_ms();
+  return true;
+}
+
+void WireFilter::take_put_off() {
+  if (put_off_.empty() ||
+      (policy_.start_unanswered() && mocpp_tick_ms() - put_off_at_ < kPutOffMs)) {
+    return;
+  }
+  DynamicJsonDocument document(document_capacity(put_off_.size()));
+  deserializeJson(document, put_off_);
+  const JsonArray message = document.as<JsonArray>();
+  if (!refused(message)) {
+    forward(message);
+  }
+  put_off_.clear();
 }
 
 void WireFilter::rewrite(const char* action, JsonArray message) {
@@ -364,6 +299,16 @@ void WireFilter::rewrite(const char* action, JsonArray message) {
   } else if (std::strcmp(action, "ReserveNow") == 0 && payload["connectorId"].is<int>() &&
              payload["connectorId"] == 0) {
     payload["connectorId"] = kConnector;
+  } else if (std::strcmp(action, "ChangeConfiguration") == 0) {
+    if (const char* key = declared_key(payload["key"] | "")) {
+      payload["key"] = key;
+    }
+  } else if (std::strcmp(action, "GetConfiguration") == 0) {
+    for (JsonVariant each : payload["key"].as<JsonArray>()) {
+      if (const char* key = declared_key(each | "")) {
+        each.set(key);
+      }
+    }
   }
 }
 

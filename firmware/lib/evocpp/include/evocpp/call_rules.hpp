@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What OCPP 1.6 says of a call to a charge point with one connector, and MicroOcpp 1.2.0 does not
-// look at. Pure: a message in, an answer out.
+// look at.
 #pragma once
 
 #include <ArduinoJson.h>
@@ -14,5 +14,9 @@ bool has_long_text(JsonVariantConst payload);
 // RemoteStartTransaction for connector 0, or with a profile that is no TxProfile; a recurring
 // profile that does not say how; TriggerMessage for a connector that is not there.
 const char* refused_status(const char* action, JsonObjectConst payload);
+
+// The key as it is declared, where `key` differs from it in upper and lower case alone (keys are
+// CiStrings, the library compares them exactly); null where there is none or it is the same.
+const char* declared_key(const char* key);
 
 }  // namespace evocpp

@@ -59,6 +59,7 @@ class Diagnostics {
   unsigned attempts_ = 1;
   int interval_s_ = 0;
   bool refused_ = false;  // the location cannot be uploaded to
+  int refused_turns_ = 0;
   bool started_ = false;
   evupdate::State state_ = evupdate::State::idle;
 };

@@ -23,9 +23,11 @@
 //      D29 Reset of an unknown type: CALLERROR
 //      D25 ReserveNow for connector 0 is for the one connector that there is
 //      D27 GetCompositeSchedule: composite_schedule.hpp
-//      call_rules.hpp: texts that are too long are a FormationViolation, and some calls Rejected
-//      what is not JSON gets a CALLERROR with the id "-1"
-//      AuthorizationKey, which the library does not know, goes to the owner of the key.
+//      SetChargingProfile and RemoteStopTransaction wait up to 5 s for the answer to the
+//      StartTransaction whose id they name
+//      call_rules.hpp: keys in any case; texts that are too long are a FormationViolation, and some
+//      calls Rejected what is not JSON gets a CALLERROR with the id "-1" AuthorizationKey, which
+//      the library does not know, goes to the owner of the key.
 #pragma once
 
 #include <cstddef>
@@ -58,6 +60,8 @@ class WireFilter : public MicroOcpp::Connection {
     std::function<const IdTagInfo*(const char* id_tag)> known_tag = nullptr;
     // Hears what the CSMS says of a tag.
     std::function<void(const std::string& id_tag, const IdTagInfo& info)> learn_tag = nullptr;
+    // True while the answer to a StartTransaction is still to come. May be empty.
+    std::function<bool()> start_unanswered = nullptr;
     HardwareLimit limit;
   };
 
@@ -79,6 +83,8 @@ class WireFilter : public MicroOcpp::Connection {
   bool answer_authorize(const std::string& id, const std::string& id_tag);
   void hear_tag(JsonVariantConst payload);
   bool send_answer(const char* message, size_t length);
+  bool put_off(JsonArray message);
+  void take_put_off();
   void rewrite(const char* action, JsonArray message);
   bool receive_call(JsonArray message);
   bool receive_answer(JsonArray message, bool error);
@@ -107,6 +113,8 @@ class WireFilter : public MicroOcpp::Connection {
   std::string self_answered_;  // an answer of our own to the library, for the next loop
   std::string composite_id_;   // of a GetCompositeSchedule that the library is to answer
   bool in_watt_ = false;       // and whether that was asked for in watt
+  std::string put_off_;        // a call for the transaction that start_unanswered() is about
+  unsigned long put_off_at_ = 0;
   bool registered_ = false;
 };
 
