@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 TIDY := evcan evcore evdiagnostics evhealth evnet evnvs evupdate
 
-.PHONY: demo test packages lint types imports generated unit prove chaos typecheck-esp32 mutants generate \
+.PHONY: demo test packages lint types imports generated unit prove chaos heap typecheck-esp32 mutants generate \
   format bench clean
 
 demo: $(READY)
@@ -65,6 +65,13 @@ chaos: $(READY)
 	@test -x "$(PROGRAM)" || { echo "make chaos PROGRAM=build/host_asan/program [HOURS=2] [SEED=1];" \
 	  "build it with: evtool build --env host_asan --microocpp DIR"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m microocpp.chaos --program $(PROGRAM) --hours $(HOURS) --seed $(SEED)
+
+# The heap of the firmware over many charges (docs/proof.md).
+CHARGES ?= 300
+heap: $(READY)
+	@test -x "$(PROGRAM)" || { echo "make heap PROGRAM=build/host/program [CHARGES=300];" \
+	  "build it with: evtool build --env host --microocpp DIR"; exit 2; }
+	PYTHONPATH=tests $(BIN)/python -m microocpp.heap --program $(PROGRAM) --charges $(CHARGES)
 
 # The ESP32's own sources against the real headers, which are not part of this repository.
 typecheck-esp32: $(READY)

@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "evidentity/identity.hpp"
 #include "line_format.hpp"
 #include "test_lines.hpp"
@@ -23,6 +27,15 @@ uint64_t nonce_from_environment() {
   const char* text = std::getenv("EVTOOL_NONCE");
   uint64_t nonce = 0;
   return text != nullptr && parse_number(text, UINT64_MAX, nonce) ? nonce : 0;
+}
+
+// Bytes that are allocated now; "-" where the C library does not tell.
+std::string heap_in_use() {
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+  return std::to_string(mallinfo2().uordblks);
+#else
+  return "-";
+#endif
 }
 
 bool is_verb(std::string_view line, std::string_view verb) {
@@ -47,6 +60,10 @@ std::optional<std::string> LockstepOcpp::take(std::string_view line, evcore::Mil
   }
   if (is_verb(line, "cut")) {
     return cut(line.size() > 4 ? line.substr(4) : std::string_view());
+  }
+  if (line == "heap") {
+    say_("heap " + heap_in_use());
+    return std::string();
   }
   const bool of_unit = is_verb(line, "ws") || is_test_line(line);
   if (of_unit && is_off_) {

@@ -54,7 +54,7 @@ class Unit:
     Attributes:
         state: the controller's, as of the last tick; empty while it has no power.
         on_line: is given each line of `ws` that comes out, without that word, and the time.
-        on_answer: is given each answer to `preset`.
+        on_answer: is given each answer to `preset` and `heap`.
         key: the AuthorizationKey of the factory, hex digits; empty for security profile 0.
         outbox: lines for the program, given at the next step.
     """
@@ -193,7 +193,7 @@ class Unit:
                 self.stored_mwh = int(rest.partition(" ")[2])
             case "ws":
                 self.on_line(rest)
-            case "preset":
+            case "preset" | "heap":
                 self.on_answer(line)
             case "console":
                 self.console.append(rest)
