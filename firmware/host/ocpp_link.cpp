@@ -14,7 +14,7 @@
 #include "evdiagnostics/report.hpp"
 #include "evidentity/url.hpp"
 #include "evocpp/charge_point.hpp"
-#include "evocpp/configuration_preset.hpp"
+#include "evocpp/configuration_keys.hpp"
 #include "file_slots.hpp"
 #include "loopback_http.hpp"
 #include "ocpp_files.hpp"

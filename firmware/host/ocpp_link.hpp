@@ -47,7 +47,7 @@ class OcppLink {
                     evcore::OcppWord& word) = 0;
   virtual void start(const std::string& id_tag) = 0;
   virtual void stop(const std::string& reason) = 0;
-  // See evocpp/configuration_preset.hpp; the status of ChangeConfiguration.
+  // See evocpp/configuration_keys.hpp; the status of ChangeConfiguration.
   virtual std::string preset(const std::string& key, const std::string& value) = 0;
   // A card is held to the reader.
   virtual void present(const std::string& id_tag) = 0;

@@ -17,9 +17,9 @@ from microocpp.unit import Unit
 
 from evtool.virtual.vehicle import Vehicle
 
-CHARGE_S = 20
+CHARGE_S = 6
 # By then the records of past transactions, the queues and the cache of tags have been full.
-WARM_UP = 24
+WARM_UP = 60
 
 
 def heap_after_charges(program: Path, storage: Path, charges: int) -> list[int]:
@@ -64,7 +64,7 @@ def _charge(unit: Unit, csms: PlainCsms, tag: str) -> None:
     unit.bench.command("plug_out")
     unit.until(lambda: unit.state["plugged"] == "0", "it to leave")
     unit.until(lambda: csms.sent("StopTransaction"), "its end")
-    unit.run(10)
+    unit.run(2)
     csms.calls.clear()
     csms.ids.clear()
     csms.answers.clear()

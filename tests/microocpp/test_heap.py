@@ -9,7 +9,7 @@ import pytest
 from microocpp.heap import heap_after_charges
 from microocpp.unit import program_or_skip
 
-CHARGES = 24
+CHARGES = 20
 
 
 @pytest.mark.slow
@@ -18,5 +18,5 @@ def test_charges_leave_nothing_behind(tmp_path: Path) -> None:
     if "asan" in str(program):
         pytest.skip("a program with a sanitizer tells no heap: name build/host/program")
     sizes = heap_after_charges(program, tmp_path / "storage", CHARGES)
-    # A leak of one byte in each charge would show; a queue that happens to be fuller does not.
-    assert max(sizes[-6:]) - max(sizes[:6]) < len(sizes) // 2
+    # A block that each charge leaves would be more than this; a queue that grows once is less.
+    assert max(sizes[-5:]) - max(sizes[:5]) < 15 * 16

@@ -18,6 +18,7 @@ import pytest
 from evtool.resources import firmware_dir
 
 FOLDER = firmware_dir() / "lib" / "evocpp"
+PARTS = ("wire_filter", "wire_text", "call_rules", "composite_schedule", "iso_time")
 # Hands each line of stdin to the filter as if the CSMS had sent it; says what came of it.
 PROGRAM = r"""
 #include <iostream>
@@ -73,7 +74,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     defines = ["-DEVTOOL_WITH_MICROOCPP=1", "-DMO_CUSTOM_WS", "-DMO_PLATFORM=MO_PLATFORM_UNIX"]
     sources = [
         folder / "main.cpp",
-        *(FOLDER / "src" / f"{n}.cpp" for n in ("wire_filter", "iso_time")),
+        *(FOLDER / "src" / f"{n}.cpp" for n in PARTS),
         Path(named) / "MicroOcpp" / "src" / "MicroOcpp" / "Platform.cpp",  # the clock
     ]
     command = [gxx, "-std=c++17", *defines, *(f"-I{each}" for each in includes)]

@@ -3,9 +3,6 @@
 
 #include "evocpp/call_rules.hpp"
 
-#include <MicroOcpp/Core/Configuration.h>
-#include <strings.h>
-
 #include <cstring>
 
 namespace evocpp {
@@ -74,20 +71,6 @@ const char* refused_status(const char* action, JsonObjectConst payload) {
     }
   } else if (is(action, "TriggerMessage") && connector > kConnectors) {
     return "Rejected";
-  }
-  return nullptr;
-}
-
-const char* declared_key(const char* key) {
-  for (MicroOcpp::ConfigurationContainer* container :
-       MicroOcpp::getConfigurationContainersPublic()) {
-    for (size_t i = 0; i < container->size(); ++i) {
-      MicroOcpp::Configuration* entry = container->getConfiguration(i);
-      const char* declared = entry != nullptr ? entry->getKey() : nullptr;
-      if (declared != nullptr && strcasecmp(declared, key) == 0) {
-        return is(declared, key) ? nullptr : declared;
-      }
-    }
   }
   return nullptr;
 }

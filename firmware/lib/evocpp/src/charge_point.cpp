@@ -17,6 +17,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "evocpp/configuration_keys.hpp"
+
 namespace evocpp {
 namespace {
 
@@ -144,6 +146,7 @@ WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
   policy.store_key = hooks.store_key;
   policy.tell_time = hooks.tell_time;
   policy.limit = hooks.limit;
+  policy.declared_key = declared_key;
   policy.known_tag = [this](const char* id_tag) -> const IdTagInfo* {
     return enabled("LocalPreAuthorize") ? accepted_tag(id_tag) : nullptr;
   };

@@ -4,6 +4,7 @@
 #include "evocpp/wire_filter.hpp"
 
 #include <MicroOcpp/Platform.h>
+#include <strings.h>
 
 #include <cinttypes>
 #include <cstdio>
@@ -290,6 +291,13 @@ void WireFilter::take_put_off() {
   put_off_.clear();
 }
 
+void WireFilter::declare_key(JsonVariant key) const {
+  const char* declared = policy_.declared_key ? policy_.declared_key(key | "") : nullptr;
+  if (declared != nullptr) {
+    key.set(declared);
+  }
+}
+
 void WireFilter::rewrite(const char* action, JsonArray message) {
   const JsonObject payload = message[3];
   if (std::strcmp(action, "GetCompositeSchedule") == 0) {
@@ -300,14 +308,10 @@ void WireFilter::rewrite(const char* action, JsonArray message) {
              payload["connectorId"] == 0) {
     payload["connectorId"] = kConnector;
   } else if (std::strcmp(action, "ChangeConfiguration") == 0) {
-    if (const char* key = declared_key(payload["key"] | "")) {
-      payload["key"] = key;
-    }
+    declare_key(payload["key"]);
   } else if (std::strcmp(action, "GetConfiguration") == 0) {
-    for (JsonVariant each : payload["key"].as<JsonArray>()) {
-      if (const char* key = declared_key(each | "")) {
-        each.set(key);
-      }
+    for (const JsonVariant each : payload["key"].as<JsonArray>()) {
+      declare_key(each);
     }
   }
 }
@@ -396,7 +400,7 @@ bool WireFilter::refused(JsonArray message) {
 
 bool WireFilter::change_authorization_key(JsonArray message) {
   const JsonObject payload = message[3];
-  if (std::strcmp(payload["key"] | "", "AuthorizationKey") != 0 || !policy_.store_key ||
+  if (strcasecmp(payload["key"] | "", "AuthorizationKey") != 0 || !policy_.store_key ||
       !payload["value"].is<const char*>()) {
     return false;
   }

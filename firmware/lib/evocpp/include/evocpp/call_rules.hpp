@@ -15,8 +15,4 @@ bool has_long_text(JsonVariantConst payload);
 // profile that does not say how; TriggerMessage for a connector that is not there.
 const char* refused_status(const char* action, JsonObjectConst payload);
 
-// The key as it is declared, where `key` differs from it in upper and lower case alone (keys are
-// CiStrings, the library compares them exactly); null where there is none or it is the same.
-const char* declared_key(const char* key);
-
 }  // namespace evocpp

@@ -62,6 +62,8 @@ class WireFilter : public MicroOcpp::Connection {
     std::function<void(const std::string& id_tag, const IdTagInfo& info)> learn_tag = nullptr;
     // True while the answer to a StartTransaction is still to come. May be empty.
     std::function<bool()> start_unanswered = nullptr;
+    // The key that is meant where it is written in another case; null for none. May be empty.
+    std::function<const char*(const char* key)> declared_key = nullptr;
     HardwareLimit limit;
   };
 
@@ -85,6 +87,7 @@ class WireFilter : public MicroOcpp::Connection {
   bool send_answer(const char* message, size_t length);
   bool put_off(JsonArray message);
   void take_put_off();
+  void declare_key(JsonVariant key) const;
   void rewrite(const char* action, JsonArray message);
   bool receive_call(JsonArray message);
   bool receive_answer(JsonArray message, bool error);

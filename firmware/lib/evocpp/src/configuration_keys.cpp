@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #if defined(EVTOOL_WITH_MICROOCPP)
 
-#include "evocpp/configuration_preset.hpp"
+#include "evocpp/configuration_keys.hpp"
 
 #include <MicroOcpp/Core/Configuration.h>
+#include <strings.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -72,6 +73,20 @@ const char* preset_configuration(const std::string& key, const std::string& valu
     return "Rejected";
   }
   return MicroOcpp::configuration_save() ? "Accepted" : "Rejected";
+}
+
+const char* declared_key(const char* key) {
+  for (MicroOcpp::ConfigurationContainer* container :
+       MicroOcpp::getConfigurationContainersPublic()) {
+    for (size_t i = 0; i < container->size(); ++i) {
+      MicroOcpp::Configuration* entry = container->getConfiguration(i);
+      const char* declared = entry != nullptr ? entry->getKey() : nullptr;
+      if (declared != nullptr && strcasecmp(declared, key) == 0) {
+        return std::strcmp(declared, key) == 0 ? nullptr : declared;
+      }
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace evocpp

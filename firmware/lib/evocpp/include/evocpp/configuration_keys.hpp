@@ -11,4 +11,8 @@ namespace evocpp {
 // "Accepted", "Rejected", "NotSupported" (no such key).
 const char* preset_configuration(const std::string& key, const std::string& value);
 
+// The key as it is declared, where `key` differs from it in upper and lower case alone (keys are
+// CiStrings, the library compares them exactly); null where there is none or it is the same.
+const char* declared_key(const char* key);
+
 }  // namespace evocpp
