@@ -66,7 +66,7 @@ chaos: $(READY)
 	  "build it with: evtool build --env host_asan --microocpp DIR"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m microocpp.chaos --program $(PROGRAM) --hours $(HOURS) --seed $(SEED)
 
-# The heap of the firmware over many charges (docs/proof.md).
+# The heap of the firmware over many charges (docs/host-program.md).
 CHARGES ?= 300
 heap: $(READY)
 	@test -x "$(PROGRAM)" || { echo "make heap PROGRAM=build/host/program [CHARGES=300];" \
