@@ -92,7 +92,7 @@ def command(*, as_json: bool, **options: Any) -> None:
     is checked as HTTP Basic: a wrong one is refused with 401, an unknown identity with 404.
 
     \b
-    Commands on stdin, in a script, and over HTTP (docs/simulators.md lists all):
+    Commands on stdin, in a script, and over HTTP (docs/csms.md lists all):
       remote_start STATION ID_TAG [CONNECTOR|any [PROFILE]]
       remote_stop STATION [TRANSACTION]   the latest that runs
       call STATION ACTION JSON            any operation
