@@ -75,6 +75,19 @@ def test_the_old_key_holds_until_the_new_one_has_come() -> None:
     assert verdict(account, knock()) == 401, "the old one is gone"
 
 
+def test_a_key_that_was_taken_holds_when_another_one_follows() -> None:
+    account = Account("CP", KEY)
+    account.offer(NEXT)
+    account.offer(b"third-key-of-20-char")
+    assert verdict(account, knock()) == 1, "nothing was taken yet"
+    account.offer(NEXT)
+    account.next_is_taken = True
+    account.offer(b"third-key-of-20-char")
+    assert verdict(account, knock(NEXT)) == 1
+    assert verdict(account, knock(b"third-key-of-20-char")) == 1
+    assert verdict(account, knock(NEXT)) == 401
+
+
 def test_the_higher_profile_holds_once_it_has_come() -> None:
     account = Account("CP", KEY, profile=1, next_profile=2)
     assert verdict(account, knock()) == 1

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.errors import DeviceError
+from evtool.virtual.csms import ledger as ledger_module
 from evtool.virtual.csms.authorization import IdTag, IdTags, LocalList, parse_id_tags
 from evtool.virtual.csms.faults import KINDS, Faults, parse_fault
-from evtool.virtual.csms.ledger import Ledger
+from evtool.virtual.csms.ledger import MAX_RUNNING, Ledger
 from evtool.virtual.csms.masking import shown
 from evtool.virtual.csms.ports import Memory
 from evtool.virtual.csms.records import TransactionRecord
@@ -236,3 +237,28 @@ def test_no_password_of_a_url_is_shown() -> None:
 
 def test_an_id_tag_is_described() -> None:
     assert IdTag("Blocked").describe()["status"] == "Blocked"
+
+
+def test_memory_of_transactions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_ENDED", 3)
+    ledger = Ledger(Memory())
+    for number in range(10):
+        record, _ = ledger.begin("CP", 1, "TAG", number, "2024-05-01T12:00:00Z")
+        ledger.end("CP", record.transaction_id, number + 1, "2024-05-01T13:00:00Z", "Local")
+    assert list(ledger.records) == [8, 9, 10]
+    assert ledger.begin("CP", 1, "TAG", 9, "2024-05-01T12:00:00Z")[1] is False
+    for number in range(MAX_RUNNING):
+        ledger.begin("CP", 1, "TAG", 100 + number, "2024-05-01T12:00:00Z")
+    with pytest.raises(DeviceError, match="transactions run at CP"):
+        ledger.begin("CP", 1, "TAG", 99, "2024-05-01T12:00:00Z")
+    ledger.begin("CP-2", 1, "TAG", 99, "2024-05-01T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "samples", [[{"value": "1"}] * 1000, [{"value": "x" * 100_000}]], ids=["many", "long"]
+)
+def test_what_is_out_of_proportion_is_not_kept(samples: list[dict[str, str]]) -> None:
+    ledger = Ledger(Memory())
+    record, _ = ledger.begin(*START)
+    ledger.add_meter_values("CP", record.transaction_id, [{"sampledValue": samples}])
+    assert (record.meter_value_count, len(record.meter_values)) == (1, 0)

@@ -45,6 +45,7 @@ class Account:
     Attributes:
         key: its AuthorizationKey; None admits it without a password in profile 0.
         next_key: set by ChangeConfiguration; the old one holds until it has come with this.
+        next_is_taken: whether the station has said that it takes it.
         profile: the lowest security profile that it may connect with.
         next_profile: set by ChangeConfiguration; becomes `profile` once it has come with it.
         serial: what its certificate's CN says; None for the identity.
@@ -55,6 +56,7 @@ class Account:
     identity: str
     key: bytes | None = field(default=None, repr=False)
     next_key: bytes | None = field(default=None, repr=False)
+    next_is_taken: bool = False
     profile: int = 0
     next_profile: int | None = None
     serial: str | None = None
@@ -65,6 +67,12 @@ class Account:
     def common_name(self) -> str:
         """The CN of its certificates (security whitepaper, A00: its serial number)."""
         return self.serial or self.identity
+
+    def offer(self, key: bytes) -> None:
+        """A key is sent to the station: whether or not it answers, it may come with it."""
+        if self.next_is_taken:
+            self.key = self.next_key
+        self.next_key, self.next_is_taken = key, False
 
     def stored(self) -> StoredStation:
         """What must outlive the process."""
@@ -132,7 +140,7 @@ def judge(
 def _admit(account: Account, profile: int, key: bytes | None) -> Admitted:
     changed = False
     if key is not None and key == account.next_key:
-        account.key, account.next_key = account.next_key, None
+        account.key, account.next_key, account.next_is_taken = key, None, False
         changed = True
     if account.next_profile is not None and profile >= account.next_profile:
         account.profile, account.next_profile = account.next_profile, None

@@ -135,6 +135,8 @@ class Csms:
         if verdict.changed:
             self.save(verdict.account)
             self.report({"event": "credentials", "station": identity, "profile": verdict.profile})
+        if len(self._profiles) >= _MAX_SEEN:  # of those that never went on
+            self._profiles.clear()
         self._profiles[identity] = verdict.profile
         return None
 
@@ -253,7 +255,7 @@ class Csms:
         account = self.accounts.get(identity)
         if account is None:
             raise ValueError(f"no station {identity} is known")
-        account.key, account.next_key = key, None
+        account.key, account.next_key, account.next_is_taken = key, None, False
         self.save(account)
 
     def save(self, account: Account) -> None:
@@ -265,9 +267,9 @@ class Csms:
         if str(payload["key"]).lower() != "authorizationkey":
             return
         try:
-            account.next_key = ocpp16.decode_authorization_key(payload["value"])
+            account.offer(ocpp16.decode_authorization_key(payload["value"]))
         except ValueError:
-            account.next_key = str(payload["value"]).encode()
+            account.offer(str(payload["value"]).encode())
         self.save(account)
 
     def _learn(
@@ -309,9 +311,11 @@ class Csms:
     ) -> None:
         key = str(payload["key"]).lower()
         taken = status in ("Accepted", "RebootRequired")
-        if key == "authorizationkey" and not taken:
-            account.next_key = None
-            self.save(account)
+        if key == "authorizationkey":
+            account.next_is_taken = taken
+            if not taken:
+                account.next_key = None
+                self.save(account)
         elif key == "securityprofile" and taken and payload["value"] in ("0", "1", "2", "3"):
             account.next_profile = int(payload["value"])
             self.save(account)

@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from evtool.errors import DeviceError
 from evtool.virtual.csms.ports import Store
 from evtool.virtual.csms.records import TransactionRecord
+
+MAX_RUNNING = 256
+"""At one station, which has a transaction a connector at most."""
+
+MAX_ENDED = 50_000
+"""Kept in memory, the latest; a database keeps all."""
 
 
 class Ledger:
@@ -22,18 +30,26 @@ class Ledger:
         self.records: dict[int, TransactionRecord] = {}
         self._starts: dict[tuple[object, ...], int] = {}
         self._running: dict[str, dict[int, TransactionRecord]] = {}
+        self._ended: deque[int] = deque()
         for record in store.transactions():
             self._keep(record)
         self._next = max(self.records, default=0) + 1
+        self._forget()
 
     def begin(
         self, station: str, connector_id: int, id_tag: str, meter_start: int, started: str
     ) -> tuple[TransactionRecord, bool]:
-        """Record a start; a repeated one is the first one's record. Also: whether it is new."""
+        """Record a start; a repeated one is the first one's record. Also: whether it is new.
+
+        Raises:
+            DeviceError: more transactions run at the station than it can have connectors.
+        """
         record = TransactionRecord(self._next, station, connector_id, id_tag, meter_start, started)
         known = self._starts.get(record.start_key())
         if known is not None:
             return self.records[known], False
+        if len(self._running.get(station, ())) >= MAX_RUNNING:
+            raise DeviceError(f"more than {MAX_RUNNING} transactions run at {station}")
         self._store.begin(record)
         self._next += 1
         self._keep(record)
@@ -61,6 +77,9 @@ class Ledger:
             record.meter_stop = record.stopped = record.reason = None
             raise
         self._running.get(station, {}).pop(transaction_id, None)
+        record.meter_values.clear()
+        self._ended.append(transaction_id)
+        self._forget()
         return "stopped"
 
     def add_meter_values(
@@ -70,7 +89,9 @@ class Ledger:
         record = self.records.get(transaction_id or 0)
         if record is None or record.station != station:
             return False
-        record.meter_values.extend(meter_values)
+        if record.is_running:
+            for meter_value in meter_values:
+                record.keep(meter_value)
         record.meter_value_count += len(meter_values)
         self._store.add_meter_values(record.transaction_id, meter_values)
         return True
@@ -93,3 +114,11 @@ class Ledger:
         self._starts[record.start_key()] = record.transaction_id
         if record.is_running:
             self._running.setdefault(record.station, {})[record.transaction_id] = record
+        else:
+            self._ended.append(record.transaction_id)
+
+    def _forget(self) -> None:
+        """Keep no more of those that have ended than there is room for."""
+        while len(self._ended) > MAX_ENDED:
+            record = self.records.pop(self._ended.popleft())
+            self._starts.pop(record.start_key(), None)

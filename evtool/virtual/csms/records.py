@@ -7,8 +7,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-KEPT_METER_VALUES = 200
-"""Of each transaction in memory; a database keeps all."""
+KEPT_METER_VALUES = 50
+"""Of each running transaction in memory; a database keeps all."""
+
+_MAX_SAMPLES = 40
+_MAX_VALUE = 100
 
 
 @dataclass(slots=True)
@@ -36,6 +39,14 @@ class TransactionRecord:
     def is_running(self) -> bool:
         """Whether no StopTransaction came yet."""
         return self.stopped is None
+
+    def keep(self, meter_value: dict[str, Any]) -> None:
+        """Keep a meter value in memory, unless it is out of all proportion."""
+        samples = meter_value.get("sampledValue", ())
+        if len(samples) <= _MAX_SAMPLES and all(
+            len(str(sample.get("value", ""))) <= _MAX_VALUE for sample in samples
+        ):
+            self.meter_values.append(meter_value)
 
     def start_key(self) -> tuple[object, ...]:
         """What makes two StartTransaction.req the same one, repeated."""
