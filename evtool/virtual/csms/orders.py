@@ -106,8 +106,11 @@ def _send_local_list(desk: Desk, words: Words) -> tuple[str, ocpp16.Payload]:
     entries = desk.csms.id_tags.local_list(desk.csms.clock())
     if kind == "Differential" and known is not None:
         entries = known.difference(entries)
-    payload: ocpp16.Payload = {"listVersion": number, "updateType": kind}
-    return "SendLocalList", payload | {"localAuthorizationList": entries}
+    return "SendLocalList", {
+        "listVersion": number,
+        "localAuthorizationList": entries,
+        "updateType": kind,
+    }
 
 
 def _set_charging_profile(desk: Desk, words: Words) -> tuple[str, ocpp16.Payload]:
