@@ -25,8 +25,13 @@ from operator import xor
 from evtool.protocol.can_frame import Malformed
 
 MAGIC = 0xE9
-CHIP_ID_ESP32 = 0
-CHIP_ID_ESP32C3 = 5
+CHIP_ID_ESP32, CHIP_ID_ESP32C3, CHIP_ID_ESP32S3 = 0, 5, 9
+# What each chip's flash cache maps (DROM, IROM), 64 KiB page by page.
+_MAPPED = {
+    CHIP_ID_ESP32: (range(0x3F400000, 0x3F800000), range(0x400D0000, 0x40400000)),
+    CHIP_ID_ESP32C3: (range(0x3C000000, 0x3C800000), range(0x42000000, 0x42800000)),
+    CHIP_ID_ESP32S3: (range(0x3C000000, 0x3D000000), range(0x42000000, 0x44000000)),
+}
 ANY_REVISION = 0xFFFF
 MAX_SEGMENTS = 16
 HEADER_SIZE = 24
@@ -36,7 +41,7 @@ DESCRIPTION_SIZE = 256
 
 FLASH_MODES = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}
 FLASH_FREQUENCIES = {"40m": 0x0, "26m": 0x1, "20m": 0x2, "80m": 0xF}
-FLASH_SIZES = {"1MB": 0, "2MB": 1, "4MB": 2, "8MB": 3, "16MB": 4}
+FLASH_SIZES = {"1MB": 0, "2MB": 1, "4MB": 2, "8MB": 3, "16MB": 4, "32MB": 5}
 
 _HEADER = struct.Struct("<BBBBI")
 _EXTENDED = struct.Struct("<B3sHBHH4sB")
@@ -134,19 +139,22 @@ def encode(image: AppImage) -> bytes:
     return body + hashlib.sha256(body).digest() if image.hash_appended else body
 
 
-def decode(data: bytes, *, offset: int = 0) -> AppImage | Malformed:
+def decode(
+    data: bytes, *, offset: int = 0, chip_id: int = CHIP_ID_ESP32
+) -> AppImage | Malformed:
     """Read the image that `data` begins with; what stands behind it is left alone.
 
     Args:
         data: the image, or the whole of the partition that it stands in.
         offset: where in flash `data` begins, for the reasons and the mapped segments.
+        chip_id: of the chip that reads it; an image for another one is refused.
     """
-    problem = _header_problem(data, offset)
+    problem = _header_problem(data, offset, chip_id)
     if problem is not None:
         return problem
     _, count, mode, speed_and_size, entry = _HEADER.unpack_from(data)
-    pin, drive, chip_id, revision, low, high, reserved, has_hash = _EXTENDED.unpack_from(data, 8)
-    found = _decode_segments(data, count, offset)
+    pin, drive, _, revision, low, high, reserved, has_hash = _EXTENDED.unpack_from(data, 8)
+    found = _decode_segments(data, count, offset, chip_id)
     if isinstance(found, Malformed):
         return found
     segments, position = found
@@ -213,12 +221,12 @@ def decode_description(image: AppImage) -> AppDescription | None:
     return AppDescription(version, name, time, date, idf_version, digest, secure_version)
 
 
-def _header_problem(data: bytes, offset: int) -> Malformed | None:
+def _header_problem(data: bytes, offset: int, expected: int) -> Malformed | None:
     if len(data) < HEADER_SIZE or data[0] != MAGIC:
         return Malformed(f"image at {offset:#x} has invalid magic byte (nothing flashed here?)")
     _, _, chip_id, *_ = _EXTENDED.unpack_from(data, 8)
-    if chip_id != CHIP_ID_ESP32:
-        return Malformed(f"mismatch chip ID, expected {CHIP_ID_ESP32}, found {chip_id}")
+    if chip_id != expected:
+        return Malformed(f"mismatch chip ID, expected {expected}, found {chip_id}")
     count = data[1]
     if count > MAX_SEGMENTS:
         return Malformed(f"image at {offset:#x} segment count {count} exceeds max {MAX_SEGMENTS}")
@@ -226,7 +234,7 @@ def _header_problem(data: bytes, offset: int) -> Malformed | None:
 
 
 def _decode_segments(
-    data: bytes, count: int, offset: int
+    data: bytes, count: int, offset: int, chip_id: int
 ) -> tuple[tuple[Segment, ...], int] | Malformed:
     segments = []
     position = HEADER_SIZE
@@ -237,7 +245,7 @@ def _decode_segments(
         address, length = _SEGMENT.unpack_from(data, position)
         if length % 4 or length >= _LENGTH_LIMIT:
             return Malformed(f"invalid segment length {length:#x}")
-        if _is_mapped(address) and (offset + start - address) % 0x10000:
+        if _is_mapped(address, chip_id) and (offset + start - address) % 0x10000:
             return Malformed(
                 f"Segment {index} load address {address:#010x}, "
                 f"doesn't match data {offset + start:#010x}"
@@ -253,9 +261,8 @@ def _too_long(length: int, limit: int) -> Malformed:
     return Malformed(f"Image length {length} doesn't fit in partition length {limit}")
 
 
-def _is_mapped(address: int) -> bool:
-    """Whether the flash cache maps `address` (DROM, IROM), 64 KiB page by page."""
-    return 0x3F400000 <= address < 0x3F800000 or 0x400D0000 <= address < 0x40400000
+def _is_mapped(address: int, chip_id: int) -> bool:
+    return any(address in mapped for mapped in _MAPPED.get(chip_id, ()))
 
 
 def _checksum(segments: tuple[Segment, ...]) -> int:

@@ -41,9 +41,12 @@ class Op(IntEnum):
     FLASH_DEFL_DATA = 0x11
     FLASH_DEFL_END = 0x12
     SPI_FLASH_MD5 = 0x13
+    GET_SECURITY_INFO = 0x14
     ERASE_FLASH = 0xD0
     ERASE_REGION = 0xD1
     READ_FLASH = 0xD2
+    RUN_USER_CODE = 0xD3
+    FLASH_ENCRYPT_DATA = 0xD4
 
 
 class Failure(IntEnum):

@@ -19,6 +19,13 @@ class Transmit:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """The flash would now be busy for so long, and the loader with it, if time were modelled."""
+
+    microseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     """The chip was reset: what it had not sent yet will never be sent."""
 
@@ -63,4 +70,4 @@ class Report:
     fields: dict[str, object]
 
 
-Effect = Transmit | Discard | StartApp | StopApp | AppInput | Report
+Effect = Transmit | Busy | Discard | StartApp | StopApp | AppInput | Report

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A virtual ESP32 board, from the reset button to the running application.
+"""A virtual board, from the reset button to the running application.
 
 ::
 
+    OFF        no power
     HELD       reset line low; nothing runs
     BOOTING    the boot loaders' time; ends in APP or HALTED
     APP        the application runs
     HALTED     nothing bootable, or the application crashed: starts again after a while
     ROM        the serial loader of the mask ROM answers the host
     STUB       a flasher stub answers the host
+    RAM        a program in RAM prints what it prints
     LOST       code of unknown meaning was started in RAM: silent until a reset
 
-A USB-UART's DTR and RTS lines reset the chip as on a development board. A pseudo-terminal
-has no such lines, so two further rules stand in for them: a complete SYNC frame, which no
-application understands, resets a chip that is not in a loader into the ROM's loader; and when
-the last program closes the port while a loader runs, the chip is reset and boots.
+A USB-UART's DTR and RTS lines reset the chip as on a development board. Where nobody carries
+them (a pseudo-terminal, a plain socket), two rules stand in for them: a complete SYNC frame,
+which no application understands, resets a chip that is not in a loader into the ROM's loader;
+and when the last program closes the port while a loader runs, the chip is reset and boots.
 
 The board has no clock and opens nothing: bytes and times (ms) come in as arguments, and what
 it wants done is collected as effects, which `take` hands over.
@@ -23,14 +25,21 @@ it wants done is collected as effects, which `take` hands over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
 from evtool.protocol import app_image, host_image, slip
-from evtool.protocol.esp_loader import Request, decode_request, is_sync
+from evtool.protocol.esp_loader import Request, decode_request
+from evtool.virtual.board.mode import Crash, Mode
+from evtool.virtual.board.reset_circuit import Edge, ResetCircuit
+from evtool.virtual.board.sync_watch import SyncWatch
 from evtool.virtual.board_nvs import application_lines, identity, storage_name, store_value
 from evtool.virtual.boot import BootResult, ResetCause, boot
+from evtool.virtual.boot.flash_view import FlashView
+from evtool.virtual.boot.otadata import SlotState
+from evtool.virtual.boot.second_stage import ota_data
+from evtool.virtual.chips import ESP32, Chip
 from evtool.virtual.effects import (
     AppInput,
+    Busy,
     Discard,
     Effect,
     Report,
@@ -38,61 +47,68 @@ from evtool.virtual.effects import (
     StopApp,
     Transmit,
 )
-from evtool.virtual.esp32_loader import Loader, Next, Reply
-from evtool.virtual.esp32_registers import Registers
-from evtool.virtual.esp32_rom import RomLoader
-from evtool.virtual.esp32_stub import StubLoader
-from evtool.virtual.flash_chip import FlashChip
+from evtool.virtual.flash_chip import FlashChip, PowerCutError
+from evtool.virtual.fuses import Fuses, factory_bits
+from evtool.virtual.loaders.loader import Loader, Next, Reply
+from evtool.virtual.loaders.program import Program, load_program
+from evtool.virtual.loaders.rom import RomLoader
+from evtool.virtual.loaders.stub import StubLoader
+from evtool.virtual.soc import Soc
+from evtool.virtual.spi_bus import SpiBus
 
 BOOT_MS = 50
 _RETRY_MS = 500
 _RETRY_MAX_MS = 8_000
 # An application that ran this long has started properly; its next crash restarts at once.
 _STABLE_MS = 10_000
-# A SYNC frame takes 46 bytes with both delimiters; a longer one is something else.
-_SYNC_LENGTH = 64
-
-
-class Mode(Enum):
-    """What the processor is doing."""
-
-    HELD = "held"
-    BOOTING = "booting"
-    APP = "app"
-    HALTED = "halted"
-    ROM = "rom"
-    STUB = "stub"
-    LOST = "lost"
+# The RTC watchdog's shortest delay, rounded up: the host's next request is still answered.
+_WATCHDOG_MS = 20
+_LOADERS = frozenset({Mode.ROM, Mode.STUB, Mode.RAM, Mode.LOST})
 
 
 class Board:
-    """One board.
+    """One board, without power at first.
 
     Args:
         flash: its flash chip.
         mac: its MAC address, 6 bytes.
         random_bytes: so many random bytes; the board has no source of chance of its own.
+        chip: which chip, where `fuses` does not say it.
+        fuses: what is burned into the chip; None: what the factory burns.
+        external: a second flash chip, at other pins.
     """
 
-    def __init__(self, flash: FlashChip, mac: bytes, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        flash: FlashChip,
+        mac: bytes,
+        random_bytes: Callable[[int], bytes],
+        *,
+        chip: Chip = ESP32,
+        fuses: Fuses | None = None,
+        external: FlashChip | None = None,
+    ) -> None:
         self.flash = flash
+        self.fuses = fuses if fuses is not None else Fuses(chip, factory_bits(chip, mac))
+        self.chip = self.fuses.chip
+        self.mode = Mode.OFF
+        self._soc = Soc(self.fuses, SpiBus(flash, external))
         self._random_bytes = random_bytes
-        self.mode = Mode.HELD
         self._mac = mac
-        self._registers = Registers(flash, mac)
         self._effects: list[Effect] = []
         self._deadline_ms: int | None = None
         self._loader: Loader | None = None
+        self._program: Program | None = None
         self._decoder = slip.Decoder()
-        self._held_back = bytearray()
-        self._lines = (False, False)
-        self._in_reset = False
+        self._watch = SyncWatch()
+        self._circuit = ResetCircuit()
+        self._lines_carried = False
         self._cause = ResetCause.POWER_ON
         self._retry_ms = _RETRY_MS
         self._app_started_ms = 0
         self._boot: BootResult | None = None
         self._last_failure: str | None = None
-        self._told_mode = Mode.HELD
+        self._told_mode = Mode.OFF
 
     # --- what is asked of it ------------------------------------------------------
 
@@ -110,9 +126,12 @@ class Board:
         """What an operator may want to know."""
         status: dict[str, object] = {
             "mode": self.mode.value,
+            "chip": self.chip.name,
             "mac": self._mac.hex(":"),
             "reset": self._cause.reason,
             "flash_size": self.flash.size,
+            "flash_encryption": self._soc.encrypts_flash,
+            "secure_boot": bool(self.fuses.field(self.chip.security.secure_boot)),
         }
         if self._boot is not None and self._boot.partition is not None:
             status["partition"] = self._boot.partition.name
@@ -124,65 +143,102 @@ class Board:
         """Power comes on, or comes back."""
         self.reset(ResetCause.POWER_ON, now_ms)
 
+    def power_off(self) -> None:
+        """The power goes: whatever ran is gone, and nothing answers."""
+        self._stop_everything()
+        self._effects.append(Discard())
+        self._enter(Mode.OFF)
+
     def press_reset(self, now_ms: int) -> None:
         """The reset button. The ESP32 reports it as a power-on reset."""
-        self.reset(ResetCause.POWER_ON, now_ms)
+        if self.mode is not Mode.OFF:
+            self.reset(ResetCause.POWER_ON, now_ms)
 
     def reset(self, cause: ResetCause, now_ms: int) -> None:
-        """Reset and boot from flash."""
+        """Reset and boot: from flash, or into the loader where a line selects it."""
         if cause is ResetCause.POWER_ON:
             self._retry_ms = _RETRY_MS
             self._last_failure = None
             self._report("reset", reason=cause.reason)
         self._stop_everything()
         self._cause = cause
-        self._send_text(cause.banner(download=False).encode())
+        if self._circuit.holds_reset:
+            self._enter(Mode.HELD)
+            return
+        if self._circuit.selects_loader and self._lines_carried:
+            self._start_loader()
+            return
+        self._soc.reset()
+        self._send_text(self.chip.rom.banner(cause, download=False).encode())
         self._enter(Mode.BOOTING)
         self._deadline_ms = now_ms + BOOT_MS
 
-    def on_lines(self, dtr: bool, rts: bool, now_ms: int) -> None:
-        """The state of DTR and RTS, through the two transistors of a development board.
+    def crash(self, how: Crash, now_ms: int) -> None:
+        """End the application from outside, as its own fault or the supply's would."""
+        if self.mode is not Mode.APP:
+            return
+        if how is Crash.PANIC:
+            self._panic("LoadProhibited", -1)
+            self._cause = ResetCause.PANIC
+        elif how is Crash.WATCHDOG:
+            self._cause = ResetCause.TIMER_WATCHDOG
+        else:
+            self._send_text(b"\r\nBrownout detector was triggered\r\n\r\n")
+            self._cause = ResetCause.BROWNOUT
+        self._halt(self._cause, now_ms)
 
-        RTS alone pulls the reset line low, DTR alone the strapping pin that selects the
-        loader. With both, neither is low: the capacitor on the reset line bridges the moment
-        that a host needs to get from one to the other, so a chip that was held stays held.
+    def mark_application(self, valid: bool, now_ms: int) -> bool:
+        """What the application would tell the boot loader of itself; whether it could.
+
+        An application that is not valid restarts the chip, and the other slot starts.
         """
-        self._lines = (dtr, rts)
-        if rts and not dtr:
-            if not self._in_reset:
-                self._stop_everything()
-                self._enter(Mode.HELD)
-            self._in_reset = True
-        elif self._in_reset and not (dtr and rts):
-            self._in_reset = False
-            if dtr:
-                self._cause = ResetCause.POWER_ON
-                self._send_text(self._cause.banner(download=True).encode())
-                self._enter_rom()
-            else:
-                self.reset(ResetCause.POWER_ON, now_ms)
+        result = self._boot
+        if self.mode is not Mode.APP or result is None:
+            return False
+        data = ota_data(FlashView(self._soc), result.partitions)
+        entry = data.active() if data is not None else None
+        if data is None or entry is None:
+            return False
+        try:
+            data.set_state(entry, SlotState.VALID if valid else SlotState.INVALID)
+        except PowerCutError:
+            self._power_lost()
+            return False
+        if not valid:
+            self._halt(ResetCause.SOFTWARE, now_ms)
+        return True
+
+    def on_lines(self, dtr: bool, rts: bool, now_ms: int) -> None:
+        """The state of DTR and RTS, which somebody carries until the port is closed."""
+        self._lines_carried = True
+        edge = self._circuit.change(dtr, rts)
+        if self.mode is Mode.OFF:
+            return
+        if edge is Edge.HELD:
+            self._stop_everything()
+            self._enter(Mode.HELD)
+        elif edge is Edge.RELEASED:
+            self.reset(ResetCause.POWER_ON, now_ms)
 
     def on_last_close(self, now_ms: int) -> None:
-        """Nobody has the serial port open any more (pseudo-terminals only)."""
-        if self.mode in {Mode.ROM, Mode.STUB, Mode.LOST}:
+        """Nobody has the serial port open any more."""
+        if self._lines_carried:
+            # Both lines fall, which by itself resets nothing.
+            self.on_lines(False, False, now_ms)
+            self._lines_carried = False
+        elif self.mode in _LOADERS:
             self.reset(ResetCause.POWER_ON, now_ms)
 
     def on_baudrate(self, baudrate: int) -> None:
         """The host's rate, which the chip follows."""
-        self._registers.set_baudrate(baudrate)
+        self._soc.registers.set_baudrate(baudrate)
 
     def on_serial(self, data: bytes, now_ms: int) -> None:
         """Bytes from the host."""
-        while data:
-            if self._loader is not None:
-                # The loader may end with any frame; what follows belongs to what runs then.
-                end = data.find(slip.END) + 1 or len(data)
-                self._feed_loader(self._loader, data[:end], now_ms)
-            elif self.mode is Mode.HELD:
-                return
-            else:
-                end = self._feed_application(data, now_ms)
-            data = data[end:]
+        try:
+            self._take_serial(data, now_ms)
+        except PowerCutError:
+            self._power_lost()
 
     def on_app_console(self, data: bytes) -> None:
         """The application printed something."""
@@ -197,7 +253,11 @@ class Board:
         """
         if self.mode is not Mode.APP or self._boot is None:
             return False
-        problem = store_value(self.flash, self._boot.partitions, key, value)
+        try:
+            problem = store_value(self.flash, self._boot.partitions, key, value)
+        except PowerCutError:
+            self._power_lost()
+            return False
         if problem is not None:
             self._report("store_failed", key=key, reason=problem)
         return problem is None
@@ -218,11 +278,7 @@ class Board:
             self._cause = ResetCause.SOFTWARE
         else:
             self._cause = ResetCause.PANIC
-            self._send_text(
-                f"\r\nGuru Meditation Error: Core  1 panic'ed ({how}). "
-                "Exception was unhandled.\r\n\r\nRebooting...\r\n".encode("ascii", "replace")
-            )
-            self._report("panic", how=how, return_code=return_code)
+            self._panic(how, return_code)
         self._halt(self._cause, now_ms)
 
     def tick(self, now_ms: int) -> None:
@@ -231,14 +287,21 @@ class Board:
             return
         self._deadline_ms = None
         if self.mode is Mode.BOOTING:
-            self._boot_from_flash(now_ms)
+            try:
+                self._boot_from_flash(now_ms)
+            except PowerCutError:
+                self._power_lost()
         elif self.mode is Mode.HALTED:
             self.reset(self._cause, now_ms)
+        elif self.mode is Mode.RAM and self._program is not None:
+            self._run_program(self._program, now_ms)
+        elif self.mode in _LOADERS:
+            self.reset(ResetCause.RTC_WATCHDOG, now_ms)
 
     # --- booting ------------------------------------------------------------------
 
     def _boot_from_flash(self, now_ms: int) -> None:
-        result = boot(self.flash)
+        result = boot(self._soc)
         self._boot = result
         self._send_text(result.text())
         if result.application is None or result.partition is None:
@@ -278,6 +341,13 @@ class Board:
         self._cause = cause
         self._halt(cause, now_ms)
 
+    def _panic(self, how: str, return_code: int) -> None:
+        self._send_text(
+            f"\r\nGuru Meditation Error: Core  1 panic'ed ({how}). "
+            "Exception was unhandled.\r\n\r\nRebooting...\r\n".encode("ascii", "replace")
+        )
+        self._report("panic", how=how, return_code=return_code)
+
     def _halt(self, cause: ResetCause, now_ms: int) -> None:
         """Start again after a while: longer each time, or a bad image would spin for ever."""
         self._stop_everything()
@@ -286,12 +356,17 @@ class Board:
         self._deadline_ms = now_ms + self._retry_ms
         self._retry_ms = min(2 * self._retry_ms, _RETRY_MAX_MS)
 
+    def _power_lost(self) -> None:
+        self._report("power_cut")
+        self.power_off()
+
     def _stop_everything(self) -> None:
         if self.mode is Mode.APP:
             self._effects.append(StopApp())
         self._loader = None
+        self._program = None
         self._deadline_ms = None
-        self._held_back.clear()
+        self._watch.clear()
         self._decoder = slip.Decoder()
 
     def _enter(self, mode: Mode) -> None:
@@ -303,48 +378,53 @@ class Board:
 
     # --- the serial line ----------------------------------------------------------
 
-    def _feed_application(self, data: bytes, now_ms: int) -> int:
-        """Look for a SYNC frame in what else would be typing; gives the bytes taken."""
-        if not self._held_back:
-            start = data.find(slip.END)
-            if start < 0:
+    def _take_serial(self, data: bytes, now_ms: int) -> None:
+        while data:
+            if self._loader is not None:
+                # The loader may end with any frame; what follows belongs to what runs then.
+                end = data.find(slip.END) + 1 or len(data)
+                self._feed_loader(self._loader, data[:end], now_ms)
+            elif self.mode in {Mode.HELD, Mode.OFF}:
+                return
+            elif self._lines_carried:
                 self._type(data)
-                return len(data)
-            self._type(data[:start])
-            self._held_back.append(slip.END)
-            return start + 1
-        end = data.find(slip.END)
-        taken = len(data) if end < 0 else end
-        self._held_back += data[:taken]
-        if len(self._held_back) > _SYNC_LENGTH:
-            self._type(bytes(self._held_back))
-            self._held_back.clear()
-            return taken
-        if end < 0:
-            return taken
-        frames = slip.Decoder().feed(bytes(self._held_back) + b"\xc0")
-        if frames and isinstance(frames[0], bytes) and is_sync(frames[0]):
-            self._effects.append(Discard())
-            self._stop_everything()
-            self._cause = ResetCause.POWER_ON
-            self._enter_rom()
-            self.on_serial(slip.encode(frames[0]), now_ms)
-            return end + 1
-        # Not a SYNC; this END may be the first byte of one.
-        self._type(bytes(self._held_back))
-        self._held_back[:] = b"\xc0"
-        return end + 1
+                return
+            else:
+                watched = self._watch.look(data)
+                end = watched.taken
+                self._type(watched.typed)
+                if watched.sync is not None:
+                    self._effects.append(Discard())
+                    self._stop_everything()
+                    self._start_loader()
+                    self._take_serial(slip.encode(watched.sync), now_ms)
+            data = data[end:]
 
     def _type(self, data: bytes) -> None:
         if data and self.mode is Mode.APP:
             self._effects.append(AppInput(data))
 
-    def _enter_rom(self) -> None:
-        self._loader = RomLoader(self.flash, self._registers)
-        self._decoder = slip.Decoder()
-        self._deadline_ms = None
+    def _start_loader(self) -> None:
+        """A reset with the strapping pin low."""
+        self._cause = ResetCause.POWER_ON
+        self._enter_rom(greet=True)
+
+    def _enter_rom(self, *, greet: bool = False) -> None:
+        self._stop_everything()
+        self._soc.reset()
         self._retry_ms = _RETRY_MS
-        self._enter(Mode.ROM)
+        if greet:
+            # After a SYNC nobody waits for words; after a reset by the lines they are read.
+            download = self._soc.has_loader
+            banner = self.chip.rom.banner(self._cause, download=download)
+            if self._lines_carried:
+                self._send_text(banner.encode())
+        if self._soc.has_loader:
+            self._loader = RomLoader(self._soc)
+            self._enter(Mode.ROM)
+        else:
+            # The fuses have taken the loader away, and the pin does not let it boot.
+            self._enter(Mode.LOST)
 
     def _feed_loader(self, loader: Loader, data: bytes, now_ms: int) -> None:
         for frame in self._decoder.feed(data):
@@ -356,28 +436,52 @@ class Board:
                 if not isinstance(request, Request):
                     continue
                 reply = loader.handle(request)
-            self._answer(reply, now_ms)
+            self._answer(loader, reply, now_ms)
 
-    def _answer(self, reply: Reply, now_ms: int) -> None:
+    def _answer(self, loader: Loader, reply: Reply, now_ms: int) -> None:
         wire = b"".join(slip.encode(frame) for frame in reply.frames)
+        busy = self._busy()
+        if busy and not reply.early:
+            self._effects += busy
         if wire:
             self._effects.append(Transmit(wire, discardable=False))
+        if busy and reply.early:
+            self._effects += busy
         match reply.then:
             case Next.STAY:
-                return
+                if self._soc.registers.watchdog_armed and self._deadline_ms is None:
+                    self._deadline_ms = now_ms + _WATCHDOG_MS
             case Next.BOOT:
                 self.reset(ResetCause.SOFTWARE, now_ms)
             case Next.ROM:
                 self._enter_rom()
             case Next.STUB:
-                stub = StubLoader(self.flash, self._registers)
+                stub = StubLoader(self._soc)
                 self._loader = stub
                 greeting = slip.encode(stub.greeting())
                 self._effects.append(Transmit(greeting, discardable=False))
                 self._enter(Mode.STUB)
             case Next.UNKNOWN_CODE:
                 self._loader = None
-                self._enter(Mode.LOST)
+                program = load_program(self.chip, loader.memory, loader.entry)
+                if program is None:
+                    self._enter(Mode.LOST)
+                else:
+                    self._enter(Mode.RAM)
+                    self._run_program(program, now_ms)
+
+    def _busy(self) -> list[Effect]:
+        """How long the flash chips would have taken for what was just asked of them."""
+        total = 0
+        for flash in filter(None, (self.flash, self._soc.bus.external)):
+            total += flash.busy_us
+            flash.busy_us = 0
+        return [Busy(total)] if total else []
+
+    def _run_program(self, program: Program, now_ms: int) -> None:
+        self._program = program
+        self._send_text(program.text)
+        self._deadline_ms = now_ms + program.period_ms if program.period_ms else None
 
     def _send_text(self, data: bytes) -> None:
         if data:

@@ -22,11 +22,14 @@ from evtool.protocol.esp_loader import (
     decode_request,
     is_sync,
 )
-from evtool.virtual.esp32_loader import Next, Reply
-from evtool.virtual.esp32_registers import Registers, mac_crc8
-from evtool.virtual.esp32_rom import RomLoader
-from evtool.virtual.esp32_stub import StubLoader
+from evtool.virtual.chips import ESP32, Chip
 from evtool.virtual.flash_chip import FlashChip
+from evtool.virtual.fuses import Fuses, factory_bits, mac_crc8
+from evtool.virtual.loaders.loader import Next, Reply
+from evtool.virtual.loaders.rom import RomLoader
+from evtool.virtual.loaders.stub import StubLoader
+from evtool.virtual.soc import Soc
+from evtool.virtual.spi_bus import SpiBus
 
 MAC = bytes.fromhex("024556000001")
 SIZE = 4 << 20
@@ -35,10 +38,13 @@ SIZE = 4 << 20
 class Bench:
     """A chip and one of its loaders."""
 
-    def __init__(self, kind: type[RomLoader] | type[StubLoader], size: int = SIZE) -> None:
+    def __init__(
+        self, kind: type[RomLoader] | type[StubLoader], size: int = SIZE, chip: Chip = ESP32
+    ) -> None:
         self.flash = FlashChip(memoryview(bytearray(b"\xff" * size)))
-        self.registers = Registers(self.flash, MAC)
-        self.loader: RomLoader | StubLoader = kind(self.flash, self.registers)
+        self.soc = Soc(Fuses(chip, factory_bits(chip, MAC)), SpiBus(self.flash))
+        self.registers = self.soc.registers
+        self.loader: RomLoader | StubLoader = kind(self.soc)
         self.status_length = 4 if kind is RomLoader else 2
 
     def ask(self, op: int, data: bytes = b"", checksum: int = 0) -> Reply:

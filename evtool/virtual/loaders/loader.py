@@ -16,11 +16,11 @@ from evtool.protocol.esp_loader import (
     block_checksum,
     encode_response,
 )
-from evtool.virtual.esp32_registers import Registers
 from evtool.virtual.flash_chip import FlashChip
 from evtool.virtual.flash_write import FlashWrite
+from evtool.virtual.loaders.memory import Memory
+from evtool.virtual.soc import Soc
 
-STUB_GREETING = b"OHAI"
 SYNC_REPLIES = 8
 
 
@@ -36,43 +36,14 @@ class Next(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Payloads of the frames to send, and what runs afterwards."""
+    """Payloads of the frames to send, and what runs afterwards.
+
+    `early`: they go out before the flash has done what was asked of it.
+    """
 
     frames: tuple[bytes, ...] = ()
     then: Next = Next.STAY
-
-
-class Memory:
-    """RAM as the host fills it: enough to know a flasher stub when it is started."""
-
-    LIMIT = 0x80000
-
-    def __init__(self) -> None:
-        self._image: dict[int, bytes] = {}
-        self._address = 0
-        self._block_size = 0
-
-    def begin(self, block_size: int, address: int) -> None:
-        """A new segment at `address`, in blocks of `block_size` bytes."""
-        self._address = address
-        self._block_size = block_size
-
-    def put(self, seq: int, data: bytes) -> bool:
-        """Block `seq` of the segment; False when the host fills more than there is."""
-        if sum(map(len, self._image.values())) + len(data) > self.LIMIT:
-            return False
-        self._image[self._address + seq * self._block_size] = data
-        return True
-
-    def holds_stub(self, entry: int) -> bool:
-        """Whether code was loaded at `entry` and a flasher stub's greeting with it.
-
-        Entry addresses change between versions of a flasher; the greeting it must send
-        does not.
-        """
-        loaded = any(a <= entry < a + len(data) for a, data in self._image.items())
-        text = b"".join(data for _, data in sorted(self._image.items()))
-        return loaded and STUB_GREETING in text
+    early: bool = False
 
 
 class Loader(ABC):
@@ -80,16 +51,21 @@ class Loader(ABC):
 
     What a subclass says of itself: `ok`, the status bytes of success; `sync_value`, by which
     a host tells the ROM from the stub; `bad_block`, how it refuses a block for RAM.
+
+    Attributes:
+        memory: what the host loaded into RAM.
+        entry: where it had it started.
     """
 
     ok: bytes
     sync_value: int
     bad_block: Failure
 
-    def __init__(self, flash: FlashChip, registers: Registers) -> None:
-        self._flash = flash
-        self._registers = registers
-        self._memory = Memory()
+    def __init__(self, soc: Soc) -> None:
+        self._soc = soc
+        self._registers = soc.registers
+        self.memory = Memory()
+        self.entry = 0
         self._write: FlashWrite | None = None
 
     def handle_raw(self, frame: bytes) -> Reply | None:
@@ -106,6 +82,9 @@ class Loader(ABC):
                 reply = self._register_request(request)
             case Op.MEM_BEGIN | Op.MEM_DATA | Op.MEM_END:
                 reply = self._memory_request(request)
+            case Op.GET_SECURITY_INFO if self._soc.chip.tells_security:
+                info = self._soc.security_info()
+                reply = Reply((encode_response(request.op, data=info, status=self.ok),))
             case _:
                 reply = self._flash_request(request)
         return reply
@@ -135,16 +114,17 @@ class Loader(ABC):
         is_done = False
         if request.op == Op.MEM_DATA:
             block = checked_block(request)
-            is_done = block is not None and self._memory.put(*block)
+            is_done = block is not None and self.memory.put(*block)
         elif request.op == Op.MEM_BEGIN:
             if (begin := request.words(4)) is not None:
-                self._memory.begin(begin[2], begin[3])
+                self.memory.begin(begin[2], begin[3])
                 is_done = True
         elif (end := request.words(2)) is not None:
             is_done = True
             stay, entry = end
             if not stay:
-                then = Next.STUB if self._memory.holds_stub(entry) else Next.UNKNOWN_CODE
+                self.entry = entry
+                then = Next.STUB if self.memory.holds_stub(entry) else Next.UNKNOWN_CODE
         return self._done(request, None if is_done else self.bad_block, then)
 
 
