@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 from typing import Protocol
 
+from evtool.cli.board_serial import BoardSerial
 from evtool.errors import DeviceError
 from evtool.link.app_process import AppProcess, describe_exit
 from evtool.link.clock import monotonic_ms
-from evtool.link.pty_line import PtyLine
-from evtool.virtual.board import Board
+from evtool.link.line_news import Line
+from evtool.link.pty_lines import PtyLines
+from evtool.virtual.board import Board, Crash
 from evtool.virtual.effects import (
     AppInput,
+    Busy,
     Discard,
     Effect,
     Report,
@@ -26,6 +30,7 @@ from evtool.virtual.effects import (
     StopApp,
     Transmit,
 )
+from evtool.virtual.pace import Pace
 
 # What a shell says of a program that it cannot execute.
 _CANNOT_EXECUTE = 126
@@ -64,27 +69,37 @@ class BoardHost:
         line: its serial line.
         report: called with each event and its fields.
         environment: the firmware's environment variables, by the name of its file system.
+        helper: DTR and RTS, where the line has none of its own.
+        seed: of the line's faults.
+
+    Attributes:
+        state: the firmware's own, as it last said.
+        pace: the line's time and faults.
     """
 
     def __init__(
         self,
         board: Board,
-        line: PtyLine,
+        line: Line,
         report: Callable[[str, dict[str, object]], None],
         environment: Callable[[str | None], dict[str, str]],
+        *,
+        helper: PtyLines | None = None,
+        seed: int = 0,
     ) -> None:
         self.board = board
         self.state: dict[str, str] = {}
-        self._line = line
+        self.pace = Pace(line.baudrate, random.Random(seed))  # noqa: S311 - faults, not secrets
+        self._serial = BoardSerial(board, line, self.pace, self._settle, helper)
         self._peripherals: list[Peripheral] = []
         self._report = report
         self._environment = environment
         self._app: AppProcess | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._listening = False
-        self._writing_line = False
         self._writing_app = False
+        self._settling = False
+        self._fuse_reset: PtyLines | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def attach(self, peripheral: Peripheral) -> None:
@@ -93,9 +108,21 @@ class BoardHost:
 
     def start(self) -> None:
         """Plug in the power."""
-        self._loop.add_reader(self._line.watch_descriptor, self._on_line_news)
+        self._serial.start()
         self._tasks = [asyncio.ensure_future(each.run()) for each in self._peripherals]
         self.power_cycle()
+
+    def watch_fuse_reset(self, lines: PtyLines, blank: Callable[[], None]) -> None:
+        """Blank the fuses whenever a port of its own has both its lines raised."""
+
+        def on_lines() -> None:
+            while (state := lines.receive()) is not None:
+                if state == (True, True):
+                    blank()
+                lines.answer()
+
+        self._loop.add_reader(lines.fileno(), on_lines)
+        self._fuse_reset = lines
 
     async def close(self) -> None:
         """Pull the power: the firmware ends, nothing listens any more."""
@@ -107,8 +134,9 @@ class BoardHost:
         self._stop_app()
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self._line.watch_descriptor)
-        self._listen(False)
+        self._serial.stop()
+        if self._fuse_reset is not None:
+            self._loop.remove_reader(self._fuse_reset.fileno())
 
     def reset(self) -> None:
         """Press the button."""
@@ -117,9 +145,35 @@ class BoardHost:
 
     def power_cycle(self) -> None:
         """Take the power away and give it back: unsent output is gone."""
-        self._line.discard()
+        self._serial.discard()
         self.board.power_on(monotonic_ms())
         self._settle()
+
+    def power_off(self) -> None:
+        """Take the power away."""
+        self.board.power_off()
+        self._settle()
+
+    def crash(self, how: Crash) -> None:
+        """End the firmware from outside."""
+        self.board.crash(how, monotonic_ms())
+        self._settle()
+
+    def mark_application(self, valid: bool) -> bool:
+        """Tell the boot loader, for the firmware, whether it is worth being started again."""
+        marked = self.board.mark_application(valid, monotonic_ms())
+        self._settle()
+        return marked
+
+    def unplug(self) -> None:
+        """Pull the USB cable, and the power with it; the line is left to its owner."""
+        self._serial.unplug()
+        self.power_off()
+
+    def plug(self, line: Line, helper: PtyLines | None) -> None:
+        """Put the cable in again, at a new port."""
+        self._serial.plug(line, helper)
+        self.power_cycle()
 
     def restart_app(self) -> None:
         """The firmware restarts itself: what OCPP's Reset asks for."""
@@ -130,24 +184,9 @@ class BoardHost:
 
     # --- events -------------------------------------------------------------------
 
-    def _on_line_news(self) -> None:
-        news = self._line.receive()
-        now_ms = monotonic_ms()
-        if news.data and self._line.is_open:
-            self.board.on_baudrate(self._line.baudrate())
-        if news.closed and news.reopened:
-            self.board.on_last_close(now_ms)
-            self.board.on_serial(news.data, now_ms)
-        else:
-            self.board.on_serial(news.data, now_ms)
-            if news.closed:
-                self.board.on_last_close(now_ms)
-        self._settle()
-
     def _on_timer(self) -> None:
         self._timer = None
-        if self._line.deadline_ms is not None:
-            self._on_line_news()
+        self._serial.on_time()
         self.board.tick(monotonic_ms())
         self._settle()
 
@@ -204,12 +243,18 @@ class BoardHost:
 
     def _settle(self) -> None:
         """Carry out what the board wants, then wait for the right things."""
-        while effects := self.board.take():
-            for effect in effects:
-                self._carry_out(effect)
-        self._listen(self._line.is_open)
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while effects := self.board.take():
+                for effect in effects:
+                    self._carry_out(effect)
+        finally:
+            self._settling = False
+        self._serial.watch()
         self._watch_writes()
-        deadlines = [self.board.deadline_ms, self._line.deadline_ms]
+        deadlines = [self.board.deadline_ms, self._serial.deadline_ms]
         wanted = min((each for each in deadlines if each is not None), default=None)
         if self._timer is not None:
             self._timer.cancel()
@@ -220,10 +265,12 @@ class BoardHost:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Transmit(data, discardable):
-                self._line.send(data, discardable=discardable)
+            case Transmit():
+                self._serial.send(effect)
+            case Busy():
+                self._serial.work(effect)
             case Discard():
-                self._line.discard()
+                self._serial.discard()
             case StartApp():
                 self._start_app(effect)
             case StopApp():
@@ -273,25 +320,7 @@ class BoardHost:
 
     # --- what is waited for -------------------------------------------------------
 
-    def _listen(self, wanted: bool) -> None:
-        # While nobody has the port open it signals a hang-up without end.
-        if wanted != self._listening:
-            self._listening = wanted
-            if wanted:
-                self._loop.add_reader(self._line.descriptor, self._on_line_news)
-            else:
-                self._loop.remove_reader(self._line.descriptor)
-                self._loop.remove_writer(self._line.descriptor)
-                self._writing_line = False
-
     def _watch_writes(self) -> None:
-        wanted = self._listening and self._line.wants_to_write
-        if wanted != self._writing_line:
-            self._writing_line = wanted
-            if wanted:
-                self._loop.add_writer(self._line.descriptor, self._on_line_writable)
-            else:
-                self._loop.remove_writer(self._line.descriptor)
         app = self._app
         if app is not None and app.wants_to_send != self._writing_app:
             self._writing_app = app.wants_to_send
@@ -299,10 +328,6 @@ class BoardHost:
                 self._loop.add_writer(app.hardware_descriptor, self._on_app_writable)
             else:
                 self._loop.remove_writer(app.hardware_descriptor)
-
-    def _on_line_writable(self) -> None:
-        self._line.flush()
-        self._watch_writes()
 
     def _on_app_writable(self) -> None:
         if self._app is not None:

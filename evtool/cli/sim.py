@@ -10,6 +10,7 @@ from evtool.cli.group import LazyGroup
 COMMANDS: dict[str, tuple[str, str]] = {
     "bus": ("evtool.cli.sim_bus", "CAN buses over loopback TCP (socketcand protocol)."),
     "board": ("evtool.cli.sim_board", "An ESP32 that esptool flashes and that runs the image."),
+    "lines": ("evtool.cli.sim_lines", "A program with DTR and RTS at a virtual board."),
     "vehicle": ("evtool.cli.sim_vehicle", "A vehicle's BMS and a power module on a CAN bus."),
     "charge-point": (
         "evtool.cli.sim_charge_point",

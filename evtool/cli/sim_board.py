@@ -1,27 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evtool sim board`: a virtual ESP32 board on a pseudo-terminal."""
+"""`evtool sim board`: virtual boards with a chip of the ESP32 family."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
-if TYPE_CHECKING:
-    from evtool.cli.board_host import BoardHost
-    from evtool.link.board_can import BoardCan
-    from evtool.link.can_bus import CanBus
-    from evtool.link.flash_file import FlashFile
-    from evtool.link.pty_line import PtyLine
-    from evtool.virtual.flash_chip import FlashChip
-
-_PASSED_ON = ("EVTOOL_OCPP_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS")
-_COMMANDS = "reset, power_cycle, flip OFFSET BIT, status, quit"
-_FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
+_CHIPS = ("esp32", "esp32s3", "esp32c3")
+_FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB", "32MB")
+_MAX_COUNT = 500
 
 
 @click.command(epilog=EXIT_CODES)
@@ -30,15 +20,51 @@ _FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".evtool/board"),
     show_default=True,
-    help="Where the board keeps its flash and MAC; made if missing. Holds secrets.",
+    help="Where the board keeps its flash, fuses and MAC; made if missing. Holds secrets.",
 )
 @click.option("--mac", metavar="MAC", help="Give the board this MAC address from now on.")
+@click.option(
+    "--chip",
+    type=click.Choice(_CHIPS),
+    default="esp32",
+    show_default=True,
+    help="The chip. Each chip that a board had keeps its own fuses.",
+)
 @click.option(
     "--flash-size",
     type=click.Choice(_FLASH_SIZES),
     default="4MB",
     show_default=True,
     help="The flash chip's size.",
+)
+@click.option(
+    "--external-flash",
+    type=click.Choice(_FLASH_SIZES),
+    help="A second flash chip, at whatever pins the host names.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, _MAX_COUNT),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="So many boards in one process, each in a folder of its own below --state-dir.",
+)
+@click.option(
+    "--transport",
+    type=click.Choice(["pty", "socket", "rfc2217"]),
+    default="pty",
+    show_default=True,
+    help="What the serial port is: a pseudo-terminal, a TCP port with plain bytes, or one "
+    "with RFC 2217, which carries DTR, RTS and the rate.",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where a TCP port listens; port 0 is any free one, and of several boards each has "
+    "the next.",
 )
 @click.option(
     "--can-interface",
@@ -58,169 +84,103 @@ _FLASH_SIZES = ("1MB", "2MB", "4MB", "8MB", "16MB")
 @click.option(
     "--link",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Make a symbolic link to the serial port; removed at the end.",
+    help="Make a symbolic link to the pseudo-terminal; removed at the end. Of several boards "
+    "each has its number behind it.",
+)
+@click.option(
+    "--real-time",
+    is_flag=True,
+    help="Bytes take their time at the baud rate, the flash to erase and to program.",
+)
+@click.option(
+    "--do",
+    "at_start",
+    multiple=True,
+    metavar="COMMAND",
+    help="A command as on stdin, carried out before the board is ready; more than one may be "
+    "given.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the faults on the line: the same seed, the same luck.",
+)
+@click.option(
+    "--fuse-reset-port",
+    is_flag=True,
+    help="A second pseudo-terminal whose DTR and RTS together blank the fuses, as an FPGA has.",
 )
 @json_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - an argument an option
     state_dir: Path,
     mac: str | None,
+    chip: str,
     flash_size: str,
+    external_flash: str | None,
+    count: int,
+    transport: str,
+    listen: str,
     can_interface: str,
     can_channels: tuple[str, ...],
     link: Path | None,
+    real_time: bool,
+    at_start: tuple[str, ...],
+    seed: int,
+    fuse_reset_port: bool,
     as_json: bool,
 ) -> None:
-    """An ESP32 board that real esptool flashes, and that runs what was flashed.
+    """Boards that real esptool flashes, and that run what was flashed.
 
-    Its serial port is a pseudo-terminal: use it with esptool, `evtool flash`, `evtool
-    monitor` or any terminal program. An application built with `evtool build --env host`
-    runs as it does on the chip, with its console on the serial port.
+    The serial port is a pseudo-terminal, or a TCP port: use it with esptool, espefuse, `evtool
+    flash`, `evtool monitor` or any terminal program. An application built with `evtool build
+    --env host` runs as it does on the chip, with its console on the serial port.
 
-    A pseudo-terminal has no reset line. Instead the first SYNC of a flashing program resets
-    the chip into its loader, and when the port is closed the chip restarts and boots.
+    A pseudo-terminal has no reset line: the first SYNC of a flashing program resets the chip
+    into its loader, and when the port is closed the chip restarts and boots. A program that
+    `evtool sim lines` starts has DTR and RTS; so has every program with --transport rfc2217.
 
-    \b
-    Commands on stdin:  reset             press the reset button
-                        power_cycle       take the power away and give it back
-                        flip OFFSET BIT   invert one bit of the flash (0x10020 3)
-                        status            what runs, and the firmware's own state
-                        quit              stop
+    Commands on stdin: reset, power_cycle, power_off, power_on, unplug, plug, panic, watchdog,
+    brownout, mark_valid, mark_invalid, flip OFFSET BIT, dead_sector OFFSET, cut_after BYTES,
+    blank_fuses, lose CHANCE, spoil CHANCE, late CHANCE MS, latency MS, mute, unmute, status,
+    quit. A number before a command picks a board of several.
     """
     import asyncio
 
-    from evtool.link.flash_file import FlashFile, parse_mac
-    from evtool.link.pty_line import PtyLine
-    from evtool.link.symlink import temporary_link
+    from evtool.cli.board_rack import BoardRack
+    from evtool.cli.board_unit import UnitSettings
+    from evtool.cli.sim_input import parse_listen, serve_commands
+    from evtool.link.flash_file import parse_mac
 
     output = Output(as_json)
-    size = int(flash_size[:-2]) << 20
-    flash = FlashFile(state_dir, size, parse_mac(mac) if mac else None)
-    try:
-        line = PtyLine()
-        try:
-            with temporary_link(link, Path(line.serial_port)):
-                asyncio.run(_serve(flash, line, link, (can_interface, can_channels), output))
-        finally:
-            line.close()
-    finally:
-        flash.close()
-
-
-async def _serve(
-    flash_file: FlashFile,
-    line: PtyLine,
-    link: Path | None,
-    can: tuple[str, tuple[str, ...]],
-    output: Output,
-) -> None:
-    import asyncio
-    import secrets
-
-    from evtool.cli.board_host import BoardHost
-    from evtool.cli.board_ocpp import BoardOcpp
-    from evtool.cli.sim_input import serve_commands
-    from evtool.virtual.board import Board
-    from evtool.virtual.flash_chip import FlashChip
-
-    chip = FlashChip(flash_file.storage)
-    host = BoardHost(
-        Board(chip, flash_file.mac, secrets.token_bytes),
-        line,
-        _reporter(output),
-        lambda storage: _environment(flash_file.files_folder(storage)),
+    settings = UnitSettings(
+        state_dir=state_dir,
+        chip=chip,
+        flash_size=_bytes(flash_size),
+        external_size=_bytes(external_flash) if external_flash is not None else 0,
+        mac=parse_mac(mac) if mac else None,
+        transport=transport,
+        listen=parse_listen(listen),
+        link=link,
+        can_interface=can_interface,
+        can_channels=can_channels,
+        fuse_reset=fuse_reset_port,
+        seed=seed,
     )
-    for controller in _can_controllers(*can, output):
-        host.attach(controller)
-    host.attach(BoardOcpp(flash_file.files_folder, _reporter(output), restart=host.restart_app))
 
-    def announce() -> None:
-        output.event(
-            "ready",
-            serial_port=line.serial_port,
-            link=str(link) if link is not None else None,
-            mac=flash_file.mac.hex(":"),
-        )
-        output.say(f"board ready: serial port {link or line.serial_port}")
-        host.start()
+    async def serve() -> None:
+        rack = BoardRack(output, real_time=real_time)
+        try:
+            rack.open(settings, count, at_start)
+            # After serve_commands has taken over SIGTERM: whoever reads `ready` may send it.
+            asyncio.get_running_loop().call_soon(rack.start)
+            await serve_commands(rack.handle)
+        finally:
+            await rack.close()
 
-    async def handle(name: str, rest: str) -> None:
-        words = rest.split()
-        problem = _obey(host, chip, name, words, output)
-        if problem is not None:
-            output.event("refused", command=" ".join([name, *words]), reason=problem)
-            output.say(f"{name}: {problem}")
-
-    # After serve_commands has taken over SIGTERM: whoever reads `ready` may send it.
-    asyncio.get_running_loop().call_soon(announce)
-    try:
-        await serve_commands(handle)
-    finally:
-        await host.close()
+    asyncio.run(serve())
 
 
-def _environment(files_folder: Path | None) -> dict[str, str]:
-    """The firmware's environment: where its files are; whether MicroOcpp is to log."""
-    import os
-
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed | ({"EVTOOL_STORAGE": str(files_folder)} if files_folder is not None else {})
-
-
-def _obey(
-    host: BoardHost, chip: FlashChip, name: str, words: list[str], output: Output
-) -> str | None:
-    """Carry out one command of stdin; what is wrong with it, or None."""
-    match name, words:
-        case "reset", []:
-            host.reset()
-        case "power_cycle", []:
-            host.power_cycle()
-        case "flip", [offset, bit]:
-            try:
-                chip.flip(int(offset, 0), int(bit, 0))
-            except ValueError as error:
-                return str(error)
-            output.event("flipped", offset=int(offset, 0), bit=int(bit, 0))
-            output.say(f"flipped bit {bit} at {offset}")
-        case "status", []:
-            status = host.board.status() | {"state": host.state}
-            output.event("status", **status)
-            output.say("\n".join(f"  {key}: {_plain(value)}" for key, value in status.items()))
-        case _:
-            return f"the commands are: {_COMMANDS}"
-    return None
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key}={each}" for key, each in value.items()) or "-"
-    return str(value)
-
-
-def _can_controllers(
-    can_interface: str, can_channels: tuple[str, ...], output: Output
-) -> list[BoardCan]:
-    from evtool.link.board_can import BoardCan
-    from evtool.link.can_bus import open_can_bus
-
-    def on_change(number: int, state: str, reason: str | None) -> None:
-        if told.get(number) != (state, reason):
-            told[number] = state, reason
-            output.event("can", bus=number, state=state, reason=reason)
-            output.say(f"CAN bus {number}: {state}" + (f" ({reason})" if reason else ""))
-
-    def opener(channel: str) -> Callable[[], CanBus]:
-        return lambda: open_can_bus(can_interface, channel)
-
-    told: dict[int, tuple[str, str | None]] = {}
-    openers: list[Callable[[], CanBus] | None] = [opener(each) for each in can_channels]
-    return [BoardCan(number, each, on_change) for number, each in enumerate(openers or [None])]
-
-
-def _reporter(output: Output) -> Callable[[str, dict[str, object]], None]:
-    def report(event: str, fields: dict[str, object]) -> None:
-        output.event(event, **fields)
-        words = " ".join(f"{key}={value}" for key, value in fields.items())
-        output.say(f"{event}: {words}")
-
-    return report
+def _bytes(size: str) -> int:
+    return int(size.removesuffix("MB")) << 20

@@ -14,3 +14,8 @@ def monotonic_ms() -> int:
 def unix_ms() -> int:
     """Milliseconds since 1970-01-01T00:00:00Z; for the timestamps of messages."""
     return time.time_ns() // 1_000_000
+
+
+def monotonic_us() -> int:
+    """The same clock in whole microseconds."""
+    return time.monotonic_ns() // 1_000

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pseudo-terminal that stands for a board's USB-UART: the end at which the board is.
-
-With nobody at the other end, console text goes nowhere, as on a real board, except that the
-last seconds are kept for whoever opens the port next: a board that was just flashed and
-restarted has usually said who it is before the next program has the port open.
-"""
+"""A pseudo-terminal that stands for a board's USB-UART: the end at which the board is."""
 
 from __future__ import annotations
 
@@ -15,50 +10,22 @@ import select
 import struct
 import termios
 import tty
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from evtool.errors import DeviceError
 from evtool.link.clock import monotonic_ms
+from evtool.link.line_news import LineNews
 from evtool.link.open_watch import Opened, OpenWatch
+from evtool.link.outbox import Outbox
 
-RECENT_BYTES = 16_384
-RECENT_MS = 10_000
-BACKLOG_BYTES = 65_536
-# Programs empty their input right after they opened a port; what is kept comes after that.
-GREET_MS = 50
 # After a close is seen the kernel still needs a moment to flag the hang-up.
 SETTLE_MS = 100
 _READ_SIZE = 65_536
-_PIECE = 1_024
 _TCGETS2 = 0x802C542A
 _TERMIOS2_SIZE = 44
 _OSPEED = struct.Struct("=I")
 _OSPEED_OFFSET = 40
-
-
-@dataclass(frozen=True, slots=True)
-class LineNews:
-    """What came over the line.
-
-    Attributes:
-        data: bytes from the host.
-        closed: the last program closed the port.
-        reopened: and one has it open again; the end of `data` is from after that.
-    """
-
-    data: bytes
-    closed: bool
-    reopened: bool
-
-
-@dataclass(slots=True)
-class _Chunk:
-    data: bytes
-    discardable: bool
-    time_ms: int
 
 
 class PtyLine:
@@ -89,10 +56,7 @@ class PtyLine:
         self._watch = OpenWatch(Path(self.serial_port))
         self._openers = 0
         self._settle_ms: int | None = None
-        self._greet_ms: int | None = None
-        self._queue: deque[_Chunk] = deque()
-        self._queued = 0
-        self._recent: deque[_Chunk] = deque()
+        self._outbox = Outbox(now_ms, lambda data: os.write(self._master, data))
 
     @property
     def descriptor(self) -> int:
@@ -105,6 +69,11 @@ class PtyLine:
         return self._watch.fileno()
 
     @property
+    def session(self) -> int:
+        """Always the same: the descriptor is."""
+        return 0
+
+    @property
     def is_open(self) -> bool:
         """Whether a program has the port open."""
         return self._openers > 0
@@ -112,12 +81,14 @@ class PtyLine:
     @property
     def wants_to_write(self) -> bool:
         """Whether `flush` has something left to do."""
-        return bool(self._queue)
+        return self._outbox.is_waiting
 
     @property
     def deadline_ms(self) -> int | None:
         """When `receive` is wanted although nothing happened, or None."""
-        deadlines = [each for each in (self._settle_ms, self._greet_ms) if each is not None]
+        deadlines = [
+            each for each in (self._settle_ms, self._outbox.deadline_ms) if each is not None
+        ]
         return min(deadlines, default=None)
 
     def baudrate(self) -> int:
@@ -135,60 +106,29 @@ class PtyLine:
         data = self._read()
         closed = self._count(self._watch.read())
         if closed:
-            self._forget()
+            self._outbox.forget()
             if not self.is_open:
                 data += self._read()
                 self._empty_other_end()
-        self._greet()
+        self._outbox.greet(is_open=self.is_open)
         return LineNews(data, closed, reopened=closed and self.is_open)
 
     def send(self, data: bytes, *, discardable: bool) -> None:
         """Queue `data`; console text is discardable, and the oldest of it goes first."""
-        now_ms = self._now_ms()
-        if discardable and (not self.is_open or self._greet_ms is not None):
-            self._keep(data, now_ms)
-            return
-        if not self.is_open:
-            return
-        # In pieces, or the oldest text to drop could be all the text there is.
-        step = _PIECE if discardable else max(len(data), 1)
-        for start in range(0, len(data), step):
-            self._queue.append(_Chunk(data[start : start + step], discardable, now_ms))
-        self._queued += len(data)
-        if self._queued > BACKLOG_BYTES:
-            self._drop_oldest_text()
-        self.flush()
+        self._outbox.send(data, discardable=discardable, is_open=self.is_open)
 
     def flush(self) -> None:
         """Write as much of the queue as the port takes."""
-        while self._queue:
-            chunk = self._queue[0]
-            try:
-                count = os.write(self._master, chunk.data)
-            except BlockingIOError:
-                return
-            except OSError:  # hung up; the watch tells
-                return
-            self._queued -= count
-            if count < len(chunk.data):
-                chunk.data = chunk.data[count:]
-            else:
-                self._queue.popleft()
+        self._outbox.flush()
 
     def discard(self) -> None:
         """Drop what was not delivered."""
-        self._forget()
-        self._recent.clear()
-        self._greet_ms = None
+        self._outbox.discard()
 
     def close(self) -> None:
         """Hang up and remove the port."""
         self._watch.close()
         os.close(self._master)
-
-    def _forget(self) -> None:
-        self._queue.clear()
-        self._queued = 0
 
     def _empty_other_end(self) -> None:
         """Drop what the last program did not read: the next one must not take it for its own.
@@ -238,38 +178,3 @@ class PtyLine:
             self._settle_ms = None
             self._openers = max(self._openers, 1)
         return closed
-
-    def _keep(self, data: bytes, now_ms: int) -> None:
-        if len(data) > RECENT_BYTES:
-            self._recent.clear()
-            data = data[-RECENT_BYTES:].partition(b"\n")[2]
-        self._recent.append(_Chunk(data, discardable=True, time_ms=now_ms))
-        while sum(len(kept.data) for kept in self._recent) > RECENT_BYTES:
-            self._recent.popleft()
-
-    def _greet(self) -> None:
-        """Give whoever opened the port what was printed just before."""
-        now_ms = self._now_ms()
-        if not self.is_open:
-            self._greet_ms = None
-        elif self._greet_ms is None:
-            if self._recent:
-                self._greet_ms = now_ms + GREET_MS
-        elif now_ms >= self._greet_ms:
-            self._greet_ms = None
-            oldest = now_ms - RECENT_MS
-            kept = b"".join(chunk.data for chunk in self._recent if chunk.time_ms >= oldest)
-            self._recent.clear()
-            if kept:
-                self.send(kept, discardable=True)
-
-    def _drop_oldest_text(self) -> None:
-        """Drop the oldest quarter: by single lines, each line would cost a walk of the queue."""
-        limit = BACKLOG_BYTES * 3 // 4
-        kept: deque[_Chunk] = deque()
-        for chunk in self._queue:
-            if chunk.discardable and self._queued > limit:
-                self._queued -= len(chunk.data)
-            else:
-                kept.append(chunk)
-        self._queue = kept

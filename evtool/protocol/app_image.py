@@ -139,9 +139,7 @@ def encode(image: AppImage) -> bytes:
     return body + hashlib.sha256(body).digest() if image.hash_appended else body
 
 
-def decode(
-    data: bytes, *, offset: int = 0, chip_id: int = CHIP_ID_ESP32
-) -> AppImage | Malformed:
+def decode(data: bytes, *, offset: int = 0, chip_id: int = CHIP_ID_ESP32) -> AppImage | Malformed:
     """Read the image that `data` begins with; what stands behind it is left alone.
 
     Args:

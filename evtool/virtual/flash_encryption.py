@@ -122,10 +122,14 @@ def flash_cipher(chip: Chip, fuses: Fuses) -> FlashCipher | None:
     }
     if _PURPOSE_128 in by_purpose:
         return XtsCipher(fuses.key(by_purpose[_PURPOSE_128])[::-1])
-    if 2 * _KEY_BYTES in chip.encryption_key_bytes and {
-        _PURPOSE_256_FIRST,
-        _PURPOSE_256_SECOND,
-    } <= by_purpose.keys():
+    if (
+        2 * _KEY_BYTES in chip.encryption_key_bytes
+        and {
+            _PURPOSE_256_FIRST,
+            _PURPOSE_256_SECOND,
+        }
+        <= by_purpose.keys()
+    ):
         halves = (by_purpose[_PURPOSE_256_FIRST], by_purpose[_PURPOSE_256_SECOND])
         key = b"".join(fuses.key(block)[::-1] for block in halves)
         # Two equal halves are no key for XTS; hardware would not mind, nobody should.

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from evtool.link.pty_line import BACKLOG_BYTES, GREET_MS, RECENT_BYTES, RECENT_MS, PtyLine
+from evtool.link.outbox import BACKLOG_BYTES, GREET_MS, RECENT_BYTES, RECENT_MS
+from evtool.link.pty_line import PtyLine
 
 DEADLINE_S = 10.0
 
@@ -118,7 +119,7 @@ def test_a_program_that_does_not_read_loses_old_text_but_no_answers(line: PtyLin
         if index == 10_000:
             line.send(b"<answer>", discardable=False)
     assert line.wants_to_write
-    assert line._queued <= BACKLOG_BYTES + 100
+    assert line._outbox._queued <= BACKLOG_BYTES + 100
     found = drain(line, reader)
     assert found.count(b"<answer>") == 2
     assert found.endswith(b" 19999 text\r\n")

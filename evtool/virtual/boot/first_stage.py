@@ -52,9 +52,7 @@ def load_boot_loader(soc: Soc, view: FlashView, result: BootResult) -> AppImage 
     return image
 
 
-def _security_problem(
-    soc: Soc, view: FlashView, image: AppImage, *, has_hash: bool
-) -> str | None:
+def _security_problem(soc: Soc, view: FlashView, image: AppImage, *, has_hash: bool) -> str | None:
     offset = soc.chip.bootloader_offset
     body = app_image.encoded_size(image)
     if soc.fuses.field(soc.chip.security.secure_boot_v1):
