@@ -6,6 +6,7 @@ from __future__ import annotations
 from evtool.protocol import app_image, host_image, partition_table
 from evtool.protocol.nvs import NvsEntry, render_image
 from evtool.protocol.partition_table import TABLE_OFFSET, Partition
+from evtool.virtual.chips import ESP32, Chip
 
 BOOTLOADER = 0x1000
 APP0, APP1, APP_SIZE = 0x10000, 0x80000, 0x70000
@@ -47,14 +48,17 @@ done
 """
 
 
-def application(payload: bytes = SCRIPT, version: str = "1.2.3") -> bytes:
+def application(payload: bytes = SCRIPT, version: str = "1.2.3", chip: Chip = ESP32) -> bytes:
     """An application image that carries `payload`."""
-    return app_image.encode(host_image.host_image(payload, version=version, project_name="test"))
+    image = host_image.host_image(
+        payload, version=version, project_name="test", chip_id=chip.image_chip_id
+    )
+    return app_image.encode(image)
 
 
-def bootloader() -> bytes:
+def bootloader(chip: Chip = ESP32) -> bytes:
     """The virtual boot loader."""
-    return app_image.encode(host_image.virtual_bootloader())
+    return app_image.encode(host_image.virtual_bootloader(chip.image_chip_id))
 
 
 def identity(charge_point: str = "CP-0001") -> bytes:
@@ -69,12 +73,12 @@ def identity(charge_point: str = "CP-0001") -> bytes:
     )
 
 
-def parts(payload: bytes = SCRIPT) -> dict[int, bytes]:
+def parts(payload: bytes = SCRIPT, chip: Chip = ESP32) -> dict[int, bytes]:
     """Everything that a board needs to start `payload`, by offset."""
     return {
-        BOOTLOADER: bootloader(),
+        chip.bootloader_offset: bootloader(chip),
         TABLE_OFFSET: partition_table.encode(PARTITIONS),
-        APP0: application(payload),
+        APP0: application(payload, chip=chip),
         EVCFG: identity(),
     }
 

@@ -25,64 +25,13 @@ from board_images import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_bench import MAC, SYNC, Bench
 
 from evtool.protocol import slip
-from evtool.protocol.esp_loader import SYNC_DATA
 from evtool.protocol.nvs import parse_image
 from evtool.protocol.partition_table import TABLE_OFFSET
 from evtool.virtual.board import BOOT_MS, Board, Mode
-from evtool.virtual.effects import AppInput, Effect, Report, StartApp, StopApp, Transmit
-from evtool.virtual.flash_chip import FlashChip
-
-SYNC = slip.encode(struct.pack("<BBHI", 0, 8, 36, 0) + SYNC_DATA)
-MAC = bytes.fromhex("024556000001")
-
-
-class Bench:
-    """A board and what it did so far."""
-
-    def __init__(self, image: bytearray) -> None:
-        self.image = image
-        self.board = Board(FlashChip(memoryview(image)), MAC, lambda count: b"\x5a" * count)
-        self.now_ms = 0
-        self.effects: list[Effect] = []
-
-    def mode(self) -> Mode:
-        return self.board.mode
-
-    def collect(self) -> None:
-        self.effects += self.board.take()
-
-    def start(self) -> Bench:
-        self.board.power_on(self.now_ms)
-        return self.wait(BOOT_MS)
-
-    def wait(self, ms: int) -> Bench:
-        self.now_ms += ms
-        self.board.tick(self.now_ms)
-        self.collect()
-        return self
-
-    def serial(self, data: bytes) -> None:
-        self.board.on_serial(data, self.now_ms)
-        self.collect()
-
-    def sent(self) -> bytes:
-        return b"".join(each.data for each in self.effects if isinstance(each, Transmit))
-
-    def console(self) -> str:
-        return self.sent().decode("ascii", "replace")
-
-    def apps(self) -> list[StartApp]:
-        return [each for each in self.effects if isinstance(each, StartApp)]
-
-    def typed(self) -> bytes:
-        return b"".join(each.data for each in self.effects if isinstance(each, AppInput))
-
-    def reports(self, event: str) -> list[dict[str, object]]:
-        return [
-            each.fields for each in self.effects if isinstance(each, Report) and each.event == event
-        ]
+from evtool.virtual.effects import StopApp
 
 
 def bench(**changes: bytes) -> Bench:

@@ -397,7 +397,8 @@ class Board:
                     self._effects.append(Discard())
                     self._stop_everything()
                     self._start_loader()
-                    self._take_serial(slip.encode(watched.sync), now_ms)
+                    if self._loader is not None:
+                        self._feed_loader(self._loader, slip.encode(watched.sync), now_ms)
             data = data[end:]
 
     def _type(self, data: bytes) -> None:
