@@ -101,6 +101,7 @@ bench: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.validation
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.pair
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.fleet
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.virtual_boards
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

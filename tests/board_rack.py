@@ -7,14 +7,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
 from evtool.cli.board_host import BoardHost
-from evtool.link.pty_line import LineNews, PtyLine
+from evtool.link.line_news import LineNews
+from evtool.link.pty_line import PtyLine
 from evtool.virtual.board import Board
-from evtool.virtual.esp32_registers import CHIP_MAGIC
+from evtool.virtual.chips import ESP32
 from evtool.virtual.flash_chip import SECTOR_SIZE, FlashChip
 
 T = TypeVar("T")
@@ -159,9 +160,13 @@ class BoardRack:
         dead = board.faults.dead_sector
         storage = memoryview(board.flash)
         chip = FlashChip(storage) if dead is None else _WornChip(storage, dead)
-        virtual = Board(chip, board.mac, lambda count: bytes(range(count)))
-        if board.faults.magic is not None:
-            virtual._registers._read_only[CHIP_MAGIC] = board.faults.magic
+        magic = ESP32.magic if board.faults.magic is None else board.faults.magic
+        virtual = Board(
+            chip,
+            board.mac,
+            lambda count: bytes(range(count)),
+            chip=replace(ESP32, magic=magic),
+        )
         board.host = BoardHost(
             virtual, line, lambda *report: board.reports.append(report), lambda _: {}
         )

@@ -230,7 +230,8 @@ class FlashChip:
         if old != _ERASED_PAGE[: len(old)]:
             mixed = int.from_bytes(old, "big") & int.from_bytes(data, "big")
             data = mixed.to_bytes(len(data), "big")
-        self._store(address, data)
+        if data != old or self._cut_after is not None:
+            self._store(address, data)
 
     def _erase_sector(self, start: int) -> None:
         if self._dead_sectors and start // SECTOR_SIZE in self._dead_sectors:
