@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["evtool.pytest_plugin"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

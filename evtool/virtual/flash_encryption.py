@@ -106,11 +106,6 @@ class XtsCipher(FlashCipher):
         return b"".join(parts)[lead : lead + len(data)]
 
 
-def is_encrypted(fuses: Fuses) -> bool:
-    """Whether the processor sees flash through the cipher: an odd number of bits is burned."""
-    return fuses.field(fuses.chip.security.flash_encryption).bit_count() % 2 == 1
-
-
 def flash_cipher(chip: Chip, fuses: Fuses) -> FlashCipher | None:
     """The cipher with the chip's key, or None: the chip has no key for it."""
     security = chip.security

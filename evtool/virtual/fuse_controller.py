@@ -8,7 +8,7 @@ register, and starts the command; to read again it says 0x5AA5.
 
 from __future__ import annotations
 
-from evtool.virtual.chips.description import FuseCoding
+from evtool.virtual.chips.description import Field, FuseCoding
 from evtool.virtual.fuses import Fuses
 
 _BURN_KEY, _READ_KEY = 0x5A5A, 0x5AA5
@@ -30,6 +30,7 @@ class FuseController:
         self._layout = fuses.chip.fuses
         self._values: dict[int, int] = {}
         self._shown: dict[int, int] = {}
+        self._block0 = 0
         self.reset()
 
     def covers(self, address: int) -> bool:
@@ -40,6 +41,10 @@ class FuseController:
         """What a reset of the chip does: write registers are empty, the fuses are read."""
         self._values = {}
         self._latch()
+
+    def field(self, field: Field | None) -> int:
+        """A field of block 0 as it was last read, which is what the chip goes by."""
+        return 0 if field is None else field.of(self._block0)
 
     def read(self, address: int) -> int:
         """The 32-bit value at `address`."""
@@ -104,3 +109,4 @@ class FuseController:
             shown[near] = (counts | failures) & 0xFFFFFFFF
             shown[far] = (counts | failures) >> 4 * (_FAR_BLOCK - 1)
         self._shown = shown
+        self._block0 = int.from_bytes(self._fuses.decoded(0).data, "little")

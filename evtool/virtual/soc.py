@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import struct
 
-from evtool.virtual.chips.description import Chip
-from evtool.virtual.flash_encryption import FlashCipher, flash_cipher, is_encrypted
+from evtool.virtual.chips.description import Chip, Field
+from evtool.virtual.flash_encryption import FlashCipher, flash_cipher
 from evtool.virtual.fuse_controller import FuseController
 from evtool.virtual.fuses import Fuses
 from evtool.virtual.registers import Registers
@@ -28,27 +28,32 @@ class Soc:
         self.chip: Chip = fuses.chip
         self.fuses = fuses
         self.bus = bus
-        self.registers = Registers(self.chip, bus, FuseController(fuses))
+        self._controller = FuseController(fuses)
+        self.registers = Registers(self.chip, bus, self._controller)
 
     def reset(self) -> None:
         """A reset of the chip: fuses are read, the flash's pins lead nowhere."""
         self.registers.reset()
         self.bus.detach()
 
+    def fuse(self, field: Field | None) -> int:
+        """A fuse as the chip goes by it: as it was when it was last read."""
+        return self._controller.field(field)
+
     @property
     def has_loader(self) -> bool:
         """Whether the fuses leave the chip its serial loader."""
-        return not self.fuses.field(self.chip.security.no_download)
+        return not self.fuse(self.chip.security.no_download)
 
     @property
     def is_secure_download(self) -> bool:
         """Whether the serial loader is down to a few commands."""
-        return bool(self.fuses.field(self.chip.security.secure_download))
+        return bool(self.fuse(self.chip.security.secure_download))
 
     @property
     def encrypts_flash(self) -> bool:
-        """Whether the processor sees flash through the cipher."""
-        return is_encrypted(self.fuses)
+        """Whether the processor sees flash through the cipher: an odd number of bits is burned."""
+        return self.fuse(self.chip.security.flash_encryption).bit_count() % 2 == 1
 
     def cipher(self) -> FlashCipher | None:
         """The cipher with the key in the fuses, or None: there is no key."""
@@ -56,7 +61,7 @@ class Soc:
 
     def download_cipher(self) -> FlashCipher | None:
         """The cipher as far as a loader may use it for the host."""
-        if self.fuses.field(self.chip.security.no_manual_encryption):
+        if self.fuse(self.chip.security.no_manual_encryption):
             return None
         return self.cipher()
 
@@ -65,13 +70,13 @@ class Soc:
         security = self.chip.security
         flags = 0
         for field, bit in security.flags:
-            value = self.fuses.field(field)
+            value = self.fuse(field)
             # Of JTAG's soft switch an odd number of ones counts.
             flags |= (value.bit_count() & 1) << bit
-        purposes = bytes(self.fuses.field(field) for field in security.key_purposes)
+        purposes = bytes(self.fuse(field) for field in security.key_purposes)
         return _SECURITY_INFO.pack(
             flags,
-            self.fuses.field(security.flash_encryption),
+            self.fuse(security.flash_encryption),
             purposes.ljust(7, b"\0"),
             self.chip.image_chip_id,
             _API_VERSION,

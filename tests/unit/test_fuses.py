@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.virtual.chips import CHIPS, ESP32, ESP32C3, ESP32S3, Chip
@@ -133,6 +133,7 @@ def test_a_write_protected_field_stays_and_its_neighbours_do_not(chip: Chip) -> 
 
 
 @chips
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_burn_ever_clears_a_fuse(chip: Chip, data: st.DataObject) -> None:
     fuses = Fuses(chip, factory_bits(chip, MAC))
@@ -197,12 +198,14 @@ def test_fuses_of_another_chip_are_refused() -> None:
         Fuses(ESP32C3, factory_bits(ESP32, MAC))
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=24, max_size=24))
 def test_the_three_quarters_code_reads_back(data: bytes) -> None:
     decoded = decode_three_quarters(encode_three_quarters(data))
     assert (decoded.data, decoded.errors, decoded.failed) == (data, 0, False)
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(min_size=32, max_size=32),
     broken=st.sets(st.integers(0, 43), max_size=6),

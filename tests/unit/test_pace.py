@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.virtual.effects import Busy, Transmit
@@ -87,6 +87,7 @@ def test_a_reset_takes_back_what_was_not_said_yet_and_a_pulled_cable_everything(
     assert made.deadline_us is None
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=2_000), late=st.floats(0, 1))
 def test_late_bytes_keep_their_order(data: bytes, late: float) -> None:
     made = pace()
@@ -97,6 +98,7 @@ def test_late_bytes_keep_their_order(data: bytes, late: float) -> None:
     assert everything(made, 10**12) == (data, data)
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=500, max_size=4_000), seed=st.integers(0, 99))
 def test_lost_and_turned_bytes_are_about_as_many_as_was_asked_for(data: bytes, seed: int) -> None:
     made = pace(seed)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol import rfc2217
@@ -22,6 +22,7 @@ def plain(events: list[PortEvent]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, PortBytes))
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 400), max_size=6))
 def test_bytes_pass_in_any_pieces(data: bytes, cuts: list[int]) -> None:
     wire = rfc2217.encode(data)
@@ -35,6 +36,7 @@ def test_bytes_pass_in_any_pieces(data: bytes, cuts: list[int]) -> None:
     assert server.take_answers() == b""
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_no_bytes_of_a_client_raise(pieces: list[bytes]) -> None:
     server = Server("test")

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from board_images import APP1, OTADATA, application, flash_image, parts
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from machine_bench import SYNC, Bench
 
@@ -84,6 +84,7 @@ def test_nothing_can_be_marked_where_no_application_runs() -> None:
     assert not Bench(flash_image(parts())).start().board.mark_application(True, 0)
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 3 * SECTOR_SIZE), mark=st.booleans())
 def test_a_power_cut_at_any_byte_of_the_change_leaves_a_board_that_boots(
     cut: int, mark: bool
@@ -137,6 +138,7 @@ def test_a_board_without_power_hears_nothing() -> None:
     assert bench.start().mode() is Mode.APP
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 9_000))
 def test_power_cut_after_so_many_bytes_of_a_download(cut: int) -> None:
     bench = Bench(flash_image({0x8000: b"\0" * 0x2000}))

@@ -204,6 +204,9 @@ def test_the_loader_encrypts_for_the_host_unless_a_fuse_forbids_it(chip: Chip) -
     assert bench.request(Op.FLASH_DATA, block, block_checksum(data))[-2:] == b"\0\0"
     assert bench.flash.read(0x8000, len(data)) == cipher.encrypt(0x8000, data)
     fuses.burn(0, (1 << chip.security.no_manual_encryption.start).to_bytes(32, "little"))
+    # What is burned counts from the next reset on.
+    bench.start()
+    run_stub(bench)
     assert bench.request(Op.FLASH_BEGIN, begin)[-2] == 1
 
 
@@ -242,6 +245,30 @@ def test_secure_download_mode_leaves_a_few_commands(chip: Chip) -> None:
     block = struct.pack("<4I", 4, 0, 0, 0) + data
     assert bench.request(Op.FLASH_DATA, block, block_checksum(data))[-4:-2] == b"\0\0"
     assert bench.flash.read(0x1000, 4) == data
+
+
+@later_chips
+def test_a_loader_goes_by_a_fuse_from_the_moment_that_it_reads_it(chip: Chip) -> None:
+    bench = Bench(flash_image({}), chip).start()
+    bench.serial(SYNC)
+    field = chip.security.secure_download
+    assert field is not None
+    layout = chip.fuses
+
+    def write(offset: int, value: int) -> bytes:
+        words = struct.pack("<4I", layout.base + offset, value, 0xFFFFFFFF, 0)
+        return bench.request(Op.WRITE_REG, words)
+
+    for index in range(6):
+        write(4 * index, field.mask >> 32 * index & 0xFFFFFFFF)
+    write(layout.configuration, 0x5A5A)
+    write(layout.command, 2)
+    # Burned and not read yet: registers can still be read.
+    assert bench.request(Op.READ_REG, struct.pack("<I", layout.base))[-4:-2] == b"\0\0"
+    write(layout.configuration, 0x5AA5)
+    assert write(layout.command, 1) == b""
+    assert bench.request(Op.READ_REG, struct.pack("<I", layout.base))[8:10] == b"\x01\x05"
+    assert bench.request(Op.GET_SECURITY_INFO)[8] == 1 << 2
 
 
 @chips
