@@ -175,6 +175,18 @@ def test_the_helper_leaves_other_terminals_alone() -> None:
     assert "Inappropriate ioctl" in done.stderr
 
 
+def test_the_socket_of_a_board_that_was_killed_is_no_board(tmp_path: Path) -> None:
+    script = (
+        "import os, socket, serial; m, s = os.openpty(); name = os.ttyname(s)\n"
+        "path = os.environ['EVTOOL_LINES'] + name.replace('/', '-').replace('-', '/', 1)\n"
+        "left = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); left.bind(path); left.close()\n"
+        "serial.Serial(name).dtr = True"
+    )
+    environment = {"EVTOOL_LINES": str(tmp_path)}
+    done = lines(sys.executable, "-c", script, environment=environment)
+    assert "Inappropriate ioctl" in done.stderr
+
+
 def test_sim_lines_names_a_command_that_is_not_there() -> None:
     done = lines("no-such-program")
     assert done.returncode != 0

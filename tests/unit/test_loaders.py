@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol.can_frame import Malformed
@@ -90,6 +90,7 @@ def stub() -> Bench:
 
 
 @pytest.mark.parametrize("kind", [RomLoader, StubLoader])
+@settings(deadline=None)
 @given(op=st.integers(0, 255), data=st.binary(max_size=80), checksum=st.integers(0, 2**32 - 1))
 def test_no_request_raises(
     kind: type[RomLoader] | type[StubLoader], op: int, data: bytes, checksum: int
@@ -99,11 +100,13 @@ def test_no_request_raises(
     bench.loader.handle_raw(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_frame_is_a_request_or_malformed(frame: bytes) -> None:
     assert isinstance(decode_request(frame), Request | Malformed)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_the_folded_checksum_is_the_exclusive_or_of_all_bytes(data: bytes) -> None:
     expected = 0xEF
@@ -170,6 +173,7 @@ def test_the_rom_believes_in_two_megabytes_until_it_is_told() -> None:
     assert bench.words(Op.FLASH_BEGIN, 0x1000, 4, 0x400, 2 << 20) == b"\x00\x00"
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=9000), offset=st.sampled_from([0x1000, 0x1010, 0x2FFC]))
 def test_the_stub_writes_what_it_is_sent_and_erases_only_the_sectors_it_needs(
     data: bytes, offset: int
@@ -187,6 +191,7 @@ def test_the_stub_writes_what_it_is_sent_and_erases_only_the_sectors_it_needs(
 
 
 @pytest.mark.parametrize("make", [rom, stub])
+@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=20_000), block=st.sampled_from([0x40, 0x400, 0x4000]))
 def test_compressed_blocks_of_any_size_arrive(
     make: Callable[[], Bench], data: bytes, block: int
@@ -250,6 +255,7 @@ def test_slow_reads_always_give_64_bytes() -> None:
     assert bench.words(Op.READ_FLASH_SLOW, 0, 65) == b"\x01\x0a"
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 5000), packet=st.integers(1, 600), window=st.integers(1, 70))
 def test_a_stream_never_has_more_than_its_window_unacknowledged_and_ends_with_the_md5(
     length: int, packet: int, window: int

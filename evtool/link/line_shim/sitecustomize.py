@@ -61,7 +61,11 @@ def _ioctl(descriptor: Any, request: int, argument: Any = 0, mutate_flag: bool =
     lines = 0
     if word != b"g":
         lines = argument if isinstance(argument, int) else struct.unpack("=I", bytes(argument))[0]
-    lines = _tell(path, word, lines)
+    try:
+        lines = _tell(path, word, lines)
+    except ConnectionError:
+        # Nobody is there: a board that was killed has left its socket behind.
+        return _kernel_ioctl(descriptor, request, argument, mutate_flag)
     if word != b"g":
         return 0
     packed = struct.pack("=I", lines | termios.TIOCM_CTS | termios.TIOCM_DSR | termios.TIOCM_CAR)
