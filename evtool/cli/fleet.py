@@ -150,6 +150,7 @@ class Fleet:
                     authorization=member.authorization,
                     tls=self._tls,
                     ping_interval_s=0,
+                    lean_tls=True,
                 )
         except EvtoolError as error:
             self._tally.errors[f"connect: {_cause(error, member.url)}"] += 1

@@ -171,6 +171,7 @@ async def open_websocket(
     ca_certificate: Path | None = None,
     tls: ssl.SSLContext | None = None,
     ping_interval_s: float = PING_INTERVAL_S,
+    lean_tls: bool = False,
 ) -> WebSocket:
     """Connect as a client.
 
@@ -181,6 +182,8 @@ async def open_websocket(
         ca_certificate: PEM of the only authority to trust; None trusts the system's.
         tls: of `client_tls`, in the place of `ca_certificate`.
         ping_interval_s: seconds between the client's pings; 0 sends none.
+        lean_tls: 45 KB for a connection with TLS in the place of the 290 KB that asyncio's own
+            TLS takes, by the `aiofastnet` package: for thousands of connections.
 
     Raises:
         ConfigError: the CA certificate cannot be read.
@@ -217,7 +220,7 @@ async def open_websocket(
                 enable_auto_pong=False,
                 max_frame_size=MAX_MESSAGE,
                 read_buffer_init_size=_READ_BUFFER,
-                use_aiofastnet=False,
+                use_aiofastnet=lean_tls and tls is not None,
                 extra_headers=headers,
                 socket_factory=dial,
                 max_redirects=0,  # another server's word must not take the password elsewhere

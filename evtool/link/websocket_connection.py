@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Callable
 
@@ -190,7 +189,7 @@ class WebSocket(WSListener):
         if self._transport is None:
             return None
         tls = self._transport.underlying_transport.get_extra_info("ssl_object")
-        return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
+        return None if tls is None else tls.getpeercert(binary_form=True)
 
     # What `picows` calls.
 

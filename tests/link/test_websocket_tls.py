@@ -72,28 +72,31 @@ def common_name(certificate: bytes | None) -> str:
     return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
 
 
-def test_the_server_shows_its_certificate_and_the_client_none(files: Files) -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_the_server_shows_its_certificate_and_the_client_none(files: Files, lean: bool) -> None:
     async def main() -> None:
         seen: list[bytes | None] = []
         server = await serve(files, None, seen)
-        assert common_name(await exchange(server, ca_certificate=files.ca)) == "localhost"
+        shown = await exchange(server, ca_certificate=files.ca, lean_tls=lean)
+        assert common_name(shown) == "localhost"
         assert seen == [None]
         with pytest.raises(DeviceError, match="CERTIFICATE_VERIFY_FAILED"):
-            await exchange(server, ca_certificate=files.other_ca)
+            await exchange(server, ca_certificate=files.other_ca, lean_tls=lean)
         await server.close()
 
     run(main)
 
 
-def test_both_show_theirs_and_one_of_another_authority_is_refused(files: Files) -> None:
+@pytest.mark.parametrize("lean", [False, True])
+def test_both_show_theirs_and_one_of_another_authority_is_refused(files: Files, lean: bool) -> None:
     async def main() -> None:
         seen: list[bytes | None] = []
         server = await serve(files, files.ca, seen)
         for certificate in (None, files.other_client):
             with pytest.raises(DeviceError):
-                await exchange(server, tls=client_tls(files.ca, certificate))
+                await exchange(server, tls=client_tls(files.ca, certificate), lean_tls=lean)
         assert seen == []
-        await exchange(server, tls=client_tls(files.ca, files.client))
+        await exchange(server, tls=client_tls(files.ca, files.client), lean_tls=lean)
         assert [common_name(each) for each in seen] == ["CP-1"]
         await server.close()
 
