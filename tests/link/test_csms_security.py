@@ -18,8 +18,10 @@ from csms_rig import BOOT, KEY, Central, Peer, basic, station, until
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from evtool.cli.csms_files import Lab
+from evtool.link.clock import unix_ms
 from evtool.link.tls import server_tls
 from evtool.virtual.csms import Account
+from evtool.virtual.csms.certificates import days_left
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,20 @@ def test_private_files_are_private(lab: Lab) -> None:
     assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
     again = Lab(lab.folder, "Operator")
     assert again.authority.certificate_pem == lab.authority.certificate_pem
+
+
+def test_what_has_run_out_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    made = Lab(folder, None)
+    root, good = made.ca.read_bytes(), made.server.read_bytes()
+    assert Lab(folder, None).server.read_bytes() == good
+    long_ago = made.authority.issue_server(("localhost",), 1_000_000_000_000)
+    made.server.write_bytes(long_ago.certificate)
+    again = Lab(folder, None)
+    assert days_left(again.server.read_bytes(), unix_ms()) > 300
+    assert again.ca.read_bytes() == root
+    made.server.write_bytes(b"nonsense")
+    assert days_left(Lab(folder, None).server.read_bytes(), unix_ms()) > 300
 
 
 def test_profile_2_needs_tls_and_the_key(lab: Lab) -> None:

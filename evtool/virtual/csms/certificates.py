@@ -155,6 +155,16 @@ def make_authority(name: str, organization: str | None, now_ms: int) -> Issued:
     return Issued(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 
+def days_left(certificate: bytes, now_ms: int) -> float:
+    """How long a PEM certificate is good for; negative where it was.
+
+    Raises:
+        ValueError: it is none.
+    """
+    ends = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    return (ends.timestamp() - now_ms / 1000) / 86_400
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, now_ms: int, days: int
 ) -> x509.CertificateBuilder:
