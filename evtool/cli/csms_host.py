@@ -234,6 +234,7 @@ class CsmsHost:
             stream=self._stream,
             page=csms_page_dir(),
             token=token,
+            refused=lambda reason: self._report({"event": "control_refused", "reason": reason}),
         )
         port = await server.listen(host, port)
         stack.push_async_callback(server.close)

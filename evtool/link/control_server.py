@@ -19,6 +19,7 @@ from aiohttp import web
 
 from evtool.errors import DeviceError, LinkTimeout
 from evtool.link.event_stream import EventStream
+from evtool.link.http_faults import fault_logger
 
 Document = dict[str, object]
 
@@ -48,6 +49,7 @@ class ControlServer:
         stream: the events.
         page: the folder of the page.
         token: what a request must carry as `Authorization: Bearer`; None for nothing.
+        refused: is told why what came was no request.
 
     `obey`, `call` and `set_key` raise ValueError (400), LinkTimeout (504), DeviceError (409).
     """
@@ -61,6 +63,7 @@ class ControlServer:
         stream: EventStream,
         page: Path,
         token: str | None,
+        refused: Callable[[str], None],
     ) -> None:
         self._obey = obey
         self._call = call
@@ -82,7 +85,10 @@ class ControlServer:
                 web.put("/api/stations/{station}/key", self._on_key),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        logger = fault_logger(refused)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, logger=logger
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; port 0 picks a free one. Returns the port.

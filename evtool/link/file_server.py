@@ -20,6 +20,7 @@ from pathlib import Path
 from aiohttp import BodyPartReader, web
 
 from evtool.errors import DeviceError
+from evtool.link.http_faults import fault_logger
 
 MAX_UPLOAD = 64 << 20
 MAX_UPLOADS = 1000
@@ -54,7 +55,10 @@ class FileServer:
                 web.post("/uploads/", self._on_upload),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        logger = fault_logger(lambda reason: report({"event": "file_refused", "reason": reason}))
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, logger=logger
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; port 0 picks a free one. Returns the port.

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from evtool.errors import DeviceError
+from evtool.link.http_faults import fault_logger
 from evtool.link.ocpp_socket import OcppSocket
 from evtool.link.websocket_connection import MAX_MESSAGE
 
@@ -78,7 +79,8 @@ class OcppServer:
         self._is_full = False
         self._sockets: set[OcppSocket] = set()
         self._silent: set[web.RequestHandler] = set()  # no request yet
-        self._server = web.Server(self._serve, access_log=None)
+        logger = fault_logger(lambda reason: refused("?", 400, reason))
+        self._server = web.Server(self._serve, access_log=None, logger=logger)
         self._runner = web.ServerRunner(self._server)
         self._listener: asyncio.Server | None = None
 

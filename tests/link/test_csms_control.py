@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -154,6 +155,27 @@ def test_other_web_pages_cannot_use_it() -> None:
         assert fetch(request)[0] == 415
         assert running.ask("/page.js")[0] == 200
         assert running.ask("/../../../etc/passwd")[0] == 404
+
+
+def test_what_is_no_request_is_one_event() -> None:
+    with csms("--open", *CONTROL) as running:
+        for name in ("url", "control_url"):
+            port = int(running.ready[name].rpartition(":")[2])
+            for garbage in (
+                b"\x16\x03\x01\r\n\r\n",
+                b"GET / HTTP/1.1\r\nContent-Length: z\r\n\r\n",
+            ):
+                with socket.create_connection(("127.0.0.1", port), WAIT_S) as line:
+                    line.sendall(garbage)
+                    assert b" 400 " in line.recv(1000)
+        status, document = running.ask("/api/events")
+        assert status == 200
+        names = [event["event"] for event in document["events"]]
+        assert names == ["rejected", "rejected", "control_refused", "control_refused"]
+        assert running.process.stderr is not None
+        running.process.send_signal(signal.SIGTERM)
+        _, error = running.process.communicate(timeout=WAIT_S)
+        assert error == ""
 
 
 def test_beyond_loopback_it_needs_a_token() -> None:

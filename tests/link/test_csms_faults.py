@@ -264,6 +264,7 @@ def test_requests_that_are_none_are_refused() -> None:
                 async with asyncio.timeout(WAIT_S):
                     assert status in await reader.readline()
                 writer.close()
+            assert len(central.named("rejected")) == 4
             async with station(central.url()) as peer:
                 assert (await peer.call("Heartbeat", {}))[0] == 3
 
