@@ -38,13 +38,6 @@ def obey(unit: BoardUnit, name: str, words: list[str]) -> tuple[str, dict[str, o
     return None if fields is None else (_EVENTS.get(name, name), fields)
 
 
-def render_help() -> str:
-    """The commands for `--help`, one a line."""
-    width = max(map(len, _usages()))
-    rows = zip(_usages(), COMMANDS.values(), strict=True)
-    return "\n".join(f"{usage:<{width}}   {command.help}" for usage, command in rows)
-
-
 def _usages() -> list[str]:
     return [f"{name} {command.usage}".rstrip() for name, command in COMMANDS.items()]
 
@@ -165,6 +158,12 @@ def _plug(unit: BoardUnit, words: list[str]) -> dict[str, object]:
     return {"serial_port": unit.serial_port}
 
 
+def _help(unit: BoardUnit, words: list[str]) -> dict[str, object]:
+    del unit, words
+    rows = zip(_usages(), COMMANDS.values(), strict=True)
+    return {usage: command.help for usage, command in rows}
+
+
 COMMANDS: dict[str, _Command] = {
     "reset": _Command("", "press the reset button", _done(lambda unit: unit.host.reset())),
     "power_cycle": _Command(
@@ -189,6 +188,7 @@ COMMANDS: dict[str, _Command] = {
     "latency": _Command("MS", "a slow USB bridge", _latency),
     "mute": _Command("", "the board says nothing any more", _mute(True)),
     "unmute": _Command("", "it does again", _mute(False)),
+    "help": _Command("", "these commands", _help),
     "status": _Command("", "what runs, and the firmware's own state", _status),
 }
 # What the answer to a command is called, where it is not called like the command.

@@ -89,7 +89,7 @@ class BoardHost:
     ) -> None:
         self.board = board
         self.state: dict[str, str] = {}
-        self.pace = Pace(line.baudrate, random.Random(seed))  # noqa: S311 - faults, not secrets
+        self.pace = Pace(random.Random(seed))  # noqa: S311 - faults, not secrets
         self._serial = BoardSerial(board, line, self.pace, self._settle, helper)
         self._peripherals: list[Peripheral] = []
         self._report = report

@@ -154,7 +154,8 @@ class BoardSerial:
         for event in news.events:
             match event:
                 case Received(data):
-                    self._board.on_baudrate(line.baudrate())
+                    self._pace.rate = line.baudrate()
+                    self._board.on_baudrate(self._pace.rate)
                     if self._pace.is_idle:
                         self._board.on_serial(data, now_ms)
                     else:

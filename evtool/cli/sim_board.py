@@ -143,8 +143,8 @@ def command(  # noqa: PLR0913, PLR0917 - an argument an option
 
     Commands on stdin: reset, power_cycle, power_off, power_on, unplug, plug, panic, watchdog,
     brownout, mark_valid, mark_invalid, flip OFFSET BIT, dead_sector OFFSET, cut_after BYTES,
-    blank_fuses, lose CHANCE, spoil CHANCE, late CHANCE MS, latency MS, mute, unmute, status,
-    quit. A number before a command picks a board of several.
+    blank_fuses, lose CHANCE, spoil CHANCE, late CHANCE MS, latency MS, mute, unmute, help,
+    status, quit. A number before a command picks a board of several.
     """
     import asyncio
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from evtool.protocol import slip
@@ -46,19 +45,19 @@ class Pace:
     """Holds back what is not due yet.
 
     Args:
-        rate: the baud rate now.
         chance: where luck comes from.
 
     Attributes:
+        rate: the host's baud rate.
         real_time: bytes and flash take the time that they take on a real board.
         latency_us: what the USB bridge adds, in each direction.
     """
 
-    def __init__(self, rate: Callable[[], int], chance: random.Random) -> None:
+    def __init__(self, chance: random.Random) -> None:
+        self.rate = 115_200
         self.real_time = False
         self.latency_us = 0
         self.faults = Faults()
-        self._rate = rate
         self._chance = chance
         self._incoming: deque[tuple[int, bytes]] = deque()
         self._outgoing: deque[tuple[int, Transmit]] = deque()
@@ -131,7 +130,7 @@ class Pace:
     def _wire_us(self, count: int) -> int:
         if not self.real_time:
             return 0
-        return count * _BITS_PER_BYTE * 1_000_000 // max(self._rate(), 1)
+        return count * _BITS_PER_BYTE * 1_000_000 // max(self.rate, 1)
 
     def _lateness(self) -> int:
         late = self.faults.late and self._chance.random() < self.faults.late

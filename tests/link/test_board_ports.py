@@ -169,6 +169,36 @@ def test_a_helped_program_has_lines_at_a_pseudo_terminal(start: Start, tmp_path:
     board.wait_for("mode", mode="halted")
 
 
+RAISE_BOTH = """
+import sys, serial
+with serial.Serial(sys.argv[1]) as port:
+    port.dtr = port.rts = False
+    port.dtr = port.rts = True
+"""
+
+
+def test_the_lines_of_the_second_port_blank_the_fuses(start: Start) -> None:
+    board = start("--chip", "esp32c3", "--fuse-reset-port")
+    fuses = board.folder / "fuses-esp32c3.bin"
+    assert any(fuses.read_bytes())
+    done = lines(sys.executable, "-c", RAISE_BOTH, str(board.seen[0]["fuse_reset_port"]))
+    assert done.returncode == 0, done.stderr
+    assert not any(fuses.read_bytes())
+    board.tell("help")
+    assert board.wait_for("help")["cut_after BYTES"]
+
+
+def test_a_board_in_real_time_takes_its_time_at_a_port_that_was_pulled(start: Start) -> None:
+    board = start("--real-time", "--do", "latency 1")
+    board.wait_for("mode", mode="halted")
+    board.tell("unplug")
+    board.wait_for("unplugged")
+    board.tell("plug")
+    with serial.Serial(str(board.wait_for("plugged")["serial_port"]), timeout=1) as port:
+        port.write(SYNC)
+        assert len(frames(port, 8)) == 8
+
+
 def test_the_helper_leaves_other_terminals_alone() -> None:
     script = "import os, serial; m, s = os.openpty(); serial.Serial(os.ttyname(s)).dtr = True"
     done = lines(sys.executable, "-c", script)

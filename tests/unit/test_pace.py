@@ -15,7 +15,8 @@ RATE = 100_000
 
 
 def pace(seed: int = 7, *, real_time: bool = False) -> Pace:
-    made = Pace(lambda: RATE, random.Random(seed))  # noqa: S311 - test data
+    made = Pace(random.Random(seed))  # noqa: S311 - test data
+    made.rate = RATE
     made.real_time = real_time
     return made
 

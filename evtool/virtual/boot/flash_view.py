@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from evtool.protocol.partition_table import APP, DATA, FLAGS, SUBTYPES, Partition
 from evtool.virtual.flash_chip import SECTOR_SIZE
 from evtool.virtual.soc import Soc
-
-_ALWAYS_ENCRYPTED = {(DATA, SUBTYPES[DATA]["ota"]), (DATA, SUBTYPES[DATA]["nvs_keys"])}
 
 
 class FlashView:
@@ -31,10 +28,6 @@ class FlashView:
         clear = self._cipher.decrypt(start, self._flash.read(start, end - start))
         return clear[offset - start : offset - start + length]
 
-    def read_plain(self, offset: int, length: int) -> bytes:
-        """The same past the cipher."""
-        return self._flash.read(offset, length)
-
     def rewrite_sector(self, offset: int, data: bytes) -> None:
         """Erase the sector at `offset` and write `data` at its start.
 
@@ -45,12 +38,3 @@ class FlashView:
         if self._cipher is not None:
             data = self._cipher.encrypt(offset, data)
         self._flash.program(offset, data)
-
-
-def is_encrypted_partition(partition: Partition) -> bool:
-    """Whether ESP-IDF encrypts it: applications, OTA data, NVS keys, and what is flagged."""
-    return (
-        partition.type == APP
-        or (partition.type, partition.subtype) in _ALWAYS_ENCRYPTED
-        or bool(partition.flags & FLAGS["encrypted"])
-    )
