@@ -26,12 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evtool.protocol import app_image, host_image, slip
+from evtool.protocol import slip
 from evtool.protocol.esp_loader import Request, decode_request
+from evtool.virtual.board.application import start_of
 from evtool.virtual.board.mode import Crash, Mode
 from evtool.virtual.board.reset_circuit import Edge, ResetCircuit
 from evtool.virtual.board.sync_watch import SyncWatch
-from evtool.virtual.board_nvs import application_lines, identity, storage_name, store_value
+from evtool.virtual.board_nvs import store_value
 from evtool.virtual.boot import BootResult, ResetCause, boot
 from evtool.virtual.boot.flash_view import FlashView
 from evtool.virtual.boot.otadata import SlotState
@@ -43,7 +44,6 @@ from evtool.virtual.effects import (
     Discard,
     Effect,
     Report,
-    StartApp,
     StopApp,
     Transmit,
 )
@@ -307,29 +307,17 @@ class Board:
         if result.application is None or result.partition is None:
             self._fail(result.failure or "nothing to boot", result.next_cause, now_ms)
             return
-        payload = host_image.payload(result.application)
-        if payload is None:
+        started = start_of(result, self.flash, self._cause.reason, self._random_bytes)
+        if started is None:
             # A real chip runs it, a computer cannot; starting again would change nothing.
             reason = "this application is for the chip; build one with `evtool build --env host`"
             self._send_text(f"E virtual_board: {reason}\r\n".encode())
             self._fail(reason, self._cause, now_ms)
             self._deadline_ms = None
             return
+        start, fields = started
         self._last_failure = None
         self._app_started_ms = now_ms
-        fields: dict[str, object] = {"partition": result.partition.name}
-        description = app_image.decode_description(result.application)
-        version = ""
-        if description is not None:
-            version = description.version
-            fields |= {"project": description.project_name, "version": version}
-        start = StartApp(
-            payload,
-            application_lines(self.flash, result.partitions, self._cause.reason),
-            identity(self.flash, result.partitions),
-            version,
-            storage_name(self.flash, result.partitions, self._random_bytes),
-        )
         self._effects.append(start)
         self._enter(Mode.APP)
         self._report("app", reset=self._cause.reason, **fields)
@@ -342,8 +330,9 @@ class Board:
         self._halt(cause, now_ms)
 
     def _panic(self, how: str, return_code: int) -> None:
+        core = 0 if self.chip.riscv else 1
         self._send_text(
-            f"\r\nGuru Meditation Error: Core  1 panic'ed ({how}). "
+            f"\r\nGuru Meditation Error: Core  {core} panic'ed ({how}). "
             "Exception was unhandled.\r\n\r\nRebooting...\r\n".encode("ascii", "replace")
         )
         self._report("panic", how=how, return_code=return_code)
