@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import select
 import socket
 import ssl
 import threading
@@ -110,6 +111,10 @@ def try_connection(probe: Probe, context: ssl.SSLContext | None) -> Iterator[Con
             if secured is None:
                 return
             with contextlib.closing(secured):
+                refused = _late_refusal(secured, probe.timeout_s)
+                if refused is not None:
+                    yield refused
+                    return
                 yield from _ask(probe, secured)
         else:
             yield from _ask(probe, line)
@@ -178,6 +183,26 @@ def _secure(
         f"{secured.version()} {cipher[0] if cipher else ''}, certificate valid until {until}",
     )
     return secured
+
+
+def _late_refusal(line: ssl.SSLSocket, timeout_s: float) -> ConnectStep | None:
+    """What the server thinks of our certificate: with TLS 1.3 it says so after the handshake.
+
+    It must be read before anything is sent: a server that has hung up answers that with a reset,
+    in which its last word is lost. One that is content sends session tickets, or nothing.
+    """
+    if line.version() != "TLSv1.3" or not select.select([line], [], [], min(timeout_s, 0.5))[0]:
+        return None
+    line.settimeout(0)
+    try:
+        line.recv(1)  # tickets give no data; whoever speaks before it is asked speaks no HTTP
+    except ssl.SSLWantReadError:
+        pass
+    except OSError as error:
+        return _tls_failure(error)
+    finally:
+        line.settimeout(timeout_s)
+    return None
 
 
 def _tls_failure(error: OSError) -> ConnectStep:
