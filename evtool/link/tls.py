@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 
 from evtool.errors import ConfigError
+from evtool.link.files import write_atomically
 
 
 def client_tls(
@@ -38,6 +39,39 @@ def client_tls(
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags(0))
     if certificate is not None:
         _load(context, certificate, key)
+    return context
+
+
+def client_tls_of_texts(
+    roots_pem: str, pair: tuple[str, str] | None, folder: Path, *, any_host: bool = False
+) -> ssl.SSLContext:
+    """What a charge point trusts and shows, from texts that no file of the user's holds.
+
+    Args:
+        roots_pem: the only authorities to trust; "" trusts the system's.
+        pair: certificate chain and private key of the client, PEM; None shows none.
+        folder: where the pair is for the moment that OpenSSL needs to read it, mode 0600.
+        any_host: the server's certificate may be for another host.
+
+    Raises:
+        ConfigError: the texts are no certificates, or the pair does not fit.
+    """
+    try:
+        context = ssl.create_default_context(cadata=roots_pem or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the installed root certificates cannot be used: {error}",
+            fix="start the charge point with another --storage folder",
+        ) from error
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags(0))
+    context.check_hostname = not any_host
+    if pair is not None:
+        path = folder / ".client.pem"
+        write_atomically(path, "".join(pair), 0o600)
+        try:
+            _load(context, path, None)
+        finally:
+            path.unlink(missing_ok=True)
     return context
 
 
