@@ -25,6 +25,14 @@ from evtool.reference_impl.charge_point import (
     Settings,
     Unlock,
 )
+from evtool.reference_impl.charge_point.effects import (
+    Abandon,
+    Download,
+    Install,
+    MakeKey,
+    Upload,
+    Work,
+)
 from evtool.reference_impl.controller_types import Report
 
 NOON = "2024-05-01T12:00:00Z"
@@ -63,8 +71,10 @@ class Station:
         self.calls: deque[ocpp16.Call] = deque()
         self.unanswered: list[ocpp16.Call] = []  # those of muted actions
         self.answers: dict[str, ocpp16.Message] = {}
-        self.kept: dict[str, str] = {}
+        self.kept: dict[str, str] = dict(stored or {})
         self.noticed: list[Noticed] = []
+        self.security_events: list[str] = []  # what was told; not among `sent`
+        self.work: list[Work] = []
         self.reconnects: list[str] = []
         self.unlocks: list[int] = []
         self.restarts: list[str] = []
@@ -75,6 +85,10 @@ class Station:
         self.parent = ""  # of every tag
         self.refuse: set[str] = set()  # actions answered with a CallError
         self.mute: set[str] = set()  # actions not answered at all
+
+    def kept_keys(self) -> set[str]:
+        """What is kept, beside the security log."""
+        return {key for key in self.kept if not key.startswith("security.")}
 
     def collect(self) -> None:
         for output in self.charge_point.drain():
@@ -95,13 +109,18 @@ class Station:
                     self.reconnects.append(reason)
                 case Noticed():
                     self.noticed.append(output)
+                case Download() | Upload() | Install() | Abandon() | MakeKey():
+                    self.work.append(output)
 
     def _take(self, message: object) -> None:
         match message:
             case ocpp16.Call(_, action, payload):
                 assert ocpp16.find_violation(action, payload) is None, (action, payload)
-                self.sent.append((action, payload))
                 self.calls.append(message)
+                if action == "SecurityEventNotification":
+                    self.security_events.append(payload["type"])
+                else:
+                    self.sent.append((action, payload))
             case ocpp16.CallResult(unique_id, payload):
                 violation = ocpp16.find_violation(self.asked[unique_id], payload, answer=True)
                 assert violation is None, (violation, payload)
@@ -131,6 +150,8 @@ class Station:
                 return {"currentTime": NOON, "interval": 300, "status": "Accepted"}
             case "Heartbeat":
                 return {"currentTime": NOON}
+            case "SignCertificate":
+                return {"status": "Accepted"}
             case "Authorize":
                 return {"idTagInfo": self._info()}
             case "StartTransaction":

@@ -20,6 +20,7 @@ from evtool.errors import DeviceError, EvtoolError
 from evtool.link.board_websocket import SUBPROTOCOL, BoardWebSocket
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import write_atomically
+from evtool.link.private_key import new_private_key_pem
 from evtool.link.websocket import WebSocket, keep_connected, open_websocket
 from evtool.protocol import ocpp16
 from evtool.protocol.csms_url import charge_point_url
@@ -32,6 +33,7 @@ from evtool.reference_impl.charge_point import (
     Send,
     Settings,
 )
+from evtool.reference_impl.charge_point.effects import Download, MakeKey, Upload
 from evtool.virtual.effects import StartApp
 
 STEP_S = 0.25
@@ -231,6 +233,14 @@ class ReferenceOcpp:
                 case AskRegister(report):
                     # The firmware stores first and says its state after it, in this order.
                     self._send(f"report {report.value}")
+                case Download(ticket):  # updates are the firmware's, not of what speaks for it
+                    self._charge_point.maintenance.on_downloaded(ticket, None, monotonic_ms())
+                case Upload():
+                    self._charge_point.maintenance.on_uploaded(
+                        output, "UploadFailure", monotonic_ms()
+                    )
+                case MakeKey():
+                    self._charge_point.maintenance.on_key(new_private_key_pem(), monotonic_ms())
                 case Restart():
                     # Not from within: the restart ends this very object.
                     asyncio.get_running_loop().call_soon(self._restart)

@@ -58,6 +58,8 @@ _MAX_TEXT = 1 << 20
 _DECODER = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 _MASKED_KEYS = frozenset({"authorizationkey"})
+_WITH_SERVERS = frozenset({"GetDiagnostics", "GetLog", "SignedUpdateFirmware", "UpdateFirmware"})
+_USER_OF_URL = re.compile(r"(?<=://)\S*@")
 _HEX = re.compile(r"[0-9A-Fa-f]*\Z")
 
 
@@ -132,7 +134,9 @@ def render_message(message: Message) -> str:
 
 
 def masked(action: str, payload: Payload) -> Payload:
-    """`payload` as a log may show it: without the value of an AuthorizationKey."""
+    """`payload` as a log may show it: no AuthorizationKey, no user and password of a server."""
+    if action in _WITH_SERVERS:
+        return {name: _without_password(value) for name, value in payload.items()}
     if action == "ChangeConfiguration" and str(payload.get("key", "")).lower() in _MASKED_KEYS:
         return payload | {"value": "****"}
     if action == "GetConfiguration" and isinstance(payload.get("configurationKey"), list):
@@ -144,6 +148,12 @@ def masked(action: str, payload: Payload) -> Payload:
         ]
         return payload | {"configurationKey": entries}
     return payload
+
+
+def _without_password(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_password(each) for name, each in value.items()}
+    return _USER_OF_URL.sub("****@", value) if isinstance(value, str) else value
 
 
 def render_timestamp(unix_ms: int) -> str:

@@ -38,7 +38,7 @@ def test_boot_is_repeated_until_accepted_and_not_after_a_reconnect(
     station.mute = set()
     station.wait(pause_s)
     assert station.heard() == ["BootNotification", "0:Available", "1:Available"]
-    assert station.kept == {"HeartbeatInterval": "300"}
+    assert station.kept_keys() == {"HeartbeatInterval"}
     station.offline()
     station.online()
     assert station.heard() == []
@@ -357,7 +357,7 @@ def test_reset_stops_tells_and_restarts(station: Station, kind: str) -> None:
 )
 def test_configuration(station: Station, key: str, value: str, status: str) -> None:
     assert station.ask("ChangeConfiguration", key=key, value=value) == {"status": status}
-    assert (len(station.kept) > 1 or station.kept["HeartbeatInterval"] == "60") == (
+    assert (len(station.kept_keys()) > 1 or station.kept["HeartbeatInterval"] == "60") == (
         status == "Accepted"
     )
 
@@ -486,4 +486,8 @@ def test_schedules_run(station: Station) -> None:
     ],
 )
 def test_wrong_profiles(station: Station, connector: int, value: dict[str, Any]) -> None:
-    assert set_profile(station, connector, value) == "PropertyConstraintViolation"
+    assert set_profile(station, connector, value) == "Rejected"
+    theirs = Station(mode=MICROOCPP_1_2_0).online()
+    level = value["stackLevel"]
+    value |= {"stackLevel": level + 1 if level == 8 else level}
+    assert set_profile(theirs, connector, value) == "PropertyConstraintViolation"

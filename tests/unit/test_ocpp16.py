@@ -241,3 +241,11 @@ def test_keys_are_masked() -> None:
     answer = {"configurationKey": [{"key": "authorizationkey", "readonly": False, "value": "s"}]}
     assert ocpp16.masked("GetConfiguration", answer)["configurationKey"][0]["value"] == "****"
     assert ocpp16.masked("ChangeConfiguration", {"key": "A", "value": "b"})["value"] == "b"
+
+
+def test_passwords_of_servers_are_masked() -> None:
+    shown = ocpp16.masked("GetDiagnostics", {"location": "ftp://u:p/w@d@h/x", "retries": 2})
+    assert shown == {"location": "ftp://****@h/x", "retries": 2}
+    log = {"requestId": 1, "log": {"remoteLocation": "https://u:p@h/x", "x": 1}}
+    assert ocpp16.masked("GetLog", log)["log"] == {"remoteLocation": "https://****@h/x", "x": 1}
+    assert ocpp16.masked("UpdateFirmware", {"location": "http://h/x"})["location"] == "http://h/x"

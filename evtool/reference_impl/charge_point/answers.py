@@ -11,6 +11,7 @@ from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import card_reader
 from evtool.reference_impl.charge_point.authorization import Verdict
 from evtool.reference_impl.charge_point.outbox import Lane, Request
+from evtool.reference_impl.charge_point.security.security_log import ACTION as SECURITY_EVENT
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
@@ -39,6 +40,8 @@ def on_no_answer(charge_point: ChargePoint, request: Request) -> None:
         charge_point.registration.on_no_answer()
     elif request.action == "Authorize":
         _decide_without(charge_point, request, allow_unknown=True)
+    elif request.action == SECURITY_EVENT:
+        charge_point.maintenance.log.on_not_told()
     elif request.lane is Lane.TRANSACTION:
         if charge_point.mode.counts_unanswered:
             _on_failed_attempt(charge_point, request)
@@ -60,6 +63,11 @@ def _on_refusal(charge_point: ChargePoint, request: Request) -> None:
         return
     if request.action == "Authorize":
         _decide_without(charge_point, request, allow_unknown=False)
+        return
+    if request.action == SECURITY_EVENT:
+        # A CSMS that does not know the message would refuse it for ever.
+        charge_point.notice("security event refused", request.payload["type"])
+        charge_point.maintenance.log.on_told()
         return
     if request.lane is not Lane.TRANSACTION:
         on_no_answer(charge_point, request)
@@ -150,6 +158,7 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
     transaction.transaction_id = payload["transactionId"]
     transaction.parent_id_tag = info.get("parentIdTag", transaction.parent_id_tag)
     transaction.refused = info["status"] != "Accepted"
+    charge_point.profiles.bind(transaction.connector_id, transaction.transaction_id)
     charge_point.transactions.keep(transaction)
     connector = charge_point.connector_of(transaction)
     stops = charge_point.configuration.boolean("StopTransactionOnInvalidId")
@@ -165,6 +174,15 @@ def _on_boot(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> 
     charge_point.registration.on_answer(payload)
 
 
+def _on_security_event(charge_point: ChargePoint, _: Request, __: ocpp16.Payload) -> None:
+    charge_point.maintenance.log.on_told()
+
+
+def _on_sign_certificate(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
+    if payload["status"] != "Accepted":
+        charge_point.maintenance.client.on_refused()
+
+
 _RESULTS: Mapping[str, Callable[[ChargePoint, Request, ocpp16.Payload], None]] = MappingProxyType(
     {
         "BootNotification": _on_boot,
@@ -172,5 +190,7 @@ _RESULTS: Mapping[str, Callable[[ChargePoint, Request, ocpp16.Payload], None]] =
         "Authorize": _on_authorize,
         "StartTransaction": _on_start,
         "StopTransaction": _on_stop,
+        "SecurityEventNotification": _on_security_event,
+        "SignCertificate": _on_sign_certificate,
     }
 )

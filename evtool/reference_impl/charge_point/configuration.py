@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from evtool.reference_impl.charge_point.configuration_keys import (
 )
 from evtool.reference_impl.charge_point.metering import MEASURANDS
 from evtool.reference_impl.charge_point.mode import STRICT, Mode
+from evtool.reference_impl.charge_point.smart_charging import Rules
 
 _ROTATION = re.compile(
     r"(\d{1,4}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
@@ -86,6 +88,19 @@ class Configuration:
         """Overrule a value from within: the boot interval becomes HeartbeatInterval."""
         self._changed[name] = str(value)
 
+    def set_text(self, name: str, value: str) -> None:
+        """The same for any key: connection settings that are taken back."""
+        self._changed[name] = value
+
+    def smart_charging_rules(self, rules: Rules) -> Rules:
+        """`rules` with the limits that the keys state."""
+        return _with_limits(
+            rules,
+            self.integer("ChargeProfileMaxStackLevel"),
+            self.integer("ChargingScheduleMaxPeriods"),
+            self.integer("MaxChargingProfilesInstalled"),
+        )
+
     def find(self, name: str) -> str | None:
         """The key's own spelling; None where there is no such key here."""
         known = BY_LOWER_CASE.get(name.lower())
@@ -136,6 +151,16 @@ class Configuration:
 def _items(text: str) -> frozenset[str]:
     """The items of a list; one set for all charge points that have the same."""
     return frozenset(text.split(","))
+
+
+@cache  # thousands of charge points share a few
+def _with_limits(rules: Rules, max_stack_level: int, max_periods: int, max_profiles: int) -> Rules:
+    return replace(
+        rules,
+        max_stack_level=max_stack_level,
+        max_periods=max_periods,
+        max_profiles=max_profiles,
+    )
 
 
 def read_presets(presets: Mapping[str, str]) -> dict[str, str]:

@@ -220,7 +220,7 @@ class Connector:
         self.stopping = None
         self.stopped_by = stop_id_tag
         self.sampling.stop()
-        charge_point.profiles.clear(connector_id=self.number, purpose="TxProfile")
+        charge_point.profiles.end_transaction(self.number)
 
         def tell() -> None:
             self._raise_meter(transaction)
@@ -341,6 +341,7 @@ class Connector:
                     charge_point.unix_now(), transaction.started_unix_ms
                 )
                 self._raise_meter(transaction)
+            charge_point.profiles.end_transaction(self.number)
             charge_point.transactions.stop(transaction)
 
     def _raise_meter(self, transaction: Transaction) -> None:

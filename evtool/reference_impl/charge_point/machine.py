@@ -14,7 +14,6 @@ Cost: a charge point that nobody has spoken to yet holds its connectors and empt
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, Protocol
 
 from evtool.protocol import ocpp16
@@ -24,11 +23,17 @@ from evtool.reference_impl.charge_point.authorization import Authorization
 from evtool.reference_impl.charge_point.configuration import Configuration
 from evtool.reference_impl.charge_point.connector import Connector
 from evtool.reference_impl.charge_point.connector_status import StatusReporter
+from evtool.reference_impl.charge_point.maintenance import Maintenance
 from evtool.reference_impl.charge_point.outbox import MAX_VOLATILE, Lane, Outbox, Request
 from evtool.reference_impl.charge_point.registration import Registration
 from evtool.reference_impl.charge_point.reservations import Reservation, Reservations
 from evtool.reference_impl.charge_point.session import Event, Phase
-from evtool.reference_impl.charge_point.smart_charging import ProfileStore
+from evtool.reference_impl.charge_point.smart_charging import (
+    ProfileStore,
+    Supply,
+    Wish,
+    share,
+)
 from evtool.reference_impl.charge_point.transactions import Transaction, Transactions
 from evtool.reference_impl.charge_point.values import (
     CONNECTOR,
@@ -46,6 +51,8 @@ from evtool.reference_impl.controller_types import OcppWord
 UNLOCK_TIMEOUT_MS = 10_000
 _NO_ID = "-1"
 _MAX_HELD = 10
+CLOCK_STEP_MS = 60_000
+"""A change of the clock that is a security event, and no drift."""
 _ALL_LANES = frozenset(Lane)
 _BOOT_ONLY = frozenset({Lane.BOOT})
 _PENDING = frozenset({Lane.BOOT, Lane.TRIGGERED})
@@ -94,10 +101,11 @@ class ChargePoint:
         self.registration: Registration = Registration(self)
         self.authorization = Authorization(self)
         self.reservations = Reservations(settings.stored, self.persist)
-        self.profiles = ProfileStore()
-        self.features: list[Feature] = []
-        self.configuration_rules: dict[str, Callable[[str], str | None]] = {}
-        """By key: given a new value, the status that refuses it, or None."""
+        self.profiles = ProfileStore(
+            self.configuration.smart_charging_rules(self.mode.smart_charging), settings.stored
+        )
+        self.maintenance = Maintenance(self)
+        self.features: list[Feature] = [self.maintenance]
         self.connectors = [Connector(self, number + 1) for number in range(settings.connectors)]
         for transaction in self.transactions.cut_off:
             number = min(transaction.connector_id, settings.connectors)
@@ -116,12 +124,15 @@ class ChargePoint:
         """The WebSocket is open."""
         self._pass_time(now_ms)
         self.open = True
+        self.maintenance.on_open()
         self.registration.on_open()
         self.tick(now_ms)
 
     def on_closed(self, now_ms: int) -> None:
         """The WebSocket has closed, or could not be opened."""
         self._pass_time(now_ms)
+        if not self.open:
+            self.maintenance.on_failure()
         self.open = False
         self._unlocks.clear()
         self._held.clear()
@@ -228,6 +239,9 @@ class ChargePoint:
 
     def drain(self) -> list[Output]:
         """What is to be done, in order."""
+        for key, value in self.profiles.take_changes().items():
+            self.persist(key, value)
+        self.maintenance.route()
         outputs, self._outputs = self._outputs, []
         return outputs
 
@@ -312,12 +326,30 @@ class ChargePoint:
         return sum(self.is_free(connector) for connector in self.connectors)
 
     def limit_ma(self, connector: Connector) -> int | None:
-        """The charging profiles' limit at this moment, None for none."""
+        """The charging profiles' limit at this moment, per phase; None for none.
+
+        The maximum of the whole charge point is shared among the connectors that charge.
+        """
         if self.unix_offset_ms is None or not self.profiles:
             return None
-        transaction = connector.transaction
-        start = transaction.started_unix_ms if transaction is not None else None
-        return self.profiles.limit_ma(self.unix_now(), start, connector.number)
+        unix_ms, supply = self.unix_now(), self.supply()
+        whole_ma = self.profiles.limit(unix_ms, None, 0).in_amperes(supply)
+        charging = [each for each in self.connectors if each.transaction is not None]
+        if connector not in charging:
+            return whole_ma
+        wishes = {}
+        for each in charging:
+            start = each.transaction.started_unix_ms if each.transaction is not None else None
+            limit = self.profiles.limit(unix_ms, start, each.number)
+            wishes[each.number] = Wish(limit.in_amperes(supply), limit.minimum_ma)
+        return share(whole_ma, wishes)[connector.number]
+
+    def supply(self) -> Supply:
+        """What feeds the connectors."""
+        settings = self.settings
+        return Supply(
+            settings.max_current_ma, settings.voltage_mv, settings.phases, settings.connectors
+        )
 
     def status_minimum_ms(self) -> int | None:
         """How long a status must last before it is told; None while none may be told."""
@@ -366,8 +398,12 @@ class ChargePoint:
     def set_clock(self, current_time: object) -> None:
         """Take the CSMS's clock."""
         unix_ms = ocpp16.parse_timestamp(current_time)
-        if unix_ms is not None:
-            self.unix_offset_ms = unix_ms - self.now_ms
+        if unix_ms is None:
+            return
+        offset_ms = unix_ms - self.now_ms
+        if self.unix_offset_ms is not None and abs(offset_ms - self.unix_offset_ms) > CLOCK_STEP_MS:
+            self.maintenance.happened("SettingSystemTime")
+        self.unix_offset_ms = offset_ms
 
     def ask(self, id_tag: str) -> Request:
         """Ask the CSMS about a tag."""
@@ -404,6 +440,7 @@ class ChargePoint:
         for connector in self.connectors:
             connector.session.move(Event.CANCEL)
             connector.end(f"{kind}Reset")
+        self.maintenance.happened("ResetOrReboot", kind)
         self._restart = (self.now_ms + self.mode.reset_delay_ms, kind)
 
     # What happens by itself.

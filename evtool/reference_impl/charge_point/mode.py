@@ -13,6 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from evtool.reference_impl.charge_point.smart_charging.rules import (
+    MICROOCPP_RULES,
+    STRICT_RULES,
+    Rules,
+)
+from evtool.reference_impl.charge_point.update_rules import (
+    MICROOCPP_UPDATE,
+    STRICT_UPDATE,
+    UpdateRules,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:
@@ -28,9 +39,9 @@ class Mode:
             has its end told; else its messages are dropped and it ends.
         omits_transaction_id_zero: D12, MeterValues without a transactionId that is not positive.
         absent_keys: D17 and others, keys of the specification that the library does not know.
-        default_needs_transaction: D26, a TxDefaultProfile counts only while a transaction runs,
-            in a composite schedule too.
-        tells_unknown_limits: D27, no unit is converted; -1 stands for no limit and no phases.
+        smart_charging: D26, D27, D28, D41: profiles and composite schedules.
+        update: D21, D22, D23, D39: firmware updates and uploads.
+        has_security: the security extensions; else their operations are NotImplemented.
         resumes_transactions: D30, a transaction goes on after a power cut where the plug is seen
             at once, and ends with EVDisconnected where it is not; else it ends with PowerLoss.
         schedules_in_preparing: D32, Inoperative waits for the end of a session that has no
@@ -42,7 +53,6 @@ class Mode:
             connector; else it is Rejected.
         unknown_connector: what a connectorId beyond the last earns: a CallError of this code, or
             "" for the operation's own refusing status.
-        wrong_purpose: the same for a RemoteStartTransaction whose profile is no TxProfile.
         too_long: what a text beyond its length earns.
         answers_unreadable: a text that is no message earns a CallError under the id "-1".
         awaits_start: while StartTransaction is under way, a RemoteStopTransaction of an unknown
@@ -90,15 +100,15 @@ class Mode:
     stops_refused_start: bool = True
     omits_transaction_id_zero: bool = False
     absent_keys: frozenset[str] = frozenset()
-    default_needs_transaction: bool = False
-    tells_unknown_limits: bool = False
+    smart_charging: Rules = STRICT_RULES
+    update: UpdateRules = STRICT_UPDATE
+    has_security: bool = True
     resumes_transactions: bool = False
     schedules_in_preparing: bool = True
     unavailable_until_accepted: bool = False
     silent_in_rejected: bool = True
     starts_on_connector_zero: bool = False
     unknown_connector: str = ""
-    wrong_purpose: str = ""
     too_long: str = "FormationViolation"
     answers_unreadable: bool = True
     awaits_start: bool = True
@@ -160,15 +170,15 @@ MICROOCPP_1_2_0 = Mode(
         "SupportedFileTransferProtocols",
         "WebSocketPingInterval",
     },
-    default_needs_transaction=True,
-    tells_unknown_limits=True,
+    smart_charging=MICROOCPP_RULES,
+    update=MICROOCPP_UPDATE,
+    has_security=False,
     resumes_transactions=True,
     schedules_in_preparing=False,
     unavailable_until_accepted=True,
     silent_in_rejected=False,
     starts_on_connector_zero=True,
     unknown_connector="PropertyConstraintViolation",
-    wrong_purpose="PropertyConstraintViolation",
     too_long="PropertyConstraintViolation",
     answers_unreadable=False,
     awaits_start=False,

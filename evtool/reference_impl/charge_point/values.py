@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evtool.reference_impl.charge_point.effects import Happened, Notify, Reboot, Work
 from evtool.reference_impl.charge_point.mode import STRICT, Mode
 from evtool.reference_impl.controller_types import Fault, Report, Snapshot
 
@@ -34,6 +35,9 @@ class Settings:
         has_lock: the plugs are locked: UnlockConnector asks for `Unlock`.
         charge_box_serial_number, meter_serial_number, meter_type: at most 25 characters each.
         iccid, imsi: at most 20 characters each.
+        voltage_mv: of one phase against neutral, or of the direct current; 0 for unknown, and
+            then no limit is converted between A and W.
+        phases: that feed a connector, 1 to 3; 0 for direct current.
     """
 
     vendor: str
@@ -53,6 +57,8 @@ class Settings:
     imsi: str = ""
     meter_serial_number: str = ""
     meter_type: str = ""
+    voltage_mv: int = 0
+    phases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +164,6 @@ class Noticed:
     detail: str = ""
 
 
-Output = Send | Persist | Restart | AskRegister | Unlock | Reconnect | Noticed
+Output = Send | Persist | Restart | AskRegister | Unlock | Reconnect | Noticed | Work
+Effect = Notify | Happened | Reboot | Persist | Work
+"""What the machines for updates, logs and certificates want."""

@@ -26,6 +26,7 @@ from evtool.reference_impl.charge_point import (
     Settings,
     Unlock,
 )
+from evtool.reference_impl.charge_point.effects import Download, Upload
 from evtool.reference_impl.fleet.tally import Tally
 
 _MV = 400_000
@@ -210,6 +211,7 @@ class Station:
 
     def _carry_out(self, now_ms: float) -> None:
         while outputs := self._charge_point.drain():
+            maintenance = self._charge_point.maintenance
             for output in outputs:
                 match output:
                     case Send(text):
@@ -224,6 +226,10 @@ class Station:
                         self._restart()
                     case Reconnect():
                         self.must_reconnect = True
+                    case Download(ticket):  # nothing is fetched or sent at such a number
+                        maintenance.on_downloaded(ticket, None, int(now_ms))
+                    case Upload():
+                        maintenance.on_uploaded(output, "UploadFailure", int(now_ms))
                     case Noticed(what):
                         self._tally.errors[f"noticed: {what}"] += 1
 

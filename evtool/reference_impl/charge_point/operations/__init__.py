@@ -17,9 +17,11 @@ from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point.operations import (
     configuration,
     core,
+    firmware,
     local_auth_list,
     remote_trigger,
     reservation,
+    security,
     smart_charging,
 )
 from evtool.reference_impl.charge_point.operations.handler import LATER, Handler, Then, nothing
@@ -34,9 +36,11 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
         **configuration.HANDLERS,
         **core.HANDLERS,
+        **firmware.HANDLERS,
         **local_auth_list.HANDLERS,
         **remote_trigger.HANDLERS,
         **reservation.HANDLERS,
+        **security.HANDLERS,
         **smart_charging.HANDLERS,
     }
 )
@@ -46,19 +50,30 @@ def answer(
     charge_point: ChargePoint, call: ocpp16.Call
 ) -> tuple[ocpp16.CallResult | ocpp16.CallError | None, Then]:
     """The answer to `call`, None where it follows later, and what to do once it is on its way."""
-    if call.action not in ocpp16.ACTIONS:
-        return ocpp16.CallError(call.unique_id, "NotImplemented", "unknown action"), nothing
     handler = HANDLERS.get(call.action)
-    if handler is None:
-        return ocpp16.CallError(call.unique_id, "NotSupported", "not offered here"), nothing
-    violation = ocpp16.find_violation(call.action, call.payload)
-    if violation is not None:
-        too_long = violation.description.endswith(": maxLength")
-        code = charge_point.mode.too_long if too_long else violation.code
-        return ocpp16.CallError(call.unique_id, code, violation.description), nothing
+    refusal = _refusal(charge_point, call)
+    if refusal is not None or handler is None:
+        code, description = refusal or ("NotSupported", "not offered here")
+        return ocpp16.CallError(call.unique_id, code, description), nothing
     result, then = handler(charge_point, call)
     if result is LATER:
         return None, then
     if isinstance(result, ocpp16.Violation):
         return ocpp16.CallError(call.unique_id, result.code, result.description), nothing
     return ocpp16.CallResult(call.unique_id, result), then
+
+
+def _refusal(charge_point: ChargePoint, call: ocpp16.Call) -> tuple[str, str] | None:
+    """(code, description) of the CallError that `call` earns before it is looked at."""
+    if call.action not in ocpp16.ACTIONS:
+        return "NotImplemented", "unknown action"
+    if call.action in security.HANDLERS and not charge_point.mode.has_security:
+        return "NotImplemented", "no security extensions"
+    if call.action not in HANDLERS:
+        return "NotSupported", "not offered here"
+    violation = ocpp16.find_violation(call.action, call.payload)
+    if violation is None:
+        return None
+    too_long = violation.description.endswith(": maxLength")
+    code = charge_point.mode.too_long if too_long else violation.code
+    return code, violation.description

@@ -9,32 +9,49 @@ from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point.operations.handler import Answer, Handler, nothing, status
+from evtool.reference_impl.charge_point.security.connection_change import may_raise
 from evtool.reference_impl.charge_point.values import Reconnect
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
-_OF_THE_CONNECTION = frozenset({"AuthorizationKey"})
+_PROFILES = ("0", "1", "2", "3")
+_OF_THE_CONNECTION = frozenset({"AuthorizationKey", "SecurityProfile"})
 
 
 def _change(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     key, value = call.payload["key"], call.payload["value"]
     known = charge_point.configuration.find(key)
-    rule = charge_point.configuration_rules.get(known) if known is not None else None
-    if rule is not None:
-        refused = rule(value)
-        if refused is not None:
-            return status(refused)
+    if known == "SecurityProfile" and not _may_raise_profile(charge_point, value):
+        return status("Rejected")
+    maintenance = charge_point.maintenance
+    before = maintenance.settings()
     result, changed = charge_point.configuration.change(key, value)
     if changed is None:
         return status(result)
     charge_point.persist(changed, charge_point.configuration.text(changed))
+    if changed not in _OF_THE_CONNECTION or maintenance.settings() == before:
+        return status(result)
+    maintenance.on_settings_changed(before)
     reason = changed
 
     def reconnect() -> None:
         charge_point.emit(Reconnect(reason))
 
-    return status(result, reconnect if changed in _OF_THE_CONNECTION else nothing)
+    return status(result, reconnect)
+
+
+def _may_raise_profile(charge_point: ChargePoint, value: str) -> bool:
+    """Whether SecurityProfile may become `value` (whitepaper ed. 2, A05)."""
+    maintenance = charge_point.maintenance
+    settings = maintenance.settings()
+    return value in _PROFILES and may_raise(
+        settings.security_profile,
+        int(value),
+        has_key=bool(settings.authorization_key),
+        has_root=maintenance.trusts_a_root(),
+        has_certificate=maintenance.client.installed() is not None,
+    )
 
 
 def _get(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:

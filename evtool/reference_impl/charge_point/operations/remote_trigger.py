@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.diagnostics import DIAGNOSTICS_KEY, LOG_KEY
 from evtool.reference_impl.charge_point.operations.handler import (
     Answer,
     Handler,
@@ -26,7 +28,10 @@ _OF_FIRMWARE_MANAGEMENT = frozenset({"DiagnosticsStatusNotification", "FirmwareS
 _KEY, _CONTEXT = "MeterValuesSampledData", "Trigger"
 
 
-def trigger(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
+Makers = Mapping[str, Callable[["ChargePoint", int | None], list[Request]]]
+
+
+def trigger_with(makers: Makers, charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     """Answer TriggerMessage or ExtendedTriggerMessage, and send what is asked for."""
     wanted, connector_id = call.payload["requestedMessage"], call.payload.get("connectorId")
     if connector_id is not None and not is_connector(charge_point, connector_id):
@@ -37,7 +42,7 @@ def trigger(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
             return status("Rejected")
     if wanted == "MeterValues":
         return _meter_values(charge_point, connector_id)
-    make = _MAKERS.get(wanted)
+    make = makers.get(wanted)
     offered = charge_point.configuration.has_profile("FirmwareManagement")
     if make is None or (wanted in _OF_FIRMWARE_MANAGEMENT and not offered):
         return status("NotImplemented")
@@ -83,18 +88,49 @@ def _meter_values(charge_point: ChargePoint, connector_id: int | None) -> Answer
     return status("Accepted", send)
 
 
-_MAKERS: Mapping[str, Callable[[ChargePoint, int | None], list[Request]]] = MappingProxyType(
+def _firmware(charge_point: ChargePoint, _: int | None) -> list[Request]:
+    """An unsigned update's status; a signed one tells by itself."""
+    firmware = charge_point.maintenance.firmware
+    told = firmware.status if firmware.request_id is None else "Idle"
+    return [Request("FirmwareStatusNotification", {"status": told})]
+
+
+def _signed_firmware(charge_point: ChargePoint, _: int | None) -> list[Request]:
+    firmware = charge_point.maintenance.firmware
+    payload: ocpp16.Payload = {"status": "Idle"}
+    if firmware.request_id is not None:
+        payload = {"status": firmware.status, "requestId": firmware.request_id}
+    return [Request("SignedFirmwareStatusNotification", payload)]
+
+
+def _diagnostics(charge_point: ChargePoint, _: int | None) -> list[Request]:
+    told = charge_point.maintenance.upload(DIAGNOSTICS_KEY).status
+    return [Request("DiagnosticsStatusNotification", {"status": told})]
+
+
+def _log(charge_point: ChargePoint, _: int | None) -> list[Request]:
+    upload = charge_point.maintenance.upload(LOG_KEY)
+    payload: ocpp16.Payload = {"status": upload.status}
+    if upload.request_id is not None:
+        payload["requestId"] = upload.request_id
+    return [Request("LogStatusNotification", payload)]
+
+
+_PLAIN: Makers = {
+    "BootNotification": lambda charge_point, _: [charge_point.registration.request()],
+    "Heartbeat": lambda _, __: [Request("Heartbeat")],
+    "StatusNotification": _statuses,
+}
+BASIC: Makers = MappingProxyType(
     {
-        "BootNotification": lambda charge_point, _: [charge_point.registration.request()],
-        "Heartbeat": lambda _, __: [Request("Heartbeat")],
-        "StatusNotification": _statuses,
-        "DiagnosticsStatusNotification": lambda _, __: [
-            Request("DiagnosticsStatusNotification", {"status": "Idle"})
-        ],
-        "FirmwareStatusNotification": lambda _, __: [
-            Request("FirmwareStatusNotification", {"status": "Idle"})
-        ],
+        **_PLAIN,
+        "DiagnosticsStatusNotification": _diagnostics,
+        "FirmwareStatusNotification": _firmware,
     }
 )
+EXTENDED: Makers = MappingProxyType(
+    {**_PLAIN, "LogStatusNotification": _log, "FirmwareStatusNotification": _signed_firmware}
+)
+"""Of ExtendedTriggerMessage (security whitepaper ed. 2, 5.4)."""
 
-HANDLERS: Mapping[str, Handler] = MappingProxyType({"TriggerMessage": trigger})
+HANDLERS: Mapping[str, Handler] = MappingProxyType({"TriggerMessage": partial(trigger_with, BASIC)})

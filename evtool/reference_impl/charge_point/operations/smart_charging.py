@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point.operations.handler import (
+    LATER,
     Answer,
     Handler,
     is_connector,
@@ -16,20 +17,20 @@ from evtool.reference_impl.charge_point.operations.handler import (
     nothing,
     status,
 )
-from evtool.reference_impl.charge_point.smart_charging import read_profile
+from evtool.reference_impl.charge_point.smart_charging import Profile, read_profile
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
-_MAX_COMPOSITE_S = 31 * 86_400
+_UNITS = (("A", "Current"), ("W", "Power"))
 
 
 def install_profile(
     charge_point: ChargePoint, connector_id: int, payload: ocpp16.Payload
 ) -> str | ocpp16.Violation:
     """Install a charging profile: the status of SetChargingProfile.conf, or what is wrong."""
-    profile = read_profile(connector_id, payload, charge_point.unix_now())
-    if isinstance(profile, ocpp16.Violation):
+    profile = _read(charge_point, connector_id, payload)
+    if not isinstance(profile, Profile):
         return profile
     connector = charge_point.find_connector(connector_id)
     transaction = connector.transaction if connector is not None else None
@@ -37,30 +38,61 @@ def install_profile(
         transaction is None or profile.transaction_id not in (None, transaction.transaction_id)
     ):
         return "Rejected"
-    if payload["chargingSchedule"]["chargingRateUnit"] != "A":
-        return "Rejected"
     return "Accepted" if charge_point.profiles.install(profile) else "Rejected"
 
 
 def refuse_tx_profile(charge_point: ChargePoint, payload: ocpp16.Payload) -> Answer | None:
     """What is wrong with the profile of a RemoteStartTransaction; None where nothing is."""
-    if payload["chargingProfilePurpose"] != "TxProfile":
-        code = charge_point.mode.wrong_purpose
-        if not code:
-            return status("Rejected")
-        return ocpp16.Violation(code, "chargingProfile: TxProfile"), nothing
-    read = read_profile(1, payload, charge_point.unix_now())
+    read = _read(charge_point, 1, payload)
+    if isinstance(read, Profile) and read.purpose != "TxProfile":
+        read = _refusal(charge_point, "chargingProfile: TxProfile")
     if isinstance(read, ocpp16.Violation):
         return read, nothing
-    return status("Rejected") if payload["chargingSchedule"]["chargingRateUnit"] != "A" else None
+    return status(read) if isinstance(read, str) else None
+
+
+def _read(
+    charge_point: ChargePoint, connector_id: int, payload: ocpp16.Payload
+) -> Profile | str | ocpp16.Violation:
+    """A profile, or the status or the CallError that refuses it."""
+    rules = charge_point.profiles.rules
+    allowed = charge_point.configuration.text("ChargingScheduleAllowedChargingRateUnit")
+    units = tuple(unit for unit, name in _UNITS if name in allowed.split(","))
+    if payload["chargingSchedule"]["chargingRateUnit"] not in units:
+        return "Rejected"
+    read = read_profile(connector_id, payload, charge_point.unix_now(), rules, units)
+    return _refusal(charge_point, read.description) if isinstance(read, ocpp16.Violation) else read
+
+
+def _refusal(charge_point: ChargePoint, rule: str) -> str | ocpp16.Violation:
+    if charge_point.profiles.rules.refuses_with_status:
+        charge_point.notice("charging profile refused", rule)
+        return "Rejected"
+    return ocpp16.Violation("PropertyConstraintViolation", rule)
 
 
 def _set(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
+    if not charge_point.configuration.has_profile("SmartCharging"):
+        return status("NotSupported")
     connector_id = call.payload["connectorId"]
     if not is_connector(charge_point, connector_id):
         return no_such_connector(charge_point, "Rejected")
-    result = install_profile(charge_point, connector_id, call.payload["csChargingProfiles"])
+    profile = call.payload["csChargingProfiles"]
+    if _is_early(charge_point, connector_id, profile) and charge_point.hold(call):
+        return LATER, nothing
+    result = install_profile(charge_point, connector_id, profile)
     return (result, nothing) if isinstance(result, ocpp16.Violation) else status(result)
+
+
+def _is_early(charge_point: ChargePoint, connector_id: int, profile: ocpp16.Payload) -> bool:
+    """Whether it is for a transaction whose id the CSMS has told, but not to us yet."""
+    connector = charge_point.find_connector(connector_id)
+    transaction = connector.transaction if connector is not None else None
+    return (
+        "transactionId" in profile
+        and transaction is not None
+        and transaction.transaction_id is None
+    )
 
 
 def _clear(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
@@ -77,32 +109,25 @@ def _get_composite(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     connector_id, duration_s = call.payload["connectorId"], call.payload["duration"]
     if not is_connector(charge_point, connector_id):
         return no_such_connector(charge_point, "Rejected")
-    if call.payload.get("chargingRateUnit", "A") != "A" or charge_point.unix_offset_ms is None:
+    if charge_point.unix_offset_ms is None or duration_s < 0:
         return status("Rejected")
-    duration_s = min(max(duration_s, 0), _MAX_COMPOSITE_S)
     connector = charge_point.find_connector(connector_id)
     transaction = connector.transaction if connector is not None else None
-    periods = charge_point.profiles.composite(
+    composite = charge_point.profiles.composite(
         connector_id,
         charge_point.unix_now(),
-        duration_s * 1000,
+        duration_s,
         transaction.started_unix_ms if transaction is not None else None,
-        charge_point.settings.max_current_ma,
+        charge_point.supply(),
+        call.payload.get("chargingRateUnit"),
     )
-    schedule = {
-        "duration": duration_s,
-        "chargingRateUnit": "A",
-        "chargingSchedulePeriod": [
-            # the schema allows tenths of an ampere; rounded down, never above the limit
-            {"startPeriod": offset_s, "limit": limit_ma // 100 / 10}
-            for offset_s, limit_ma in periods
-        ],
-    }
+    if composite is None:
+        return status("Rejected")
     return {
         "status": "Accepted",
         "connectorId": connector_id,
         "scheduleStart": charge_point.timestamp(charge_point.now_ms),
-        "chargingSchedule": schedule,
+        "chargingSchedule": composite.payload(),
     }, nothing
 
 
