@@ -62,12 +62,14 @@ class Endpoint:
         identity: as the central system knows it.
         key: the AuthorizationKey's bytes; None for none.
         ca_certificate: PEM of the only authority to trust; None trusts the system's.
+        any_host: the central system's certificate may be for another host.
     """
 
     url: str
     identity: str
     key: bytes | None = field(repr=False)
     ca_certificate: Path | None
+    any_host: bool = False
 
 
 def read_endpoint(

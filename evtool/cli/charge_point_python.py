@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evtool.cli.charge_point_commands import COMMANDS, obey
 from evtool.cli.charge_point_identity import Product, read_endpoint
@@ -24,6 +24,8 @@ from evtool.virtual.plain_connector import PlainConnector
 MAX_CONNECTORS = 100
 _ID_TAG = "LOCAL-1"
 _FIXED = "NumberOfConnectors"
+_UNITS = "ChargingScheduleAllowedChargingRateUnit"
+_MAINS_MV, _MAINS_PHASES = 230_000, 3
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,16 @@ class Kind:
         is_plain: plain inputs beneath connector 1 too, not the controller on CAN.
         has_lock: the plugs are locked while they are used.
         power_w: what a plain vehicle draws.
+        any_host: the central system's certificate may be for another host.
+        max_current_a: what a plain connector gives, per phase of three at 230 V.
     """
 
     mode: str = "strict"
     is_plain: bool = False
     has_lock: bool = True
     power_w: int = 360
+    max_current_a: float = 32.0
+    any_host: bool = False
 
 
 def run(
@@ -65,6 +71,7 @@ def run(
     endpoint = read_endpoint(
         given.url, given.identity, given.key_file, given.key_env, given.ca_certificate, product
     )
+    endpoint = replace(endpoint, any_host=kind.any_host)
     taken, told = sort_presets(presets, given.connectors)
     settings = Settings(
         vendor=product.vendor,
@@ -72,10 +79,12 @@ def run(
         serial_number=product.serial,
         charge_box_serial_number=charge_box_serial_number,
         firmware_version=firmware_version,
-        max_current_ma=32_000 if kind.is_plain else 300_000,
+        max_current_ma=round(kind.max_current_a * 1000) if kind.is_plain else 300_000,
+        voltage_mv=_MAINS_MV if kind.is_plain else 0,
+        phases=_MAINS_PHASES if kind.is_plain else 0,
         connectors=given.connectors,
         mode=MODES[kind.mode],
-        presets=taken,
+        presets=({_UNITS: "Current,Power"} if kind.is_plain else {}) | taken,
         has_lock=kind.has_lock,
     )
     storage = ChargePointStorage(given.storage_folder)

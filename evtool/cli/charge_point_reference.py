@@ -15,8 +15,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from evtool.cli.charge_point_connection import opening, provide_roots, security_event
 from evtool.cli.charge_point_events import Conversation
 from evtool.cli.charge_point_identity import Endpoint
+from evtool.cli.charge_point_work import ChargePointWork
 from evtool.cli.connector_models import ConnectorModel
 from evtool.errors import DeviceError
 from evtool.link.charge_point_storage import ChargePointStorage
@@ -35,6 +37,13 @@ from evtool.reference_impl.charge_point import (
     Send,
     Settings,
     Unlock,
+)
+from evtool.reference_impl.charge_point.effects import (
+    Abandon,
+    Download,
+    Install,
+    MakeKey,
+    Upload,
 )
 
 Report = Callable[[str, dict[str, object]], None]
@@ -78,10 +87,19 @@ class ReferenceHost:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unit = unit
         self._storage = storage
-        self._report = report
+        self._tell = report
         self._stored = storage.texts()
+        if self._stored.get(_KEY_FROM) != _fingerprint(unit.endpoint):
+            self._stored.pop(_KEY, None)  # another key was given since the CSMS has changed it
+        self._security_event = ""
+        self._work = ChargePointWork(
+            storage.files_folder,
+            self._report,
+            self._carry_out,
+            restarts=unit.settings.mode.update.restarts,
+        )
         self.models: dict[int, ConnectorModel] = models()
-        self._conversation = Conversation(report)
+        self._conversation = Conversation(self._report)
         self._socket: WebSocket | None = None
         self._network_up = asyncio.Event()
         self._network_up.set()
@@ -106,6 +124,7 @@ class ReferenceHost:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._work.close()
         self._keep_models(with_meters=True)
 
     # What may be asked of it from outside.
@@ -166,14 +185,20 @@ class ReferenceHost:
                 "id_prefix": secrets.token_hex(4),
                 "restart_reason": restart_reason,
                 "stored": dict(self._stored),
+                "presets": _connection_presets(self._unit.endpoint)
+                | {**known.presets}
+                | _given_key(self._unit.endpoint),
             }
         )
-        return ChargePoint(settings)
+        charge_point = ChargePoint(settings)
+        provide_roots(charge_point, self._unit.endpoint.ca_certificate)
+        return charge_point
 
     def _restart(self, restart_reason: str) -> None:
         if self._socket is not None:
             self._socket.abort()
         self._socket = None
+        self._work.forget()
         self._inputs.clear()
         self.charge_point = self._make(restart_reason)
         self._wake.set()
@@ -243,6 +268,8 @@ class ReferenceHost:
                 self._wake.set()
                 if self._socket is not None:
                     self._tasks.append(asyncio.ensure_future(self._socket.close()))
+            case Download() | Upload() | Install() | Abandon() | MakeKey():
+                self._work.start(self.charge_point, output)
             case Restart(kind):
                 self._report("restarted", {"reason": f"{kind}Reset"})
                 asyncio.get_running_loop().call_soon(self._restart, "Reboot")
@@ -289,6 +316,7 @@ class ReferenceHost:
                 socket = await self._open()
             except DeviceError as error:
                 self._report("websocket", {"state": "closed", "reason": error.message})
+                self._on_refused(error)
             else:
                 pause_s = FIRST_PAUSE_S
                 await self._talk(socket)
@@ -299,15 +327,25 @@ class ReferenceHost:
             pause_s = min(pause_s * 2, LAST_PAUSE_S)
 
     async def _open(self) -> WebSocket:
-        endpoint = self._unit.endpoint
-        ping_s = self.charge_point.configuration.integer("WebSocketPingInterval")
+        endpoint, charge_point = self._unit.endpoint, self.charge_point
+        way = opening(charge_point, endpoint, self._storage.files_folder)
         return await open_websocket(
-            endpoint.url,
+            way.url,
             ocpp16.SUBPROTOCOL,
-            authorization=self._authorization(),
-            ca_certificate=endpoint.ca_certificate,
-            ping_interval_s=ping_s,
+            authorization=way.authorization,
+            tls=way.tls,
+            ping_interval_s=charge_point.configuration.integer("WebSocketPingInterval"),
         )
+
+    def _on_refused(self, error: DeviceError) -> None:
+        """No connection: a security event, once until one opens, and a try less for settings
+        that are on trial."""
+        event = security_event(error)
+        if event is not None and event[0] != self._security_event:
+            self._security_event = event[0]
+            self.charge_point.maintenance.on_event(*event, monotonic_ms())
+        self.charge_point.on_closed(monotonic_ms())
+        self._carry_out()
 
     async def _talk(self, socket: WebSocket) -> None:
         charge_point = self.charge_point
@@ -315,6 +353,7 @@ class ReferenceHost:
             await socket.close()
             return
         self._socket = socket
+        self._security_event = ""
         self._report("websocket", {"state": "open", "reason": None})
         charge_point.on_open(monotonic_ms())
         self._carry_out()
@@ -336,13 +375,25 @@ class ReferenceHost:
                 charge_point.on_closed(monotonic_ms())
                 self._carry_out()
 
-    def _authorization(self) -> str | None:
-        """HTTP Basic with the key that the CSMS has set, as long as it replaced the given one."""
-        endpoint, key = self._unit.endpoint, self._unit.endpoint.key
-        if self._stored.get(_KEY_FROM) == _fingerprint(endpoint):
-            with contextlib.suppress(ValueError):
-                key = ocpp16.decode_authorization_key(self._stored.get(_KEY, ""))
-        return ocpp16.render_basic_authorization(endpoint.identity, key) if key else None
+    def _report(self, event: str, fields: dict[str, object]) -> None:
+        """Tell an event, and keep it for diagnostics."""
+        unix_ms = None
+        charge_point: ChargePoint | None = getattr(self, "charge_point", None)
+        if charge_point is not None and charge_point.unix_offset_ms is not None:
+            unix_ms = charge_point.unix_now()
+        self._work.remember(unix_ms, event, fields)
+        self._tell(event, fields)
+
+
+def _connection_presets(endpoint: Endpoint) -> dict[str, str]:
+    """The security profile that the arguments amount to."""
+    if endpoint.key is None:
+        return {}
+    return {"SecurityProfile": "2" if endpoint.url.startswith("wss://") else "1"}
+
+
+def _given_key(endpoint: Endpoint) -> dict[str, str]:
+    return {} if endpoint.key is None else {_KEY: endpoint.key.hex()}
 
 
 def _fingerprint(endpoint: Endpoint) -> str:

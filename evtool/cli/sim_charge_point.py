@@ -43,6 +43,14 @@ from evtool.cli.output import EXIT_CODES, json_option
     "vehicle and power module on CAN.",
 )
 @click.option("--power", "power_w", default=360, show_default=True, help="W that plain ones draw.")
+@click.option(
+    "--max-current",
+    "max_current_a",
+    type=click.FloatRange(1, 1000),
+    default=32.0,
+    show_default=True,
+    help="A per phase that plain connectors give, of three phases at 230 V.",
+)
 @click.option("--fixed-cable", is_flag=True, help="No lock: UnlockConnector is NotSupported.")
 @click.option(
     "--key-file",
@@ -54,6 +62,11 @@ from evtool.cli.output import EXIT_CODES, json_option
     "--ca-certificate",
     type=click.Path(dir_okay=False, path_type=Path),
     help="For wss: PEM of the authority that the CSMS's certificate must come from.",
+)
+@click.option(
+    "--any-host",
+    is_flag=True,
+    help="For wss, on a bench only: take a certificate of that authority for any host name.",
 )
 @click.option("--vendor", default="evtool", show_default=True, help="As BootNotification says it.")
 @click.option("--model", default="sim charge-point", show_default=True, help="The same.")
@@ -78,10 +91,12 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     mode: str | None,
     is_plain: bool,
     power_w: int,
+    max_current_a: float,
     fixed_cable: bool,
     key_file: Path | None,
     key_env: str | None,
     ca_certificate: Path | None,
+    any_host: bool,
     vendor: str,
     model: str,
     serial: str,
@@ -145,9 +160,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     product = Product(vendor, model, serial)
     presets = read_presets(configuration_path)
     if program_path is not None:
-        if mode is not None or is_plain or fixed_cable:
+        if mode is not None or is_plain or fixed_cable or any_host:
             raise ConfigError(
-                "--mode, --plain and --fixed-cable are of the charge point in Python",
+                "--mode, --plain, --fixed-cable and --any-host are of the charge point in Python",
                 fix="leave them out, or leave out --program",
             )
         from evtool.cli import charge_point_program
@@ -156,7 +171,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
         return
     from evtool.cli import charge_point_python
 
-    kind = charge_point_python.Kind(mode or "strict", is_plain, not fixed_cable, power_w)
+    kind = charge_point_python.Kind(
+        mode or "strict", is_plain, not fixed_cable, power_w, max_current_a, any_host
+    )
     charge_point_python.run(
         given,
         product,

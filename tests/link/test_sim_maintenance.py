@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a headless charge point carries out: transfers, installations, keys, TLS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import Authority
+from charge_point_process import WAIT_S, Central, charge_point
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+
+USER, PASSWORD = "bench", "a-secret-of-the-server"
+NOW = "2020-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def central() -> Iterator[Central]:
+    central = Central()
+    yield central
+    central.close()
+
+
+@pytest.fixture
+def ftp(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server's URL with user and password, and its folder."""
+    folder = tmp_path / "ftp"
+    folder.mkdir()
+    authorizer = DummyAuthorizer()
+    authorizer.add_user(USER, PASSWORD, str(folder), perm="elradfmw")
+
+    class Handler(FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
+        pass
+
+    Handler.authorizer = authorizer
+    server = FTPServer(("127.0.0.1", 0), Handler)
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            server.serve_forever(timeout=0.05, blocking=False, handle_exit=False)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"ftp://{USER}:{PASSWORD}@127.0.0.1:{server.address[1]}", folder
+    stopped.set()
+    thread.join(WAIT_S)
+    server.close_all()
+
+
+def told(unit: Any, action: str, status: str) -> None:
+    """Wait until the charge point has said so."""
+    while True:
+        event = unit.next("message", direction="sent", type="call", action=action)
+        if event["payload"]["status"] == status:
+            return
+
+
+def test_updates_and_uploads_over_ftp(
+    tmp_path: Path, central: Central, ftp: tuple[str, Path]
+) -> None:
+    url, folder = ftp
+    (folder / "image.bin").write_bytes(b"an image")
+    storage = tmp_path / "storage"
+    with charge_point(central, storage, "--plain") as unit:
+        unit.next("status", connector=1, status="Available")
+        name = central.ask("GetDiagnostics", {"location": url})["fileName"]
+        told(unit, "DiagnosticsStatusNotification", "Uploaded")
+        text = (folder / name).read_text()
+        assert '"HeartbeatInterval"' in text
+        assert PASSWORD not in text
+        log = {"remoteLocation": url}
+        asked = {"logType": "SecurityLog", "requestId": 1, "log": log}
+        name = central.ask("GetLog", asked)["filename"]
+        told(unit, "LogStatusNotification", "Uploaded")
+        assert "StartupOfTheDevice" in (folder / name).read_text()
+        wrong = url.replace(PASSWORD, "wrong")
+        central.ask("GetDiagnostics", {"location": wrong})
+        told(unit, "DiagnosticsStatusNotification", "UploadFailed")
+        central.ask("UpdateFirmware", {"location": f"{url}/none", "retrieveDate": NOW})
+        told(unit, "FirmwareStatusNotification", "DownloadFailed")
+        central.ask("UpdateFirmware", {"location": f"{url}/image.bin", "retrieveDate": NOW})
+        told(unit, "FirmwareStatusNotification", "Installed")
+        assert PASSWORD not in unit.seen
+    images = list(storage.rglob("installed_firmware.bin"))
+    assert [image.read_bytes() for image in images] == [b"an image"]
+    assert images[0].stat().st_mode & 0o077 == 0
+
+
+def test_an_update_goes_on_after_a_kill(
+    tmp_path: Path, central: Central, ftp: tuple[str, Path]
+) -> None:
+    url, folder = ftp
+    storage = tmp_path / "storage"
+    retry = {"retries": 5, "retryInterval": 3600}
+    with charge_point(central, storage, "--plain") as unit:
+        unit.next("status", connector=1, status="Available")
+        asked = {"location": f"{url}/image.bin", "retrieveDate": NOW, **retry}
+        central.ask("UpdateFirmware", asked)
+        told(unit, "FirmwareStatusNotification", "DownloadFailed")
+        os.kill(unit.process.pid, signal.SIGKILL)
+        unit.process.wait(WAIT_S)
+    (folder / "image.bin").write_bytes(b"an image")
+    with charge_point(central, storage, "--plain") as unit:
+        told(unit, "FirmwareStatusNotification", "Installed")
+
+
+def test_a_new_private_key_stays_in_the_storage(tmp_path: Path, central: Central) -> None:
+    storage = tmp_path / "storage"
+    with charge_point(central, storage, "--plain") as unit:
+        unit.next("status", connector=1, status="Available")
+        wanted = {"requestedMessage": "SignChargePointCertificate"}
+        assert central.ask("ExtendedTriggerMessage", wanted) == {"status": "Accepted"}
+        event = unit.next("message", direction="sent", type="call", action="SignCertificate")
+        assert "BEGIN CERTIFICATE REQUEST" in event["payload"]["csr"]
+        assert "PRIVATE KEY" not in unit.seen
+    kept = (storage / "ocpp.json").read_text()
+    assert "PRIVATE KEY" in kept
+    assert (storage / "ocpp.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_profile_that_does_not_connect_is_taken_back(tmp_path: Path, central: Central) -> None:
+    root = Authority(datetime.now(UTC) - timedelta(days=1), days=9).root
+    trusted = tmp_path / "root.pem"
+    trusted.write_bytes(root.pem())
+    options = ("--plain", "--ca-certificate", str(trusted))
+    with charge_point(central, tmp_path / "s", *options) as unit:
+        unit.next("status", connector=1, status="Available")
+        profile = {"key": ["SecurityProfile"]}
+        before = central.ask("GetConfiguration", profile)["configurationKey"][0]["value"]
+        assert before == "1"
+        wanted = {"key": "SecurityProfile", "value": "2"}
+        assert central.ask("ChangeConfiguration", wanted) == {"status": "Accepted"}
+        unit.next("reconnect", reason="SecurityProfile")
+        reasons = [unit.next("websocket", state="closed")["reason"] for _ in range(4)]
+        assert ["wss://" in str(reason) for reason in reasons] == [False, True, True, True]
+        unit.next("notice", what="connection settings taken back")
+        unit.next("websocket", state="open")
+        after = central.ask("GetConfiguration", profile)["configurationKey"][0]["value"]
+        assert after == "1"
