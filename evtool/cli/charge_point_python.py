@@ -45,7 +45,7 @@ class Kind:
     is_plain: bool = False
     has_lock: bool = True
     power_w: int = 360
-    max_current_a: float = 32.0
+    max_current_a: float = 48.0
     any_host: bool = False
 
 
@@ -141,7 +141,9 @@ async def _serve(
                     monotonic_ms(),
                 )
                 continue
-            plain = PlainConnector(power_mw=kind.power_w * 1000)
+            plain = PlainConnector(
+                power_mw=kind.power_w * 1000, max_current_ma=round(kind.max_current_a * 1000)
+            )
             plain.take_kept(kept.get(str(number), {}))
             made[number] = PlainModel(plain)
         return made

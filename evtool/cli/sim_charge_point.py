@@ -47,7 +47,7 @@ from evtool.cli.output import EXIT_CODES, json_option
     "--max-current",
     "max_current_a",
     type=click.FloatRange(1, 1000),
-    default=32.0,
+    default=48.0,
     show_default=True,
     help="A per phase that plain connectors give, of three phases at 230 V.",
 )

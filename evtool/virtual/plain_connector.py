@@ -42,7 +42,7 @@ class PlainConnector:
     energy_uj: int = 0
     soc_permille: int = 500
     power_mw: int = DEFAULT_POWER_MW
-    max_current_ma: int = 32_000
+    max_current_ma: int = 48_000
     error: str = ""
     lock_fails: bool = False
     unlock_fails: bool = False

@@ -120,10 +120,18 @@ class Configuration:
             return "NotSupported", None
         key = KEYS[known]
         value = _normal(key, value)
-        if self._is_read_only(known) or not allowed(key, value):
+        fits = allowed(key, value) and not self._is_too_long(known, value)
+        if self._is_read_only(known) or not fits:
             return "Rejected", None
         self._changed[known] = value
         return ("RebootRequired" if key.restarts else "Accepted"), known
+
+    def _is_too_long(self, name: str, value: str) -> bool:
+        """Whether a list holds more than the key that limits it says."""
+        limit = name + "MaxLength"
+        if limit not in KEYS or limit in self._absent:
+            return False
+        return len(value.split(",")) > self.integer(limit)
 
     def describe(self, names: list[str] | None) -> ocpp16.Payload:
         """The payload of GetConfiguration.conf; no names stand for all."""

@@ -46,6 +46,13 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
 )
 
 
+_PROFILES: Mapping[str, str] = MappingProxyType(
+    # The others have an answer of their own where they are not offered.
+    dict.fromkeys(smart_charging.HANDLERS, "SmartCharging")
+    | dict.fromkeys(remote_trigger.HANDLERS, "RemoteTrigger")
+)
+
+
 def answer(
     charge_point: ChargePoint, call: ocpp16.Call
 ) -> tuple[ocpp16.CallResult | ocpp16.CallError | None, Then]:
@@ -69,7 +76,10 @@ def _refusal(charge_point: ChargePoint, call: ocpp16.Call) -> tuple[str, str] | 
         return "NotImplemented", "unknown action"
     if call.action in security.HANDLERS and not charge_point.mode.has_security:
         return "NotImplemented", "no security extensions"
-    if call.action not in HANDLERS:
+    profile = _PROFILES.get(call.action)
+    if call.action not in HANDLERS or (
+        profile is not None and not charge_point.configuration.has_profile(profile)
+    ):
         return "NotSupported", "not offered here"
     violation = ocpp16.find_violation(call.action, call.payload)
     if violation is None:
