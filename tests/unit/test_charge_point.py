@@ -491,18 +491,3 @@ def test_wrong_profiles(station: Station, connector: int, value: dict[str, Any])
     level = value["stackLevel"]
     value |= {"stackLevel": level + 1 if level == 8 else level}
     assert set_profile(theirs, connector, value) == "PropertyConstraintViolation"
-
-
-def test_a_list_that_is_too_long() -> None:
-    station = Station(presets={"MeterValuesSampledDataMaxLength": "2"}).online()
-    for value, status in [("SoC,Voltage", "Accepted"), ("SoC,Voltage,Voltage", "Rejected")]:
-        answer = station.ask("ChangeConfiguration", key="MeterValuesSampledData", value=value)
-        assert answer == {"status": status}
-
-
-def test_a_feature_profile_that_is_not_offered() -> None:
-    station = Station(presets={"SupportedFeatureProfiles": "Core"}).online()
-    assert station.ask("TriggerMessage", requestedMessage="Heartbeat") == "NotSupported"
-    assert station.ask("ClearChargingProfile") == "NotSupported"
-    keys = ["MaxChargingProfilesInstalled", "LocalAuthListEnabled", "HeartbeatInterval"]
-    assert station.ask("GetConfiguration", key=keys)["unknownKey"] == keys[:2]

@@ -35,6 +35,7 @@ from evtool.reference_impl.charge_point.smart_charging import (
     share,
 )
 from evtool.reference_impl.charge_point.transactions import Transaction, Transactions
+from evtool.reference_impl.charge_point.unlocking import Unlocking
 from evtool.reference_impl.charge_point.values import (
     CONNECTOR,
     Inputs,
@@ -44,11 +45,9 @@ from evtool.reference_impl.charge_point.values import (
     Restart,
     Send,
     Settings,
-    Unlock,
 )
 from evtool.reference_impl.controller_types import OcppWord
 
-UNLOCK_TIMEOUT_MS = 10_000
 _NO_ID = "-1"
 _MAX_HELD = 10
 CLOCK_STEP_MS = 60_000
@@ -115,7 +114,7 @@ class ChargePoint:
         """True takes all connectors out of use, until it is False again: a firmware update."""
         self._whole = StatusReporter(settings.mode.reports_cleared_errors)
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
-        self._unlocks: dict[int, tuple[str, int]] = {}  # connector: (unique id, deadline)
+        self.unlocking = Unlocking(self)
         self._held: list[ocpp16.Call] = []
 
     # Inputs. Each takes effect at once; `drain` then gives what is to be done.
@@ -134,7 +133,7 @@ class ChargePoint:
         if not self.open:
             self.maintenance.on_failure()
         self.open = False
-        self._unlocks.clear()
+        self.unlocking.clear()
         self._held.clear()
         if self.mode.waits_out_closed:
             self.outbox.hold_interrupted("StatusNotification")
@@ -210,7 +209,7 @@ class ChargePoint:
     def on_unlocked(self, connector: int, is_unlocked: bool, now_ms: int) -> None:
         """What became of an `Unlock`."""
         self._pass_time(now_ms)
-        self._answer_unlock(connector, "Unlocked" if is_unlocked else "UnlockFailed")
+        self.unlocking.end(connector, is_unlocked=is_unlocked)
         self.tick(now_ms)
 
     def tick(self, now_ms: int) -> None:
@@ -220,8 +219,7 @@ class ChargePoint:
         if expired is not None:
             answers.on_no_answer(self, expired)
             self._answer_held()
-        for connector in [c for c, (_, end) in self._unlocks.items() if self.now_ms >= end]:
-            self._answer_unlock(connector, "UnlockFailed")
+        self.unlocking.tick()
         for each in self.connectors:
             each.move()
         for feature in self.features:
@@ -250,7 +248,7 @@ class ChargePoint:
         due = [self.registration.next_due_ms(), self._restart[0] if self._restart else None]
         if self.open:
             due.append(self.outbox.next_due_ms(self._lanes()))
-        due += [end for _, end in self._unlocks.values()]
+        due.append(self.unlocking.next_due_ms())
         due += [each.next_due_ms() for each in self.connectors]
         due += [each.next_due_ms() for each in self.features]
         expiry = self.reservations.next_expiry_unix_ms()
@@ -425,16 +423,6 @@ class ChargePoint:
         self._held.append(call)
         return True
 
-    def is_unlocking(self, connector_id: int) -> bool:
-        """An `Unlock` of a connector has not been carried out yet."""
-        return connector_id in self._unlocks
-
-    def unlock(self, connector_id: int, unique_id: str) -> None:
-        """End what runs on a connector and unlock it; the answer follows."""
-        self.connectors[connector_id - 1].end("UnlockCommand")
-        self._unlocks[connector_id] = (unique_id, self.now_ms + UNLOCK_TIMEOUT_MS)
-        self.emit(Unlock(connector_id))
-
     def restart_later(self, kind: Literal["Soft", "Hard"]) -> None:
         """End what runs; restart when the CSMS has had the time to hear of it."""
         for connector in self.connectors:
@@ -461,12 +449,6 @@ class ChargePoint:
         held, self._held = self._held, []
         for call in held:
             self._on_call(call)
-
-    def _answer_unlock(self, connector: int, status: str) -> None:
-        waiting = self._unlocks.pop(connector, None)
-        if waiting is not None:
-            answer = ocpp16.CallResult(waiting[0], {"status": status})
-            self.emit(Send(ocpp16.render_message(answer)))
 
     def _report_statuses(self) -> None:
         changed = [each for each in self.connectors if each.observe_status()]

@@ -112,9 +112,9 @@ def _unlock(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     connector_id = call.payload["connectorId"]
     if charge_point.find_connector(connector_id) is None or not charge_point.settings.has_lock:
         return status("NotSupported")
-    if charge_point.is_unlocking(connector_id):
+    if charge_point.unlocking.is_under_way(connector_id):
         return status("UnlockFailed")
-    return LATER, lambda: charge_point.unlock(connector_id, call.unique_id)
+    return LATER, lambda: charge_point.unlocking.begin(connector_id, call.unique_id)
 
 
 def _reset(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
