@@ -83,6 +83,11 @@ async def until(fulfilled: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+def have_introduced_themselves(tally: Tally, starts: int) -> bool:
+    """Whether what every start tells, statuses last, has its answers: nothing is under way."""
+    return tally.latencies["StatusNotification"].count == 2 * starts
+
+
 @contextlib.asynccontextmanager
 async def running(some: Fleet) -> AsyncIterator[None]:
     task = asyncio.ensure_future(some.run())
@@ -132,7 +137,7 @@ def test_who_is_refused_tries_again_and_is_counted() -> None:
         async with running(some):
             await until(lambda: tally.errors[cause] >= 2 * COUNT)
             central.refuses = False
-            await until(lambda: some.count_connected() == COUNT)
+            await until(lambda: have_introduced_themselves(tally, COUNT))
             assert await some.leave(WAIT_S) == 0
         await server.close()
         assert set(tally.errors) == {cause}
@@ -147,10 +152,11 @@ def test_a_reset_closes_the_connection_and_opens_it_anew_and_is_no_error() -> No
         some = make(server.port, tally, share=0)
         async with running(some):
             await until(lambda: central.count("BootNotification") == COUNT)
-            await until(lambda: len(central.sockets) == COUNT)
+            await until(lambda: have_introduced_themselves(tally, COUNT))
             reset = ocpp16.render_message(ocpp16.Call("r", "Reset", {"type": "Soft"}))
             await central.sockets["/CP-3"].send(reset)
             await until(lambda: central.calls.count(("/CP-3", "BootNotification")) == 2)
+            await until(lambda: have_introduced_themselves(tally, COUNT + 1))
             assert await some.leave(WAIT_S) == 0
         await server.close()
         assert central.answers == ['[3,"r",{"status":"Accepted"}]']
