@@ -12,8 +12,6 @@ from certificates import Authority
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from station_rig import NOON, PLUGGED, UNPLUGGED, Station
 
 from evtool.link.private_key import new_private_key_pem
@@ -437,73 +435,3 @@ def test_the_composite_of_both_modes() -> None:
         assert answer["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == expected
     put(station, 1, charging_profile("TxDefaultProfile", 5))
     assert ready().ask("GetCompositeSchedule", connectorId=0, duration=-1) == {"status": "Rejected"}
-
-
-# Hostile payloads.
-
-words = st.sampled_from(["", "x", "Accepted", "SHA256", NOON, "ftp://h", PEM, "A", "\ud800"])
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | words,
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(["location", "log", "firmware", "retrieveDateTime", "signature"]),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=6,
-)
-FIELDS = [
-    "location", "retrieveDate", "retries", "retryInterval", "startTime", "logType", "requestId",
-    "log", "firmware", "certificateType", "certificate", "certificateHashData",
-    "certificateChain", "requestedMessage", "connectorId", "csChargingProfiles", "duration",
-]  # fmt: skip
-ACTIONS = [
-    "UpdateFirmware", "GetDiagnostics", "GetLog", "SignedUpdateFirmware", "InstallCertificate",
-    "DeleteCertificate", "GetInstalledCertificateIds", "CertificateSigned",
-    "ExtendedTriggerMessage", "SetChargingProfile", "GetCompositeSchedule",
-]  # fmt: skip
-GOOD: dict[str, Any] = {
-    "UpdateFirmware": {"location": "ftp://h", "retrieveDate": NOON},
-    "GetDiagnostics": {"location": "ftp://h"},
-    "GetLog": {"logType": "SecurityLog", "requestId": 1, "log": {"remoteLocation": "ftp://h"}},
-    "SignedUpdateFirmware": {
-        "requestId": 1,
-        "firmware": {
-            "location": "x",
-            "retrieveDateTime": NOON,
-            "signingCertificate": PEM,
-            "signature": "x",
-        },
-    },
-    "InstallCertificate": {"certificateType": "ManufacturerRootCertificate", "certificate": PEM},
-    "CertificateSigned": {"certificateChain": PEM},
-    "ExtendedTriggerMessage": {"requestedMessage": "SignChargePointCertificate"},
-    "GetCompositeSchedule": {"connectorId": 1, "duration": 60},
-    "SetChargingProfile": {
-        "connectorId": 1,
-        "csChargingProfiles": charging_profile("TxDefaultProfile", 5),
-    },
-}
-
-
-@settings(max_examples=150)
-@given(
-    st.sampled_from(ACTIONS),
-    st.dictionaries(st.sampled_from(FIELDS), values, max_size=3),
-    st.sampled_from([STRICT, MICROOCPP_1_2_0]),
-)
-def test_hostile_payloads_never_raise(action: str, broken: dict[str, Any], mode: Any) -> None:
-    station = ready(mode=mode)
-    station.ask(action, **GOOD.get(action, {}) | broken)
-    station.wait(2)
-    again = Station(stored=station.kept, mode=mode).online()
-    again.wait(2)
-    assert again.charge_point.registered
-    code = again.ask("GetConfiguration", key=["HeartbeatInterval"])
-    assert code["configurationKey"][0]["value"] == "300"

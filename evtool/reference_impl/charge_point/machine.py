@@ -28,12 +28,8 @@ from evtool.reference_impl.charge_point.outbox import MAX_VOLATILE, Lane, Outbox
 from evtool.reference_impl.charge_point.registration import Registration
 from evtool.reference_impl.charge_point.reservations import Reservation, Reservations
 from evtool.reference_impl.charge_point.session import Event, Phase
-from evtool.reference_impl.charge_point.smart_charging import (
-    ProfileStore,
-    Supply,
-    Wish,
-    share,
-)
+from evtool.reference_impl.charge_point.shared_limit import shared_limit_ma
+from evtool.reference_impl.charge_point.smart_charging import ProfileStore, Supply
 from evtool.reference_impl.charge_point.transactions import Transaction, Transactions
 from evtool.reference_impl.charge_point.unlocking import Unlocking
 from evtool.reference_impl.charge_point.values import (
@@ -324,23 +320,10 @@ class ChargePoint:
         return sum(self.is_free(connector) for connector in self.connectors)
 
     def limit_ma(self, connector: Connector) -> int | None:
-        """The charging profiles' limit at this moment, per phase; None for none.
-
-        The maximum of the whole charge point is shared among the connectors that charge.
-        """
+        """The charging profiles' limit at this moment, per phase; None for none."""
         if self.unix_offset_ms is None or not self.profiles:
             return None
-        unix_ms, supply = self.unix_now(), self.supply()
-        whole_ma = self.profiles.limit(unix_ms, None, 0).in_amperes(supply)
-        charging = [each for each in self.connectors if each.transaction is not None]
-        if connector not in charging:
-            return whole_ma
-        wishes = {}
-        for each in charging:
-            start = each.transaction.started_unix_ms if each.transaction is not None else None
-            limit = self.profiles.limit(unix_ms, start, each.number)
-            wishes[each.number] = Wish(limit.in_amperes(supply), limit.minimum_ma)
-        return share(whole_ma, wishes)[connector.number]
+        return shared_limit_ma(self, connector)
 
     def supply(self) -> Supply:
         """What feeds the connectors."""
