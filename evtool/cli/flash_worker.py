@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evtool.errors import EvtoolError, LinkTimeout, Stopped, ToolError
+from evtool.flash.station.attempts import Attempt
 from evtool.flash.station.board_run import Board, Task, Tell, run_board
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict
@@ -103,7 +104,9 @@ class Worker:
             mac = facts.chip.mac
 
         task = dataclasses.replace(self._task, admit=admit)
-        result = run_board(port, lambda: self._board(port, stop), task, monotonic_ms, told)
+        result = run_board(
+            port, lambda attempt: self._board(port, attempt, stop), task, monotonic_ms, told
+        )
         if mac and result.verdict.good:
             self._units.finish(mac, port)
         elif mac:
@@ -112,7 +115,7 @@ class Worker:
         self._logs.add(port, f"[result] {result.verdict.value}{reason}")
         return result
 
-    def _board(self, port: str, stop: Callable[[], bool]) -> Board:
+    def _board(self, port: str, attempt: Attempt, stop: Callable[[], bool]) -> Board:
         chip = self._task.order.chip
 
         def say(line: str) -> None:
@@ -125,6 +128,7 @@ class Worker:
             chip=chip,
             streams=self._streams,
             total_bytes=self._total,
+            was_there=attempt.number > 1,
             stop=stop,
             say=say,
         )

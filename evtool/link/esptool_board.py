@@ -8,6 +8,7 @@ port: no file, no argument, no secret anywhere else. A `Board` of `evtool.flash.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -52,6 +53,10 @@ _WRITE_S_PER_BYTE = 40 / 1e6
 _ERASED_AHEAD, _INFLATED = 0x10000, 0x8000
 _SHORTEST_S = 3.0
 _LOG_LINES = 40
+# A port that was just plugged in belongs to root for a moment, and then to whatever looks for
+# modems.
+_PASSING = {errno.EAGAIN, errno.EBUSY, errno.EACCES}
+_PATIENCE_S, _PATIENCE_STEP_S = 5.0, 0.2
 
 
 class EsptoolBoard:
@@ -62,6 +67,7 @@ class EsptoolBoard:
         chip: the family, as esptool names it; any other is refused.
         streams: shared by all boards of a run.
         total_bytes: of all that may be written, for the deadline of the whole.
+        was_there: the port was seen before: if it is missing, it may only blink.
         stop: whether the work is to end now.
         say: takes each line that esptool says about this board.
     """
@@ -75,6 +81,7 @@ class EsptoolBoard:
         chip: str,
         streams: Streams,
         total_bytes: int,
+        was_there: bool = False,
         stop: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
@@ -82,6 +89,7 @@ class EsptoolBoard:
         self._chip = chip
         self._streams = streams
         self._total_bytes = total_bytes
+        self._passing = _PASSING | ({errno.ENOENT} if was_there else set())
         self._stop = stop
         self._say_on = say
         self._said: list[str] = []
@@ -96,10 +104,7 @@ class EsptoolBoard:
             LinkTimeout: nobody answers.
             TransferFault: bytes were lost.
         """
-        try:
-            self._port = open_watched_port(self._name, self._stop)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise port_error(self._name, ROM_BAUDRATE, error) from error
+        self._port = self._open()
         self._port.deadline = time.monotonic() + deadline_s(self._total_bytes, baudrate)
         return self._guarded(lambda: self._connect(baudrate))
 
@@ -129,6 +134,17 @@ class EsptoolBoard:
         if self._port is not None:
             self._port.close()
             self._port = None
+
+    def _open(self) -> WatchedPort:
+        limit = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return open_watched_port(self._name, self._stop)
+            except (serial.SerialException, OSError, ValueError) as error:
+                passing = isinstance(error, OSError) and error.errno in self._passing
+                if not passing or self._stop() or time.monotonic() >= limit:
+                    raise port_error(self._name, ROM_BAUDRATE, error) from error
+            time.sleep(_PATIENCE_STEP_S)
 
     # --- in esptool's words -----------------------------------------------------------
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -191,3 +192,15 @@ def test_a_stop_in_the_middle_ends_every_thread(rack: BoardRack) -> None:
     assert all(result.verdict.good for result in after.values())
     for board in rack.boards:
         assert all(board.holds(part.offset, part.data) for part in PARTS)
+
+
+def test_a_port_that_is_in_use_for_a_moment_is_waited_for(rack: BoardRack) -> None:
+    board = rack.add()
+    worker = Worker(Task(ORDER, only_identify=True), Units(), Logs(None), isolate=False)
+    with serial.Serial(board.port, exclusive=True) as modem_manager:
+        let_go = threading.Timer(0.5, modem_manager.close)
+        let_go.start()
+        result = worker(board.port, lambda *_: None, lambda: False)
+        let_go.join()
+    assert result.verdict is Verdict.IDENTIFIED
+    assert result.attempts == 1

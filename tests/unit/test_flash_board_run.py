@@ -105,7 +105,7 @@ def run(board: FakeBoard, task: Task | None = None) -> tuple[BoardResult, list[s
     told: list[str] = []
     result = run_board(
         "port",
-        lambda: board,
+        lambda _attempt: board,
         task or Task(ORDER, baudrate=921_600),
         lambda: board.now_ms,
         lambda name, _fields: told.append(name),

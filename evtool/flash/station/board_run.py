@@ -83,7 +83,11 @@ Tell = Callable[[str, Mapping[str, object]], None]
 
 
 def run_board(
-    port: str, open_board: Callable[[], Board], task: Task, now_ms: Callable[[], int], tell: Tell
+    port: str,
+    open_board: Callable[[Attempt], Board],
+    task: Task,
+    now_ms: Callable[[], int],
+    tell: Tell,
 ) -> BoardResult:
     """Do the whole task on one board, as often as it takes and makes sense.
 
@@ -102,7 +106,7 @@ def run_board(
     error: EvtoolError | None = None
     while attempt is not None:
         tell("attempt", {"number": attempt.number, "baudrate": attempt.baudrate})
-        board = open_board()
+        board = open_board(attempt)
         try:
             work.attempt(board, attempt)
             error = None
