@@ -102,6 +102,7 @@ bench: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.pair
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.fleet
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.virtual_boards
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.flashing
 
 clean:
 	rm -rf $(VENV) build firmware/.pio
