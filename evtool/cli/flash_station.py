@@ -14,7 +14,7 @@ from evtool.cli.flash_order import boot_proof_of, gates_of, known_parts
 from evtool.cli.flash_ports import named_ports, present_ports, unique
 from evtool.cli.flash_progress import FlashProgress
 from evtool.cli.flash_worker import Logs, Worker, crashed
-from evtool.errors import ConfigError
+from evtool.errors import ConfigError, EvtoolError
 from evtool.flash.station.attempts import SLOW_BAUDRATE
 from evtool.flash.station.board_run import Task
 from evtool.flash.station.junit import render_junit
@@ -133,18 +133,19 @@ class _Run:
             except BaseException:  # Ctrl-C, SIGTERM: the boards are told, and reported
                 self._end(progress)
                 raise
-        document = self._save()
+        document = self._document()
         took_ms = monotonic_ms() - self._start_ms
         self._output.result(
             render_table(document, took_ms), {"event": "run", "took_ms": took_ms} | document
         )
+        self._write(document)
         code = document["exit_code"]
         return code if isinstance(code, int) else 1, self._results
 
     def _start(self, ports: Sequence[str]) -> None:
         for port in ports:
             self._logs.open(port)
-        self._save(ports)
+        self._write(self._document(ports))
         for port in ports:
             self._rack.start(port, self._worker.deadline_s)
 
@@ -175,7 +176,10 @@ class _Run:
             self._logs.add(word.port, word.crash)
         self._results.append(result)
         progress.result(result)
-        self._save()
+        try:
+            self._write(self._document())
+        except EvtoolError as error:  # a full disk is no reason to leave boards half written
+            self._output.say(f"note: {error.message}")
 
     def _enough(self) -> bool:
         done = sum(
@@ -189,23 +193,24 @@ class _Run:
         self._rack.stop()
         while self._rack.running:
             self._take(progress, _WAIT_S, stopping=True)
-        document = self._save()
-        counts = document["counts"]
+        counts = self._document()["counts"]
         self._output.event("interrupted", counts=counts)
         words = ", ".join(f"{number} {word}" for word, number in dict(counts).items())  # type: ignore[call-overload]  # of run_document
         report = self._options.report
         hint = f"; --retry-failed {report} takes it up" if report is not None else ""
         click.echo(f"\nevtool: stopped with {words or 'no board done'}{hint}", err=True)
 
-    def _save(self, beginning: Sequence[str] = ()) -> dict[str, object]:
-        """The run's document so far, written to where it was asked for."""
+    def _document(self, beginning: Sequence[str] = ()) -> dict[str, object]:
+        """The run so far; `beginning`: ports whose threads are about to start."""
         unfinished = {*self._rack.running, *beginning}
-        document = run_document(self._order, self._results, unfinished, self._kept)
+        return run_document(self._order, self._results, unfinished, self._kept)
+
+    def _write(self, document: dict[str, object]) -> None:
+        """Write the reports that were asked for; EvtoolError where the file system refuses."""
         if self._options.report is not None:
             write_atomically(self._options.report, json.dumps(document, indent=1) + "\n")
         if self._options.junit is not None:
             write_atomically(self._options.junit, render_junit(document))
-        return document
 
 
 def _show_plan(output: Output, order: Order, ports: Sequence[str]) -> None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -290,6 +292,39 @@ def test_people_get_a_table(project: Path, rack: BoardRack) -> None:
     assert re.search(rf"^{first.port} +24:0a:c4:00:00:01  flashed +1 ", done.stdout, re.MULTILINE)
     assert "/dev/ttyNO_SUCH_PORT: no serial port" in done.stdout
     assert re.search(r"^3 boards in [0-9.]+ s: 2 flashed, 1 failed$", done.stdout, re.MULTILINE)
+
+
+def test_a_terminal_shows_a_bar_for_each_board(project: Path, rack: BoardRack) -> None:
+    rack.add()
+    rack.add(Faults(dead_sector=0x10000))
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [*EVTOOL, "flash", *at(rack.ports)],
+        cwd=project, stdout=subprocess.DEVNULL, stderr=other_end,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    ) as process:  # fmt: skip
+        os.close(other_end)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone with its last user
+            while part := os.read(terminal, 4096):
+                shown += part
+        assert process.wait(60) == 1
+    os.close(terminal)
+    last = shown.decode().split(rack.ports[0])[-1]
+    assert re.search(r"100 % flashed", last)
+    assert re.search(rf"{rack.ports[1]}.* % failed", last)
+
+
+def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
+    tmp_path: Path, project: Path, rack: BoardRack
+) -> None:
+    board = rack.add()
+    (tmp_path / "file").touch()
+    report = str(tmp_path / "file" / "r.json")
+    code, lines, _ = run(*at([board.port]), "--report", report, cwd=project)
+    assert code == 1
+    assert report in lines[-1]["message"]
+    assert set(board.flash) == {0xFF}
 
 
 @pytest.mark.parametrize(
