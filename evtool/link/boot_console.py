@@ -11,11 +11,12 @@ from typing import Protocol
 import serial
 
 from evtool.errors import ConfigError, DeviceError, Stopped
-from evtool.link.serial_line import is_url, open_serial_line, port_error
+from evtool.link.serial_line import SerialLine, is_url, open_serial_line, port_error
 from evtool.link.watched_port import is_rfc2217
 
 _BAUDRATE = 115_200
 _RESET_S = 0.1
+_BLINK_S = 0.1
 
 
 class PortConsole(Protocol):
@@ -23,6 +24,39 @@ class PortConsole(Protocol):
 
     def read(self, timeout_s: float) -> bytes:
         """What has arrived, or b"" when nothing does in time."""
+
+
+class _DeviceConsole:
+    """The console at a device, which may go away and come back.
+
+    A chip with USB of its own takes its port with it at every reset.
+    """
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self._line: SerialLine | None = open_serial_line(port)
+
+    def reset(self) -> None:
+        """Press the reset button, where the port has one."""
+        if self._line is not None:
+            self._line.reset()
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has arrived; b"" as long as the port is away."""
+        try:
+            if self._line is None:
+                self._line = open_serial_line(self._port)
+            return self._line.read(timeout_s)
+        except DeviceError:
+            self.close()
+            time.sleep(min(timeout_s, _BLINK_S))
+            return b""
+
+    def close(self) -> None:
+        """Give the port back."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
 
 class _Stoppable:
@@ -70,9 +104,12 @@ def restarted_console(port: str, stop: Callable[[], bool]) -> Iterator[PortConso
     """
     check_console(port)
     if not is_url(port):
-        with open_serial_line(port) as line:
-            line.reset()
-            yield _Stoppable(line, stop)
+        device = _DeviceConsole(port)
+        try:
+            device.reset()
+            yield _Stoppable(device, stop)
+        finally:
+            device.close()
         return
     try:
         link = serial.serial_for_url(port, _BAUDRATE, timeout=0.1)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import esptool.loader
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 
 from evtool.errors import LinkTimeout, Stopped
 from evtool.link import esptool_packets
+from evtool.link.boot_console import restarted_console
 from evtool.link.deflated import Streams
 from evtool.link.esptool_board import block_timeout_s, deadline_s
 from evtool.link.esptool_log import listening
@@ -226,3 +230,26 @@ def test_every_wait_has_an_end_that_fits_its_work() -> None:
     # A megabyte at 115200 baud takes 91 s on the wire.
     assert deadline_s(1 << 20, 115_200) > 91 * 2
     assert deadline_s(0, 115_200) == 60
+
+
+def test_a_console_survives_a_port_that_blinks(tmp_path: Path) -> None:
+    first, second = pty.openpty(), pty.openpty()
+    link = tmp_path / "port"
+    link.symlink_to(os.ttyname(first[1]))
+    stopping = False
+    with restarted_console(str(link), lambda: stopping) as console:
+        os.write(first[0], b"rst:0x1\n")
+        assert console.read(_DEADLINE_S) == b"rst:0x1\n"
+        for descriptor in first:
+            os.close(descriptor)
+        assert console.read(_DEADLINE_S) == b""
+        link.unlink()
+        assert console.read(0.01) == b""
+        link.symlink_to(os.ttyname(second[1]))
+        os.write(second[0], b"[event] boot\n")
+        assert console.read(_DEADLINE_S) == b"[event] boot\n"
+        stopping = True
+        with pytest.raises(Stopped):
+            console.read(_DEADLINE_S)
+    for descriptor in second:
+        os.close(descriptor)
