@@ -41,7 +41,8 @@ class _Wanted:
     jobs: int | None
     replay: Path | None
     bms_channel: str | None
-    ocpp: str
+    ocpp: bool
+    replay_ocpp: str
     junit: Path | None
     html: Path | None
     list_only: bool
@@ -70,7 +71,7 @@ class _Wanted:
     type=click.IntRange(0, 1_000_000_000),
     metavar="N",
     help=f"Random inputs (default: {_FUZZ_STEPS} with --fuzz, {_STEPS} after evtool's scenarios, "
-    "none after others).",
+    "none after others); with --ocpp --fuzz, random lives.",
 )
 @click.option(
     "--seed",
@@ -103,6 +104,11 @@ class _Wanted:
 )
 @click.option(
     "--ocpp",
+    is_flag=True,
+    help="Both sides of the wire: the firmware with MicroOcpp against the reference charge point.",
+)
+@click.option(
+    "--replay-ocpp",
     type=click.Choice(("permitted", "refused", "offline")),
     default="permitted",
     show_default=True,
@@ -139,6 +145,13 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     the first difference is named with its scenario, time, field and both values. One that
     random inputs or a log lead to is shrunk to the lines that matter and saved as a scenario.
 
+    With --ocpp the scenarios are those with both sides of the wire: the firmware's program with
+    MicroOcpp and the reference charge point each live through the same script with a vehicle,
+    a power module and a central system of their own; transactions, statuses, meter values,
+    answers and configuration are compared, within tolerances for times. What MicroOcpp is
+    known to do in its own way is named, and no failure. --device reference compares the
+    specification with that.
+
     On a board evtool is the vehicle, the power module and, with --csms-listen, the CSMS; what
     it shows is compared within tolerances. What it cannot be made to do is named as not run.
     """
@@ -152,7 +165,9 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
         raise click.UsageError("--fuzz with --steps 0 verifies nothing; give it some steps")
     if wanted.html is not None and wanted.html == wanted.junit:
         raise click.UsageError("--junit and --html name the same file; give each its own")
-    chosen = [] if alone else _choose(scenarios)
+    if wanted.ocpp and (wanted.replay is not None or wanted.device_name == "board"):
+        raise click.UsageError("--ocpp is for scripts on this computer: no --replay, no board")
+    chosen = [] if alone else _choose(scenarios, wanted.ocpp)
     if wanted.list_only:
         output.result(
             "\n".join(f"{each.name:32} {each.title}" for each in chosen),
@@ -163,6 +178,9 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
         _verify_board(wanted, chosen, output)
         return
     board.require_board()
+    if wanted.ocpp:
+        _verify_ocpp(wanted, chosen, output)
+        return
     steps = wanted.steps
     if steps is None:
         steps = _FUZZ_STEPS if wanted.fuzz else 0 if scenarios or wanted.replay else _STEPS
@@ -176,6 +194,36 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     for verdict in _verdicts(runs, wanted, chosen, steps):
         verdicts.append(verdict)
         _tell(verdict, output)
+    _write_reports(wanted, verdicts, device.name, output)
+    _conclude(verdicts, device.name, output)
+
+
+def _verify_ocpp(wanted: _Wanted, chosen: list[Scenario], output: Output) -> None:
+    """Play scripts, or random lives, with both sides of the wire."""
+    import secrets
+
+    from evtool.cli.verify_ocpp import LIVES, OcppRuns, device_for, reference_for
+    from evtool.link.worker_pool import usable_cores
+
+    name, program = wanted.device_name, wanted.program
+    if name != "reference" and program is None:
+        from evtool.cli.build import build_host_program
+
+        program = build_host_program(wanted.project_path, output, name.replace("-", "_"))
+    elif name == "reference" and program is not None:
+        raise click.UsageError("--program is for the host; --device reference needs none")
+    device = device_for(name, program)
+    jobs = wanted.jobs or usable_cores()
+    runs = OcppRuns(reference_for(name), device, output, jobs, wanted.save_to)
+    verdicts = []
+    for verdict in runs.scenarios(chosen):
+        verdicts.append(verdict)
+        _tell(verdict, output)
+    lives = wanted.steps if wanted.steps is not None else LIVES if wanted.fuzz else 0
+    if lives:
+        seed = secrets.randbelow(_MAX_SEED + 1) if wanted.seed is None else wanted.seed
+        verdicts.append(runs.fuzz(seed, lives))
+        _tell(verdicts[-1], output)
     _write_reports(wanted, verdicts, device.name, output)
     _conclude(verdicts, device.name, output)
 
@@ -272,22 +320,29 @@ def _conclude(verdicts: list[Verdict], device: str, output: Output) -> None:
         )
 
 
-def _choose(names: tuple[str, ...]) -> list[Scenario]:
+def _choose(names: tuple[str, ...], ocpp: bool) -> list[Scenario]:
     from evtool.errors import ConfigError
-    from evtool.verify import library_dir
+    from evtool.verify import library_dir, ocpp_library_dir
     from evtool.verify.scenario import load_scenario
 
+    library = ocpp_library_dir() if ocpp else library_dir()
     if not names:
-        return [load_scenario(path) for path in sorted(library_dir().glob("*.toml"))]
+        return [load_scenario(path) for path in sorted(library.glob("*.toml"))]
     chosen = []
     for name in names:
-        path = Path(name) if name.endswith(".toml") else library_dir() / f"{name}.toml"
+        path = Path(name) if name.endswith(".toml") else library / f"{name}.toml"
         if not path.is_file():
             raise ConfigError(
                 f"no scenario {name}",
                 fix="`evtool verify --list` shows evtool's own; a file's name ends in .toml",
             )
         chosen.append(load_scenario(path))
+        if (chosen[-1].ocpp is not None) != ocpp:
+            raise ConfigError(
+                f"{path}: {'has no' if ocpp else 'has a'} table [ocpp]",
+                fix="play it "
+                + ("without --ocpp" if ocpp else "with --ocpp: it has both sides of the wire"),
+            )
     return chosen
 
 
@@ -315,7 +370,7 @@ def _verdicts(runs: Runs, wanted: _Wanted, chosen: list[Scenario], steps: int) -
         from evtool.link.can_log import CanLog
         from evtool.verify.replay import Replay
 
-        how = Replay(_configuration(wanted), wanted.bms_channel, wanted.ocpp)
+        how = Replay(_configuration(wanted), wanted.bms_channel, wanted.replay_ocpp)
         yield runs.replay(CanLog(wanted.replay), how)
     if steps:
         seed = secrets.randbelow(_MAX_SEED + 1) if wanted.seed is None else wanted.seed

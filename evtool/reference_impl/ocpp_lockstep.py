@@ -30,6 +30,7 @@ from evtool.reference_impl.controller_types import (
     OcppStart,
     OcppStop,
     OcppWord,
+    Snapshot,
 )
 from evtool.reference_impl.line_format import (
     TickCommand,
@@ -91,6 +92,8 @@ class OcppLockstep:
         self._controller: Controller | None = None
         self._station: _Station | None = None
         self._lines: list[str] = []
+        self._told: Snapshot | None = None
+        self._told_line = ""
 
     def answer(self, line: str) -> list[str]:
         """Answer one command line: outputs, the state, `ok`; or `malformed <reason>`."""
@@ -108,7 +111,10 @@ class OcppLockstep:
             return [*self._lines, "off restart", OK]
         if self._controller is None or text.startswith(("config ", "nvs ")):
             return [*self._lines, OK]
-        return [*self._lines, state_line(self._controller.snapshot(now_ms)), OK]
+        snapshot = self._controller.snapshot(now_ms)
+        if snapshot != self._told:  # most inputs change nothing that the line says
+            self._told, self._told_line = snapshot, state_line(snapshot)
+        return [*self._lines, self._told_line, OK]
 
     def _take(self, text: str, now_ms: int) -> str | None:
         """Obey; what is wrong with the line, or None."""

@@ -99,7 +99,7 @@ def test_the_command_replays_a_log(tmp_path: Path) -> None:
         (["--bms-channel", "can7"], "no frame on channel can7"),
         (["bms_silent"], "--replay stands alone"),
         (["--fuzz"], "stands alone"),
-        (["--ocpp", "maybe"], "--ocpp"),
+        (["--replay-ocpp", "maybe"], "--replay-ocpp"),
     ],
 )
 def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], complaint: str) -> None:

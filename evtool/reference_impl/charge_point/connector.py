@@ -78,7 +78,9 @@ class Connector:
         self.is_operative = stored != "Inoperative"
         self.still_used = False
         self.status = "Available"
-        self.reporter = StatusReporter(charge_point.mode.reports_cleared_errors)
+        self.reporter = StatusReporter(
+            charge_point.mode.reports_cleared_errors, not charge_point.mode.times_status_alone
+        )
         self.sampling = Sampling(charge_point, self)
         self.cut_off: list[Transaction] = []
         self.moved_ms: int | None = None

@@ -74,11 +74,13 @@ class StatusReporter:
 
     Args:
         tells_cleared: an error code that goes while the status stays is told too.
+        times_error: an error code that changes alone begins a new time.
     """
 
-    __slots__ = ("_sent", "_tells_cleared", "current", "since_ms")
+    __slots__ = ("_sent", "_tells_cleared", "_times_error", "current", "since_ms")
 
-    def __init__(self, tells_cleared: bool = True) -> None:
+    def __init__(self, tells_cleared: bool = True, times_error: bool = True) -> None:
+        self._times_error = times_error
         self.current: tuple[str, str] | None = None  # (status, error code)
         self.since_ms = 0
         self._sent: tuple[str, str] | None = None
@@ -94,8 +96,9 @@ class StatusReporter:
         """
         error = error if error in ocpp16.ERROR_CODES else "OtherError"
         if (status, error) != self.current:
+            if self.current is None or self._times_error or self.current[0] != status:
+                self.since_ms = now_ms
             self.current = (status, error)
-            self.since_ms = now_ms
         if minimum_ms is None or self.current == self._sent:
             return False
         if now_ms - self.since_ms < minimum_ms:

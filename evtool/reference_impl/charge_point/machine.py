@@ -215,6 +215,9 @@ class ChargePoint:
         if expired is not None:
             answers.on_no_answer(self, expired)
             self._answer_held()
+        if self.mode.expires_in_queue:
+            while (overdue := self.outbox.take_overdue(self.now_ms)) is not None:
+                answers.on_no_answer(self, overdue)
         self.unlocking.tick()
         for each in self.connectors:
             each.move()
@@ -390,6 +393,8 @@ class ChargePoint:
         """Ask the CSMS about a tag."""
         seconds = self.configuration.integer("Cst_AuthorizationTimeout")
         request = Request("Authorize", {"idTag": id_tag}, timeout_ms=seconds * 1000)
+        if self.mode.expires_in_queue:
+            request.expires_ms = self.now_ms + request.timeout_ms
         self.outbox.put(request)
         return request
 
@@ -436,6 +441,8 @@ class ChargePoint:
     def _report_statuses(self) -> None:
         changed = [each for each in self.connectors if each.observe_status()]
         in_use = self.is_whole_operative and not self.out_of_service
+        if not in_use and self.mode.whole_waits:
+            in_use = any(each.transaction is not None for each in self.connectors)
         whole = "Available" if in_use else "Unavailable"
         told = self.registered or not self.mode.unavailable_until_accepted
         if told and self._whole.observe(whole, "NoError", self.status_minimum_ms(), self.now_ms):

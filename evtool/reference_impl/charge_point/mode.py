@@ -90,6 +90,11 @@ class Mode:
             the time of its change.
         unknown_where_list_is_off: without LocalAuthorizeOffline a listed tag counts as an unknown
             one while the CSMS is away; else it is refused.
+        times_status_alone: the timestamp of a StatusNotification is that of the status, also where
+            only its error has changed.
+        expires_in_queue: Authorize and Heartbeat have their time limit from the moment they
+            arise, also while they wait for another call; a Heartbeat arises offline too.
+        whole_waits: connector 0 is Unavailable only once no transaction runs any more.
         reports_cleared_errors: D38, an error that was not Faulted is told to be over.
         defaults: values of keys that differ from the standard ones.
     """
@@ -133,6 +138,9 @@ class Mode:
     asks_against_reservation: bool = False
     triggers_tell_now: bool = False
     unknown_where_list_is_off: bool = False
+    times_status_alone: bool = False
+    expires_in_queue: bool = False
+    whole_waits: bool = False
     reports_cleared_errors: bool = True
     defaults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -201,6 +209,9 @@ MICROOCPP_1_2_0 = Mode(
     asks_against_reservation=True,
     triggers_tell_now=True,
     unknown_where_list_is_off=True,
+    times_status_alone=True,
+    expires_in_queue=True,
+    whole_waits=True,
     reports_cleared_errors=False,
     defaults=MappingProxyType(
         {

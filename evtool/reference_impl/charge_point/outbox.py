@@ -47,6 +47,7 @@ class Request:
             known by then.
         number: under which a transaction's message is kept over a restart.
         ids: the unique ids of this sending and the one before it.
+        expires_ms: when its time is over, sent or not; None counts from its sending.
     """
 
     action: str
@@ -58,6 +59,7 @@ class Request:
     attempts: int = 0
     not_before_ms: int = 0
     ids: tuple[str, ...] = ()
+    expires_ms: int | None = None
 
 
 class Outbox:
@@ -136,7 +138,8 @@ class Outbox:
             request = queue.popleft()
             self._count += 1
             request.ids = (*request.ids[-1:], f"{self._prefix}-{self._count}")
-            self._deadline_ms = now_ms + request.timeout_ms
+            expires_ms = request.expires_ms
+            self._deadline_ms = now_ms + request.timeout_ms if expires_ms is None else expires_ms
             self.sent_ms = now_ms
             self._pending = request
             return request
@@ -168,6 +171,15 @@ class Outbox:
         if self._pending is None or now_ms < self._deadline_ms:
             return None
         return self._release()
+
+    def take_overdue(self, now_ms: int) -> Request | None:
+        """Remove and return a volatile request whose time is over before it was sent."""
+        queue = self._queues.get(Lane.VOLATILE, _NONE)
+        for request in queue:
+            if request.expires_ms is not None and request.expires_ms <= now_ms:
+                queue.remove(request)
+                return request
+        return None
 
     def take_interrupted(self) -> Request | None:
         """The outstanding request, when the socket has closed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
-from evtool.reference_impl.charge_point.outbox import Lane, Request
+from evtool.reference_impl.charge_point.outbox import DEFAULT_TIMEOUT_MS, Lane, Request
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
@@ -85,7 +85,10 @@ class Registration:
             self._next_heartbeat_ms = charge_point.now_ms
         if charge_point.now_ms - self._next_heartbeat_ms >= interval_ms:
             self._next_heartbeat_ms = charge_point.now_ms
-            if charge_point.open and not charge_point.outbox.has("Heartbeat"):
+            if charge_point.mode.expires_in_queue:
+                expires_ms = charge_point.now_ms + DEFAULT_TIMEOUT_MS
+                charge_point.outbox.put(Request("Heartbeat", expires_ms=expires_ms))
+            elif charge_point.open and not charge_point.outbox.has("Heartbeat"):
                 timeout_ms = min(_HEARTBEAT_TIMEOUT_MS, interval_ms)
                 charge_point.outbox.put(Request("Heartbeat", timeout_ms=timeout_ms))
 

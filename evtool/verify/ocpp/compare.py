@@ -108,7 +108,8 @@ def _lasting(items: Sequence[Item], fleeting_s: int) -> list[Item]:
     """Without the statuses that did not last: which of two turns sees them is open."""
     kept: list[Item] = []
     for item, after in zip_longest(items, items[1:]):
-        lasted_s = _seconds_between(item, after) if after is not None else None
+        changed = after is not None and after.fields.get("status") != item.fields.get("status")
+        lasted_s = _seconds_between(item, after) if after is not None and changed else None
         if lasted_s is not None and lasted_s <= fleeting_s:
             continue
         if not kept or kept[-1].what != item.what:

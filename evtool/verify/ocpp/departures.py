@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evtool.verify.ocpp.compare import Compared, WireDifference
+from evtool.verify.ocpp.compare import NOTHING, Compared, WireDifference
+
+_TURNS_MS = 2_000
+_LONGEST_PAUSE_MS = 200_000  # three attempts at the default interval, and some answers' time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,31 @@ def _unknown_trigger(difference: WireDifference, _: Compared) -> bool:
 
 
 def _kept_attempts(difference: WireDifference, compared: Compared) -> bool:
-    """A message told again after a power cut: the library remembers its last attempt."""
+    """Messages told after a power cut: the library remembers the time of its last attempt."""
     cuts = [item.at_ms for item in compared.reference.items.get("power", []) if item.at_ms > 0]
     return (
-        difference.stream.startswith("transaction ")
+        difference.stream.startswith(("transaction ", "metering "))
         and difference.field == "sent"
-        and difference.what.endswith(" again")
-        and any(cut <= difference.at_ms for cut in cuts)
+        and any(cut <= difference.at_ms <= cut + _LONGEST_PAUSE_MS for cut in cuts)
     )
 
 
+def _late_clock(difference: WireDifference, compared: Compared) -> bool:
+    """A Sample.Clock right at the start of a transaction, some seconds after its time."""
+    stream, _, number = difference.stream.partition(" ")
+    if stream != "metering" or "Sample.Clock" not in difference.what or difference.field:
+        return False
+    started = compared.device.items.get(f"transaction {number}", [])
+    near = bool(started) and abs(started[0].at_ms - difference.at_ms) <= _TURNS_MS
+    return difference.reference == NOTHING and near
+
+
 DEPARTURES = (
+    Departure(
+        "late clock value",
+        "a transaction that begins within 60 s after a full interval sends that value late",
+        _late_clock,
+    ),
     Departure(
         "keys",
         "configuration keys of the library's own, Cst_*, which the reference does not have",
