@@ -224,8 +224,21 @@ def _verify_ocpp(wanted: _Wanted, chosen: list[Scenario], output: Output) -> Non
         seed = secrets.randbelow(_MAX_SEED + 1) if wanted.seed is None else wanted.seed
         verdicts.append(runs.fuzz(seed, lives))
         _tell(verdicts[-1], output)
+    if name == "reference":
+        _list_departures(verdicts, output)
     _write_reports(wanted, verdicts, device.name, output)
     _conclude(verdicts, device.name, output)
+
+
+def _list_departures(verdicts: list[Verdict], output: Output) -> None:
+    """Each departure once, with where it was met first."""
+    met: dict[str, str] = {}
+    for verdict in verdicts:
+        for each in verdict.wire.explained if verdict.wire is not None else ():
+            met.setdefault(each.name, f"{verdict.scenario.name}: {each.title}")
+    output.say("departures of the firmware from the specification, with the first of each:")
+    for name, first in sorted(met.items()):
+        output.say(f"  {name}\n      {first[:160]}")
 
 
 def _verify_board(wanted: _Wanted, chosen: list[Scenario], output: Output) -> None:

@@ -16,8 +16,9 @@ def headline(verdict: Verdict) -> str:
         return f"  -     {name} not run: {verdict.not_run}"
     if verdict.passed:
         if verdict.wire is not None:
-            known = ", ".join(each.name for each in verdict.wire.explained)
-            more = f"; departures: {known}" if known else ""
+            known = [each.name for each in verdict.wire.explained]
+            more = f"; departures: {', '.join(known[:_SHOWN])}" if known else ""
+            more += f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
             return f"  ok    {name} {verdict.steps} messages{more}"
         return f"  ok    {name} {verdict.steps} steps"
     return f"  FAIL  {name} {first_wrong(verdict)}"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -75,8 +75,42 @@ def compare(reference: Record, device: Record, tolerances: Tolerances) -> Compar
             a, b = _lasting(a, tolerances.fleeting_s), _lasting(b, tolerances.fleeting_s)
             ours.items[name], theirs.items[name] = a, b
         found += _in_stream(name, a, b, same)
+    found += _untrue_registers(device, theirs, tolerances)
     found.sort(key=lambda each: each.at_ms)
     return Compared(ours, theirs, tuple(found))
+
+
+def _untrue_registers(
+    device: Record, streams: Streams, tolerances: Tolerances
+) -> Iterator[WireDifference]:
+    """Registers that the device tells and its own controller had not stored, to the Wh."""
+    for name, items in streams.items.items():
+        if not name.startswith(("transaction ", "metering ", "triggered")):
+            continue
+        for position, item in enumerate(items):
+            for field, timestamp in _registers(item):
+                told = ocpp16.parse_timestamp(item.fields.get(timestamp))
+                if told is None:
+                    continue
+                stored = _values_about(
+                    device.states, "stored_mwh", told - NOON_MS, tolerances.sample_ms
+                )
+                wanted = sorted({value // 1000 for value in stored})
+                if wanted and str(item.fields[field]) not in map(str, wanted):
+                    known = "its controller " + " or ".join(map(str, wanted))
+                    value = str(item.fields[field])
+                    yield WireDifference(
+                        name, field, known, value, item.at_ms, position, position, item.what
+                    )
+
+
+def _registers(item: Item) -> Iterator[tuple[str, str]]:
+    """The fields of an item that tell the register, each with the field of its time."""
+    for field in item.fields:
+        if field in ("meterStart", "meterStop"):
+            yield field, "timestamp"
+        elif field.endswith(f"{_ENERGY}.value"):
+            yield field, f"{field.partition('.sampledValue.')[0]}.timestamp"
 
 
 def _in_stream(

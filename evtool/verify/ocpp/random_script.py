@@ -66,6 +66,7 @@ class _Writer:
         self.events: list[Event] = []
         self.at_ms = 6_000
         self._plugged = False
+        self._identified = False
 
     def begin(self) -> None:
         """The local list, perhaps: changed later it would race with an Authorize on its way."""
@@ -78,6 +79,7 @@ class _Writer:
     def session(self) -> None:
         """Somebody comes, charges perhaps, and goes perhaps."""
         chance = self.chance
+        self._identified = False
         self._arm()
         tag = chance.choice(_TAGS)
         if chance.random() < 0.6:
@@ -87,6 +89,7 @@ class _Writer:
             self._do("card", id_tag=tag)
         else:
             self._call("RemoteStartTransaction", {"idTag": tag, "connectorId": 1})
+        self._identified = True
         self._trouble(1)
         if not self._plugged:
             self._plug()
@@ -133,7 +136,10 @@ class _Writer:
                 self._do("csms", mode="online")
 
     def _power_cut(self) -> None:
-        if self.chance.random() < 0.4:
+        # Whoever has identified and not plugged in is forgotten here, and not by the library
+        # (docs/verify.md, kept session).
+        waits = self._identified and not self._plugged
+        if not waits and self.chance.random() < 0.4:
             self._do("power_cut")
 
     def _vehicle(self) -> None:

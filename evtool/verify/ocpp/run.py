@@ -15,7 +15,7 @@ from evtool.verify.ocpp.outcome import Explained, WireOutcome
 from evtool.verify.ocpp.record import Message, Record
 from evtool.verify.ocpp.streams import Item
 from evtool.verify.ocpp.tolerances import Tolerances
-from evtool.verify.ocpp.unit import OcppDevice, UnitGaveUp
+from evtool.verify.ocpp.unit import OcppDevice, ReferenceDevice, UnitGaveUp
 from evtool.verify.scenario import Event, Scenario
 from evtool.verify.verdict import FailedExpectation, GaveUp, Verdict
 
@@ -30,7 +30,10 @@ def run_ocpp(
     device: OcppDevice,
     tolerances: Tolerances | None = None,
 ) -> Verdict:
-    """Play `scenario` to both, each with a vehicle, a module and a central system of its own."""
+    """Play `scenario` to both, each with a vehicle, a module and a central system of its own.
+
+    Where the device is a reference too, every difference is a departure of its mode.
+    """
     tolerances = tolerances or Tolerances()
     ours = record_of(scenario, reference)
     theirs = ours if isinstance(ours, GaveUp) else record_of(scenario, device)
@@ -44,7 +47,9 @@ def run_ocpp(
         device.name,
         sum(each.sent for each in ours.messages),
         failed=tuple(_failed(scenario, ours)),
-        wire=outcome_of(compared),
+        wire=departures_of(compared)
+        if isinstance(device, ReferenceDevice)
+        else outcome_of(compared),
         tolerances=tolerances.as_dict(),
     )
 
@@ -79,6 +84,22 @@ def outcome_of(compared: Compared) -> WireOutcome:
             for name, found in explained.items()
         ),
         tuple(_sides(compared, unexplained)),
+    )
+
+
+def departures_of(compared: Compared) -> WireOutcome:
+    """The differences of two modes of the reference, by stream and field."""
+    found: dict[str, list[WireDifference]] = {}
+    for each in compared.differences:
+        stream = each.stream.rstrip("0123456789 ")
+        name = f"{stream} {each.what if not each.field or stream == 'configuration' else ''}"
+        found.setdefault(f"{name.strip()} {each.field}".strip(), []).append(each)
+    return WireOutcome(
+        (),
+        tuple(
+            Explained(name, str(those[0]), len(those), those[0]) for name, those in found.items()
+        ),
+        (),
     )
 
 
