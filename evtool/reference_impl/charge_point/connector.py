@@ -299,8 +299,8 @@ class Connector:
     def _may_begin(self) -> bool:
         charge_point = self._charge_point
         in_time = charge_point.is_operative(self) or self.still_used
-        if self.inputs.faulted and not charge_point.mode.starts_when_faulted:
-            return False
+        if self.inputs.faulted:
+            return False  # who has identified waits until it is over
         return in_time and charge_point.registered and charge_point.unix_offset_ms is not None
 
     def _begin(self) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from evtool.protocol import ocpp16
 from evtool.verify.ocpp.compare import NOTHING, Compared, WireDifference
+from evtool.verify.ocpp.csms import NOON_MS
 
 _TURNS_MS = 2_000
 _LONGEST_PAUSE_MS = 200_000  # three attempts at the default interval, and some answers' time limit
@@ -63,6 +65,18 @@ def _kept_attempts(difference: WireDifference, compared: Compared) -> bool:
     )
 
 
+def _lost_samples(difference: WireDifference, compared: Compared) -> bool:
+    """MeterValues that waited when the power failed: the library has them in RAM."""
+    if not difference.stream.startswith("metering ") or difference.device != NOTHING:
+        return False
+    item = compared.reference.items[difference.stream][difference.reference_at]
+    taken = ocpp16.parse_timestamp(item.fields.get("meterValue.0.timestamp"))
+    if taken is None:
+        return False
+    ends = [each.at_ms for each in compared.reference.items.get("power", [])]
+    return any(taken - NOON_MS <= end + _TURNS_MS and end <= item.at_ms for end in ends if end > 0)
+
+
 def _late_clock(difference: WireDifference, compared: Compared) -> bool:
     """A Sample.Clock right at the start of a transaction, some seconds after its time."""
     stream, _, number = difference.stream.partition(" ")
@@ -74,6 +88,11 @@ def _late_clock(difference: WireDifference, compared: Compared) -> bool:
 
 
 DEPARTURES = (
+    Departure(
+        "lost samples",
+        "MeterValues wait in RAM: a power cut or a restart loses those not told yet",
+        _lost_samples,
+    ),
     Departure(
         "late clock value",
         "a transaction that begins within 60 s after a full interval sends that value late",

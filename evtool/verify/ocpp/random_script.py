@@ -19,6 +19,7 @@ RULE = "docs/verify.md, Both sides of the wire"
 CALM_MS = 200_000
 TICK_MS = 100
 """Five times as fast as the controller ticks; OCPP does not notice."""
+_RESTART_MS = 14_000
 _TAGS = ("GOOD", "GOOD", "GOOD", "OTHER", "LISTED", "BLOCKED", "TURNS")
 _ID_TAGS = {"BLOCKED": "Blocked", "TURNS": "Accepted"}
 _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
@@ -190,6 +191,8 @@ class _Writer:
         ]  # fmt: skip
         action, payload = chance.choice(orders)
         self._call(action, payload)
+        if action == "Reset":
+            self.at_ms += _RESTART_MS  # nobody identifies meanwhile: a kept session too
         if payload.get("type") == "Inoperative":
             self._call("ChangeAvailability", {"connectorId": 0, "type": "Operative"})
 
