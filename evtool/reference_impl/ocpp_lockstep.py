@@ -51,10 +51,15 @@ REPEAT_WORD_MS = 500
 FIRMWARE = replace(
     MICROOCPP_1_2_0,
     name="firmware",
+    authorizes_listed=False,
+    has_cache=True,
+    starts_on_connector_zero=False,
+    lost_vehicle_is_power_loss=True,
     data_transfer_status="UnknownVendorId",
     reports_cleared_errors=True,
     refusals_unanswered=frozenset({"Authorize", "StopTransaction"}),
-    absent_keys=MICROOCPP_1_2_0.absent_keys - {"ConnectorPhaseRotation"},
+    absent_keys=MICROOCPP_1_2_0.absent_keys
+    - {"AuthorizationCacheEnabled", "ConnectorPhaseRotation"},
     defaults=MappingProxyType(
         {
             **MICROOCPP_1_2_0.defaults,
@@ -167,6 +172,8 @@ class OcppLockstep:
             vendor=identity["vendor"],
             model=identity["model"],
             serial_number=identity.get("serial", ""),
+            charge_box_serial_number=identity.get("serial", ""),
+            max_current_ma=self._config.max_current_ma,
             firmware_version=FIRMWARE_VERSION,
             id_prefix=f"{self._nonce:x}",
             restart_reason="PowerLoss" if boot.reset == "power_on" else "Reboot",
@@ -282,6 +289,8 @@ class _Station:
             self.charge_point.on_start_request(id_tag, now_ms)
         elif began == id_tag:
             self.charge_point.on_stop_request("Local", now_ms, id_tag=id_tag)
+        else:
+            self.charge_point.on_card(id_tag, now_ms)  # of the same parent, it may end it
 
     def present_key(self, id_tag: str, now_ms: int) -> None:
         """The console's `s`."""

@@ -44,6 +44,7 @@ class Connector:
         still_used: Inoperative waits until who uses it now has gone.
         status: the last one that held.
         cut_off: a transaction that ran when the power failed, until the register is known.
+        resumed_unseen: the transaction goes on after a power cut, and its vehicle has gone.
         moved_ms: when a transaction last began or ended.
         stopped_by: who ended the last transaction by card, while the vehicle is still there.
         stopping: the Authorize of another card that may end the transaction, and its tag.
@@ -58,6 +59,7 @@ class Connector:
         "moved_ms",
         "number",
         "reporter",
+        "resumed_unseen",
         "sampling",
         "seen",
         "session",
@@ -84,6 +86,7 @@ class Connector:
         self.sampling = Sampling(charge_point, self)
         self.cut_off: list[Transaction] = []
         self.moved_ms: int | None = None
+        self.resumed_unseen = False
         self.stopped_by = ""
         self.stopping: tuple[Request, str] | None = None
 
@@ -195,7 +198,8 @@ class Connector:
                 session.move(Event.CANCEL)
         elif session.phase is Phase.RUNNING and not inputs.plugged:
             if charge_point.configuration.boolean("StopTransactionOnEVSideDisconnect"):
-                self.end("EVDisconnected")
+                lost = self.resumed_unseen and charge_point.mode.lost_vehicle_is_power_loss
+                self.end("PowerLoss" if lost else "EVDisconnected")
                 self.status = "Available"  # the vehicle has gone: there is nothing to finish
                 if charge_point.settings.has_lock and charge_point.configuration.boolean(
                     "UnlockConnectorOnEVSideDisconnect"
@@ -218,6 +222,7 @@ class Connector:
         if self.status in _BEFORE_A_TRANSACTION:  # it ended before its status was looked at
             self.status = "Finishing"
         self.moved_ms = charge_point.now_ms
+        self.resumed_unseen = False
         self.still_used = False
         self.stopping = None
         self.stopped_by = stop_id_tag
@@ -334,6 +339,7 @@ class Connector:
             resumes = charge_point.mode.resumes_transactions and not transaction.reason
             if resumes and self.session.move(Event.RESUME):
                 self.session.id_tag = transaction.id_tag
+                self.resumed_unseen = not self.inputs.plugged
                 self.session.transaction = transaction
                 self.sampling.resume()
                 continue

@@ -95,6 +95,8 @@ class Mode:
         expires_in_queue: Authorize and Heartbeat have their time limit from the moment they
             arise, also while they wait for another call; a Heartbeat arises offline too.
         whole_waits: connector 0 is Unavailable only once no transaction runs any more.
+        lost_vehicle_is_power_loss: a transaction that a power cut interrupted, and whose vehicle
+            has gone since, ends with PowerLoss; else with EVDisconnected.
         reports_cleared_errors: D38, an error that was not Faulted is told to be over.
         defaults: values of keys that differ from the standard ones.
     """
@@ -141,6 +143,7 @@ class Mode:
     times_status_alone: bool = False
     expires_in_queue: bool = False
     whole_waits: bool = False
+    lost_vehicle_is_power_loss: bool = False
     reports_cleared_errors: bool = True
     defaults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -74,6 +74,9 @@ def compare(reference: Record, device: Record, tolerances: Tolerances) -> Compar
         if name.startswith("status "):
             a, b = _lasting(a, tolerances.fleeting_s), _lasting(b, tolerances.fleeting_s)
             ours.items[name], theirs.items[name] = a, b
+        if name == "word":
+            a, b = _held(a, tolerances.fleeting_s), _held(b, tolerances.fleeting_s)
+            ours.items[name], theirs.items[name] = a, b
         found += _in_stream(name, a, b, same)
     found += _untrue_registers(device, theirs, tolerances)
     found.sort(key=lambda each: each.at_ms)
@@ -147,6 +150,21 @@ def _lasting(items: Sequence[Item], fleeting_s: int) -> list[Item]:
         if lasted_s is not None and lasted_s <= fleeting_s:
             continue
         if not kept or kept[-1].what != item.what:
+            kept.append(item)
+    return kept
+
+
+def _held(items: Sequence[Item], fleeting_s: int) -> list[Item]:
+    """Without what OCPP said and took back at once."""
+    kept: list[Item] = []
+    for item in items:
+        of = item.what.split()[0]
+        before = next(
+            (n for n in reversed(range(len(kept))) if kept[n].what.split()[0] == of), None
+        )
+        if before is not None and item.at_ms - kept[before].at_ms <= fleeting_s * 1000:
+            del kept[before]
+        else:
             kept.append(item)
     return kept
 

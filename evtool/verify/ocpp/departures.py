@@ -55,6 +55,13 @@ def _unknown_trigger(difference: WireDifference, _: Compared) -> bool:
     )
 
 
+def _unknown_connector(difference: WireDifference, _: Compared) -> bool:
+    return difference.stream == "answers" and (difference.reference, difference.device) == (
+        "TriggerMessage: CALLERROR PropertyConstraintViolation",
+        "TriggerMessage: Rejected",
+    )
+
+
 def _kept_attempts(difference: WireDifference, compared: Compared) -> bool:
     """Messages told after a power cut: the library remembers the time of its last attempt."""
     cuts = [item.at_ms for item in compared.reference.items.get("power", []) if item.at_ms > 0]
@@ -107,6 +114,11 @@ DEPARTURES = (
         "error code",
         "which CALLERROR a malformed call earns (OCPP-J 1.6, 4.2.3 leaves it open)",
         _error_code,
+    ),
+    Departure(
+        "unknown connector",
+        "TriggerMessage for a connector that is not there is Rejected, not a CALLERROR",
+        _unknown_connector,
     ),
     Departure(
         "D9",

@@ -37,6 +37,8 @@ _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "StopTxnSampledData": ("", "Energy.Active.Import.Register,SoC"),
     "TransactionMessageRetryInterval": ("5", "20"),
 }
+# Whether a tag is known by chance depends on what was answered in time.
+_CACHE_OFF = {"AuthorizationCacheEnabled": "false"}
 _LIST = [{"idTag": "LISTED", "idTagInfo": {"status": "Accepted"}}]
 
 
@@ -57,7 +59,7 @@ def random_script(seed: int, sessions: int) -> Scenario:
         tick_ms=TICK_MS,
         config={},
         events=tuple(writer.events),
-        ocpp={"configuration": configuration, "id_tags": _ID_TAGS},
+        ocpp={"configuration": configuration | _CACHE_OFF, "id_tags": _ID_TAGS},
     )
 
 
