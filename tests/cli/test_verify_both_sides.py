@@ -24,7 +24,7 @@ def test_the_reference_lists_its_departures(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     first, *_, last = [json.loads(line) for line in done.stdout.splitlines()]
     names = [each["name"] for each in first["wire"]["explained"]]
-    assert "configuration AuthorizationCacheEnabled" in names
+    assert "configuration BlinkRepeat" in names
     assert first["wire"]["unexplained"] == []
     assert last["failed"] == 0
 
