@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -33,9 +34,10 @@ class Database:
         try:
             # Autocommit: what is not within BEGIN and COMMIT is a transaction of its own.
             self._connection = sqlite3.connect(path, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            # First whose it is: the mode stays in the file, also in one that is not ours.
             self._prepare(schema, version)
+            self._connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.DatabaseError as error:
             os.close(self._lock)
             raise ConfigError(
@@ -43,6 +45,7 @@ class Database:
                 fix="name another file with --database",
             ) from error
         except ConfigError:
+            self._connection.close()
             os.close(self._lock)
             raise
 
@@ -53,11 +56,14 @@ class Database:
             self._connection.executescript(
                 f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;"
             )
-        elif found != version:
+        elif found != version or not _objects_of(schema) <= self._objects():
             raise ConfigError(
                 f"{self._path}: a database of another program, or of another version of evtool",
                 fix="name another file with --database",
             )
+
+    def _objects(self) -> set[tuple[str, str]]:
+        return set(self._connection.execute(_OBJECTS))
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
         """What a SELECT finds.
@@ -80,10 +86,7 @@ class Database:
             DeviceError: the file system refused; nothing was changed.
         """
         try:
-            if flush is not self._flushes:
-                level = "FULL" if flush else "NORMAL"
-                self._connection.execute(f"PRAGMA synchronous = {level}")
-                self._flushes = flush
+            self._set_flush(flush)
             if len(rows) == 1:
                 self._connection.execute(sql, rows[0])
                 return
@@ -92,6 +95,23 @@ class Database:
                 self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise self._failure(error) from error
+
+    def write_all(self, changes: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Several such changes, all or none; on the disk when this returns. Raises as `write`."""
+        try:
+            self._set_flush(True)
+            with self._connection:
+                self._connection.execute("BEGIN")
+                for sql, rows in changes:
+                    self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def _set_flush(self, flush: bool) -> None:
+        if flush is not self._flushes:
+            level = "FULL" if flush else "NORMAL"
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._flushes = flush
 
     def close(self) -> None:
         """Let another process have it."""
@@ -102,6 +122,16 @@ class Database:
         return DeviceError(
             f"{self._path}: {error}", fix="check free space and permissions of the folder"
         )
+
+
+_OBJECTS = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+
+
+def _objects_of(schema: str) -> set[tuple[str, str]]:
+    """The tables and indexes of a schema, as SQLite writes them down."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        return set(connection.execute(_OBJECTS))
 
 
 def _locked(path: Path) -> int:

@@ -17,6 +17,7 @@ from evtool.errors import ConfigError, DeviceError
 from evtool.link.database import Database
 from evtool.reference_impl.charge_point import ChargePoint, Inputs, Send, Settings
 from evtool.virtual.csms import Csms, TransactionRecord
+from evtool.virtual.csms import ledger as ledger_module
 from evtool.virtual.csms.accounts import Account
 from evtool.virtual.csms.ledger import Ledger
 from evtool.virtual.csms.records import StoredStation
@@ -26,6 +27,7 @@ from evtool.virtual.csms.sql_store import SCHEMA, VERSION, SqlStore
 SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOON_MS = 1_714_564_800_000
+Changes = Sequence[tuple[str, Sequence[Sequence[Any]]]]
 START = ("CP", 1, "TAG", 100, "2024-05-01T12:00:00Z")
 
 
@@ -54,6 +56,19 @@ def test_what_is_no_database_of_ours_is_left_alone(tmp_path: Path) -> None:
     Database(tmp_path / "x", SCHEMA, VERSION).close()
     with pytest.raises(ConfigError, match="another version"):
         Database(tmp_path / "x", SCHEMA, VERSION + 1)
+
+
+@pytest.mark.parametrize("version", [VERSION, VERSION + 1])
+def test_the_database_of_another_program_is_not_changed(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "other"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE transactions (x)")
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="another program"):
+        Database(path, SCHEMA, VERSION)
+    assert path.read_bytes() == before
 
 
 def test_a_write_is_whole_or_has_not_happened(tmp_path: Path) -> None:
@@ -100,6 +115,37 @@ def test_meter_values_and_credentials_come_back(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.parametrize("death", [1, 2])
+def test_the_values_of_a_stop_are_kept_once_wherever_it_dies(tmp_path: Path, death: int) -> None:
+    database = Database(tmp_path / "x", SCHEMA, VERSION)
+    Ledger(SqlStore(database)).begin(*START)
+    values = [{"sampledValue": [{"value": str(wh)}]} for wh in (100, 200)]
+    stop = ("CP", 1, 200, "2024-05-01T13:00:00Z", "Local", values)
+    with pytest.raises(Death):
+        Ledger(SqlStore(MortalDatabase(database, Fate(death)))).end(*stop)
+    again = Ledger(SqlStore(database))
+    assert again.end(*stop) == ("stopped" if death == 1 else "repeated")
+    assert again.records[1].meter_value_count == 2
+    assert len(list(database.rows("SELECT * FROM meter_values"))) == 2
+    database.close()
+
+
+def test_a_start_that_memory_has_forgotten_is_still_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_ENDED", 1)
+    database = Database(tmp_path / "x", SCHEMA, VERSION)
+    ledger = Ledger(SqlStore(database))
+    for number in range(3):
+        record, _ = ledger.begin(*START[:3], number, START[4])
+        ledger.end("CP", record.transaction_id, 9, "2024-05-01T13:00:00Z", "Local")
+    assert list(ledger.records) == [3]
+    repeated, is_new = ledger.begin(*START[:3], 0, START[4])
+    assert (repeated.transaction_id, repeated.meter_stop, is_new) == (1, 9, False)
+    assert ledger.begin(*START[:3], 7, START[4])[1]
+    database.close()
+
+
 STARTS = st.tuples(
     st.sampled_from(["CP", "CP-2"]), st.integers(0, 2), st.sampled_from("AB"), st.integers(0, 3),
     st.sampled_from(["2024-05-01T12:00:00Z", "2024-05-01T12:00:01Z"]),
@@ -139,6 +185,9 @@ class _Nothing:
     def write(self, _: str, __: Sequence[Sequence[Any]], *, flush: bool) -> None:
         del flush
 
+    def write_all(self, _: Changes) -> None:
+        return
+
 
 class Death(BaseException):
     """The process is gone."""
@@ -170,6 +219,11 @@ class MortalDatabase:
     def write(self, sql: str, rows: Sequence[Sequence[Any]], *, flush: bool) -> None:
         self._fate.moment()
         self._database.write(sql, rows, flush=flush)
+        self._fate.moment()
+
+    def write_all(self, changes: Changes) -> None:
+        self._fate.moment()
+        self._database.write_all(changes)
         self._fate.moment()
 
 

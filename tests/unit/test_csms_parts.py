@@ -144,7 +144,7 @@ class Failing(Memory):
     def begin(self, record: TransactionRecord) -> None:
         self._write()
 
-    def end(self, record: TransactionRecord) -> None:
+    def end(self, record: TransactionRecord, meter_values: Sequence[Any] = ()) -> None:
         self._write()
 
     def transactions(self) -> Sequence[TransactionRecord]:

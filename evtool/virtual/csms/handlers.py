@@ -77,16 +77,14 @@ def _stop_transaction(station: Station, payload: Payload) -> Payload:
     """An unknown transaction is accepted too, or the station would repeat it for ever (4.10)."""
     csms = station.csms
     number = payload["transactionId"]
-    data = payload.get("transactionData")
     result = csms.ledger.end(
         station.identity,
         number,
         payload["meterStop"],
         payload["timestamp"],
         payload.get("reason", "Local"),
+        payload.get("transactionData", ()),
     )
-    if data and result == "stopped":
-        csms.ledger.add_meter_values(station.identity, number, data)
     event = {"event": "transaction", "state": result, "station": station.identity}
     record = csms.ledger.records.get(number) if result != "unknown" else None
     csms.report(event | (record.describe() if record else {"transaction_id": number}))

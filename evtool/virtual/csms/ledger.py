@@ -31,6 +31,7 @@ class Ledger:
         self._starts: dict[tuple[object, ...], int] = {}
         self._running: dict[str, dict[int, TransactionRecord]] = {}
         self._ended: deque[int] = deque()
+        self._has_forgotten = False
         for record in store.transactions():
             self._keep(record)
         self._next = max(self.records, default=0) + 1
@@ -48,6 +49,9 @@ class Ledger:
         known = self._starts.get(record.start_key())
         if known is not None:
             return self.records[known], False
+        forgotten = self._store.find(record.start_key()) if self._has_forgotten else None
+        if forgotten is not None:
+            return forgotten, False
         if len(self._running.get(station, ())) >= MAX_RUNNING:
             raise DeviceError(f"more than {MAX_RUNNING} transactions run at {station}")
         self._store.begin(record)
@@ -56,9 +60,15 @@ class Ledger:
         return record, True
 
     def end(
-        self, station: str, transaction_id: int, meter_stop: int, stopped: str, reason: str
+        self,
+        station: str,
+        transaction_id: int,
+        meter_stop: int,
+        stopped: str,
+        reason: str,
+        meter_values: Sequence[dict[str, Any]] = (),
     ) -> str:
-        """Record a stop.
+        """Record a stop, and with it the meter values of its transactionData.
 
         Returns:
             "stopped"; or why nothing was recorded: "repeated", "differs" (it has ended with
@@ -72,11 +82,12 @@ class Ledger:
             return "repeated" if same == (meter_stop, stopped, reason) else "differs"
         record.meter_stop, record.stopped, record.reason = meter_stop, stopped, reason
         try:
-            self._store.end(record)
+            self._store.end(record, meter_values)
         except BaseException:
             record.meter_stop = record.stopped = record.reason = None
             raise
         self._running.get(station, {}).pop(transaction_id, None)
+        record.meter_value_count += len(meter_values)
         record.meter_values.clear()
         self._ended.append(transaction_id)
         self._forget()
@@ -120,5 +131,6 @@ class Ledger:
     def _forget(self) -> None:
         """Keep no more of those that have ended than there is room for."""
         while len(self._ended) > MAX_ENDED:
+            self._has_forgotten = True
             record = self.records.pop(self._ended.popleft())
             self._starts.pop(record.start_key(), None)

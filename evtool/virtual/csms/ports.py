@@ -63,8 +63,11 @@ class Store(Protocol):
     def begin(self, record: TransactionRecord) -> None:
         """A transaction has begun."""
 
-    def end(self, record: TransactionRecord) -> None:
-        """It has ended."""
+    def find(self, start_key: tuple[object, ...]) -> TransactionRecord | None:
+        """The transaction that began so (`TransactionRecord.start_key`)."""
+
+    def end(self, record: TransactionRecord, meter_values: Sequence[Any] = ()) -> None:
+        """It has ended, with these meter values in the StopTransaction: both, or neither."""
 
     def add_meter_values(self, transaction_id: int, meter_values: Sequence[Any]) -> None:
         """MeterValues of a transaction, as they came."""
@@ -87,7 +90,12 @@ class Memory:
     def begin(self, record: TransactionRecord) -> None:
         """Nothing to keep."""
 
-    def end(self, record: TransactionRecord) -> None:
+    def find(self, start_key: tuple[object, ...]) -> TransactionRecord | None:
+        """Nothing was kept."""
+        del start_key
+        return None
+
+    def end(self, record: TransactionRecord, meter_values: Sequence[Any] = ()) -> None:
         """Nothing to keep."""
 
     def add_meter_values(self, transaction_id: int, meter_values: Sequence[Any]) -> None:

@@ -37,6 +37,16 @@ CREATE TABLE stations (
 """
 VERSION = 1
 
+_SELECT = (
+    "SELECT transaction_id, station, connector_id, id_tag, meter_start, started,"
+    " meter_stop, stopped, reason FROM transactions"
+)
+_END = (
+    "UPDATE transactions SET meter_stop = ?, stopped = ?, reason = ?"
+    " WHERE transaction_id = ? AND stopped IS NULL"
+)
+_ADD = "INSERT INTO meter_values (transaction_id, meter_value) VALUES (?, ?)"
+
 
 class Database(Protocol):
     """A database with `SCHEMA` in it."""
@@ -46,6 +56,9 @@ class Database(Protocol):
 
     def write(self, sql: str, rows: Sequence[Sequence[Any]], *, flush: bool) -> None:
         """Change it, all rows or none; with `flush` it is on the disk when this returns."""
+
+    def write_all(self, changes: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+        """Several changes, all or none; on the disk when this returns."""
 
 
 class SqlStore:
@@ -58,10 +71,7 @@ class SqlStore:
         """All that were ever begun, with the latest meter values of those that run."""
         records = [
             TransactionRecord(*row)
-            for row in self._database.rows(
-                "SELECT transaction_id, station, connector_id, id_tag, meter_start, started,"
-                " meter_stop, stopped, reason FROM transactions ORDER BY transaction_id"
-            )
+            for row in self._database.rows(f"{_SELECT} ORDER BY transaction_id")
         ]
         counts = dict(
             self._database.rows(
@@ -98,22 +108,27 @@ class SqlStore:
             flush=True,
         )
 
-    def end(self, record: TransactionRecord) -> None:
-        """It has ended; on the disk when this returns."""
-        self._database.write(
-            "UPDATE transactions SET meter_stop = ?, stopped = ?, reason = ?"
-            " WHERE transaction_id = ? AND stopped IS NULL",
-            [(record.meter_stop, record.stopped, record.reason, record.transaction_id)],
-            flush=True,
-        )
+    def find(self, start_key: tuple[object, ...]) -> TransactionRecord | None:
+        """The transaction that began so."""
+        for row in self._database.rows(
+            f"{_SELECT} WHERE station = ? AND connector_id = ? AND id_tag = ?"
+            " AND meter_start = ? AND started = ?",
+            start_key,
+        ):
+            return TransactionRecord(*row)
+        return None
+
+    def end(self, record: TransactionRecord, meter_values: Sequence[Any] = ()) -> None:
+        """It has ended, with these meter values; on the disk when this returns."""
+        values = (record.meter_stop, record.stopped, record.reason, record.transaction_id)
+        changes: list[tuple[str, Sequence[Sequence[Any]]]] = [(_END, [values])]
+        if meter_values:
+            changes.append((_ADD, _meter_rows(record.transaction_id, meter_values)))
+        self._database.write_all(changes)
 
     def add_meter_values(self, transaction_id: int, meter_values: Sequence[Any]) -> None:
         """MeterValues; they survive the end of the process, and the next flush a power cut."""
-        self._database.write(
-            "INSERT INTO meter_values (transaction_id, meter_value) VALUES (?, ?)",
-            [(transaction_id, json.dumps(each)) for each in meter_values],
-            flush=False,
-        )
+        self._database.write(_ADD, _meter_rows(transaction_id, meter_values), flush=False)
 
     def save_station(self, station: StoredStation) -> None:
         """The credentials of a station have changed; on the disk when this returns."""
@@ -133,3 +148,7 @@ class SqlStore:
             ],
             flush=True,
         )
+
+
+def _meter_rows(transaction_id: int, meter_values: Sequence[Any]) -> list[tuple[int, str]]:
+    return [(transaction_id, json.dumps(each)) for each in meter_values]
