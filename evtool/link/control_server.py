@@ -158,7 +158,7 @@ class ControlServer:
             return True
         scheme, _, given = authorization.partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(
-            given.strip().encode(), self._token.encode()
+            given.strip().encode(errors="surrogateescape"), self._token.encode()
         )
 
     async def _on_page(self, request: web.Request) -> web.StreamResponse:

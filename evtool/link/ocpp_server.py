@@ -133,7 +133,7 @@ class OcppServer:
             await response.prepare(request)
         except (OSError, web.HTTPException) as error:
             self._refused(request.raw_path, 400, f"no WebSocket request: {error}")
-            raise
+            return _refusal(400, "no WebSocket request\n")
         assert request.transport is not None  # noqa: S101 - it was there to prepare
         socket = OcppSocket(response, request.transport, self._ping_s)
         self._sockets.add(socket)
@@ -148,7 +148,7 @@ class OcppServer:
         path = request.raw_path
         if request.headers.get("Upgrade", "").lower() != "websocket":
             self._refused(path, 426, "it asked for no WebSocket")
-            return web.Response(status=426, text="WebSocket only\n")
+            return _refusal(426, "WebSocket only\n")
         offered = {
             name.strip()
             for value in request.headers.getall("Sec-WebSocket-Protocol", [])
@@ -156,12 +156,12 @@ class OcppServer:
         }
         if self._subprotocol not in offered:
             self._refused(path, 400, f"it does not offer the subprotocol {self._subprotocol}")
-            return web.Response(status=400, text=f"subprotocol {self._subprotocol}\n")
+            return _refusal(400, f"subprotocol {self._subprotocol}\n")
         status = self._admit(_facts(request, self._tls is not None))
         if status is None:
             return None
         basic = {"WWW-Authenticate": 'Basic realm="OCPP"'} if status == 401 else {}
-        return web.Response(status=status, text=f"{status}\n", headers=basic)
+        return _refusal(status, f"{status}\n", basic)
 
     def _accept(self) -> asyncio.BaseProtocol:
         if len(self._server.connections) >= self._max_connections:
@@ -182,6 +182,13 @@ class OcppServer:
         if protocol.transport is not None and not protocol.transport.is_closing():
             self._refused("?", 408, f"no request within {REQUEST_TIMEOUT_S:g} s")
             protocol.force_close()
+
+
+def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    """The end of the connection too: the time limit of a request is for the first one only."""
+    response = web.Response(status=status, text=text, headers=headers)
+    response.force_close()
+    return response
 
 
 class _Closing(asyncio.Protocol):

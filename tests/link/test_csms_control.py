@@ -185,6 +185,7 @@ def test_beyond_loopback_it_needs_a_token() -> None:
     with csms("--open", *CONTROL, "--control-token", "TOKEN", env=environment) as running:
         assert running.ask("/api/stations")[0] == 401
         assert running.ask("/api/stations", Authorization="Bearer wrong")[0] == 401
+        assert running.ask("/api/stations", Authorization="Bearer \xff\xfe")[0] == 401
         assert running.ask("/api/stations", Authorization="Bearer 0123456789abcdef")[0] == 200
         assert running.ask("/")[0] == 200
 

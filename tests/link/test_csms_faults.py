@@ -9,6 +9,7 @@ import socket
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from evtool.errors import DeviceError, LinkTimeout
 from evtool.link import ocpp_server
+from evtool.link.database import Database
 from evtool.link.websocket_connection import MAX_MESSAGE
+from evtool.virtual.csms.sql_store import SCHEMA, VERSION, SqlStore
 from evtool.virtual.csms.station import MAX_MALFORMED
 
 
@@ -195,6 +198,44 @@ def test_a_payload_that_is_no_object_earns_an_error() -> None:
     run(main)
 
 
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [
+        ("StartTransaction", {"idTag": "\ud800"}),
+        ("StartTransaction", {"timestamp": "2024-05-01T12:00:00Z\udcff"}),
+        ("StartTransaction", {"meterStart": 10**30}),
+        ("StartTransaction", {"connectorId": 1 << 63}),
+        ("StopTransaction", {"meterStop": -(10**300)}),
+        ("StopTransaction", {"timestamp": "\ud800"}),
+    ],
+)
+def test_what_no_database_keeps_earns_an_error(
+    tmp_path: Path, action: str, changes: dict[str, Any]
+) -> None:
+    moment = "2024-05-01T12:00:00Z"
+    payloads: dict[str, dict[str, Any]] = {
+        "StartTransaction": {
+            "connectorId": 1, "idTag": "T\u00e4g", "meterStart": -(1 << 63), "timestamp": moment,
+        },
+        "StopTransaction": {"transactionId": 1, "meterStop": (1 << 63) - 1, "timestamp": moment},
+    }  # fmt: skip
+
+    async def main() -> None:
+        database = Database(tmp_path / "x", SCHEMA, VERSION)
+        central = Central(store=SqlStore(database))
+        async with central.listening(), station(central.url()) as peer:
+            if action == "StopTransaction":
+                await peer.call("StartTransaction", payloads["StartTransaction"])
+            answer = await peer.call(action, payloads[action] | changes)
+            assert answer[0] == 4
+            assert answer[2] == "PropertyConstraintViolation"
+            assert next(iter(changes)) in answer[3]
+            assert (await peer.call(action, payloads[action]))[0] == 3, "at the limit all is well"
+        database.close()
+
+    run(main)
+
+
 def test_an_oversized_message_ends_the_connection() -> None:
     async def main() -> None:
         central = Central()
@@ -256,6 +297,11 @@ def test_requests_that_are_none_are_refused() -> None:
             for request, status in (
                 (b"GET /CP HTTP/1.1\r\nHost: x\r\n\r\n", b"426"),
                 (b"GET /CP HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", b"400"),
+                (
+                    b"GET /CP HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n",
+                    b"400",
+                ),
                 (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", b"400"),
                 (b"\x16\x03\x01 not HTTP\r\n\r\n", b"400"),
             ):
@@ -263,8 +309,9 @@ def test_requests_that_are_none_are_refused() -> None:
                 writer.write(request)
                 async with asyncio.timeout(WAIT_S):
                     assert status in await reader.readline()
+                    await reader.read()  # no second request: it could take its time
                 writer.close()
-            assert len(central.named("rejected")) == 4
+            assert len(central.named("rejected")) == 5
             async with station(central.url()) as peer:
                 assert (await peer.call("Heartbeat", {}))[0] == 3
 

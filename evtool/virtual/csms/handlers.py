@@ -12,12 +12,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evtool.errors import DeviceError
-from evtool.protocol.ocpp16 import Payload
+from evtool.protocol.ocpp16 import Payload, Violation
 
 if TYPE_CHECKING:
     from evtool.virtual.csms.station import Station
 
 Handler = Callable[["Station", Payload], Payload]
+
+_KEPT = frozenset({"StartTransaction", "StopTransaction"})
+_BEYOND = 1 << 63
 
 _MAX_CONNECTORS = 256
 """Whose statuses are kept; a hostile station may count on."""
@@ -139,6 +142,27 @@ HANDLERS: dict[str, Handler] = {
     "StatusNotification": _status_notification,
     "StopTransaction": _stop_transaction,
 }
+
+
+def find_unkeepable(action: str, payload: Payload) -> Violation | None:
+    """What no database keeps of a transaction, though the schema allows it: numbers of more
+    than 64 bits, and texts that are no Unicode (half a surrogate pair)."""
+    if action not in _KEPT:
+        return None
+    for name, value in payload.items():
+        if isinstance(value, int) and not -_BEYOND <= value < _BEYOND:
+            return Violation("PropertyConstraintViolation", f"{name}: more than 64 bits")
+        if isinstance(value, str) and not value.isascii() and not _is_unicode(value):
+            return Violation("PropertyConstraintViolation", f"{name}: no Unicode")
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def after_answer(station: Station, action: str, _: Payload, answer: Payload) -> None:

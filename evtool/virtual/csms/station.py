@@ -153,6 +153,8 @@ class Station:
         handler = handlers.HANDLERS.get(action)
         if violation is None and handler is None:
             violation = ocpp16.Violation("NotSupported", f"{action} is for charge points")
+        if violation is None:
+            violation = handlers.find_unkeepable(action, call.payload)
         if violation is not None or handler is None:
             assert violation is not None  # noqa: S101 - for the type checker
             await self._send_error(action, unique_id, violation.code, violation.description)
