@@ -104,9 +104,15 @@ class CsmsHost:
                 stack.callback(self._log.close)
             authority, tls, client_ca = self._authority()
             self._csms = csms = self._make(stack, authority)
+            if options.profiles is not None and not options.profiles.is_dir():
+                raise ConfigError(f"{options.profiles}: no folder", fix="check --profiles")
             self._control = Control(csms, self._files)
             if options.script is not None:
                 self._script = _script(options.script, self._control)
+            if options.listen == OFF and options.listen_tls is None:
+                raise ConfigError(
+                    "--listen off leaves no station a way in", fix="give --listen-tls HOST:PORT"
+                )
             ready: dict[str, object] = {"stations": sorted(self._accounts)}
             if options.listen != OFF:
                 port = await self._listen(stack, options.listen, "--listen", None)
@@ -246,7 +252,8 @@ class CsmsHost:
     def _announce(self, ready: dict[str, object]) -> None:
         self._output.event("ready", **ready)
         admitted = ", ".join(sorted(self._accounts))
-        admitted += " and any other" if self._options.open_to_all else ""
+        if self._options.open_to_all:
+            admitted = f"{admitted} and any other" if admitted else "any station"
         urls = [str(ready[name]) for name in ("url", "tls_url") if name in ready]
         self._output.say(f"central system ready at {' and '.join(urls)} for {admitted}")
         if "control_url" in ready:

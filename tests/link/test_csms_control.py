@@ -316,7 +316,10 @@ def test_a_script_passes_or_fails(tmp_path: Path, script: str, code: int) -> Non
         (("--tls-key", "x"), "go together"),
         (("--id-tags", "/nowhere"), "nowhere"),
         (("--firmware", "/nowhere"), "no folder"),
+        (("--profiles", "/nowhere"), "no folder"),
         (("--script", "/nowhere"), "nowhere"),
+        (("--script", "/dev/null"), "no line to run"),
+        (("--listen", "off"), "no station a way in"),
         ((*CONTROL, "--control-token", "NO_SUCH_VARIABLE"), "no token"),
     ],
 )

@@ -96,6 +96,19 @@ def test_the_higher_profile_holds_once_it_has_come() -> None:
     assert verdict(account, knock()) == 403
 
 
+@pytest.mark.parametrize(
+    ("configured", "stored", "profile", "next_profile"),
+    [(1, (1, None), 1, None), (1, (2, 3), 2, 3), (3, (1, 2), 3, None), (2, (1, 3), 2, 3)],
+)
+def test_no_restart_lowers_a_profile(
+    configured: int, stored: tuple[int, int | None], profile: int, next_profile: int | None
+) -> None:
+    account = Account("CP", KEY, profile=configured)
+    account.restore(StoredStation("CP", NEXT, None, *stored))
+    assert (account.profile, account.next_profile) == (profile, next_profile)
+    assert account.key == NEXT
+
+
 def test_hex_digits_pass_only_where_they_may() -> None:
     account = Account("CP", KEY)
     as_hex = knock(KEY.hex().upper().encode())

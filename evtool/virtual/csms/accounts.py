@@ -81,9 +81,12 @@ class Account:
         )
 
     def restore(self, stored: StoredStation) -> None:
-        """Take what did."""
+        """Take what did; a profile that was raised in the configuration since stays raised."""
         self.key, self.next_key = stored.key, stored.next_key
-        self.profile, self.next_profile = stored.profile, stored.next_profile
+        self.profile = max(self.profile, stored.profile)
+        self.next_profile = stored.next_profile
+        if self.next_profile is not None and self.next_profile <= self.profile:
+            self.next_profile = None
 
 
 @dataclass(frozen=True, slots=True)

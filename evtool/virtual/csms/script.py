@@ -79,6 +79,8 @@ class Script:
             for number, line in enumerate(text.splitlines(), 1)
             if line.strip() and not line.lstrip().startswith("#")
         ]
+        if not self._lines:
+            raise ValueError(f"{name}: no line to run")
         for number, line in self._lines:
             try:
                 _check(line)
