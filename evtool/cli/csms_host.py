@@ -26,6 +26,7 @@ from evtool.link.event_stream import EventStream
 from evtool.link.file_server import FileServer
 from evtool.link.files import make_private_folder
 from evtool.link.ocpp_server import OcppServer, Request
+from evtool.link.open_files import allow_many_sockets
 from evtool.link.rotating_log import RotatingLog
 from evtool.link.tls import server_tls
 from evtool.protocol import ocpp16
@@ -98,6 +99,7 @@ class CsmsHost:
             EvtoolError: what could not be opened.
         """
         options = self._options
+        allow_many_sockets()
         async with AsyncExitStack() as stack:
             if options.log is not None:
                 self._log = RotatingLog(options.log)

@@ -9,6 +9,8 @@ from evtool.errors import ConfigError
 
 _OTHERS = 64  # standard streams, the event loop, files of a moment
 
+_MANY = 65_536
+
 
 def allow_open_sockets(count: int) -> None:
     """Raise this process's own limit where `count` sockets need it.
@@ -27,3 +29,11 @@ def allow_open_sockets(count: int) -> None:
             "among several processes",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def allow_many_sockets() -> None:
+    """Raise this process's own limit as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft not in (hard, resource.RLIM_INFINITY):
+        wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

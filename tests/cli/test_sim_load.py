@@ -237,3 +237,23 @@ def test_the_limit_of_open_files_is_raised_or_named(monkeypatch: pytest.MonkeyPa
     limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     open_files.allow_open_sockets(10_000)
     assert len(raised) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1024, 4096), (4096, 4096)),
+        ((1024, resource.RLIM_INFINITY), (65_536, resource.RLIM_INFINITY)),
+        ((100_000, 200_000), (100_000, 200_000)),
+        ((4096, 4096), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_a_central_system_may_open_what_the_system_lets_it(
+    monkeypatch: pytest.MonkeyPatch, before: tuple[int, int], after: tuple[int, int] | None
+) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: raised.append(wanted))
+    open_files.allow_many_sockets()
+    assert raised == ([] if after is None else [after])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -204,3 +205,26 @@ def test_a_changed_key_and_a_raised_profile_are_followed(lab: Lab) -> None:
         assert new not in str(central.events)
 
     run(main)
+
+
+def test_keys_that_are_ordered_together_are_followed_one_by_one() -> None:
+    first, second = "1" * 40, "2" * 40
+
+    async def main() -> None:
+        central = Central({"CP": Account("CP", KEY, profile=1)})
+        order = 'call CP ChangeConfiguration {"key": "AuthorizationKey", "value": "%s"}'
+        async with central.listening(), station(central.url(), basic("CP", KEY)) as peer:
+            peer.answers["ChangeConfiguration"] = None
+            orders = [
+                asyncio.create_task(central.control.obey(order % key)) for key in (first, second)
+            ]
+            for key, status in ((first, "Accepted"), (second, "Rejected")):
+                asked = await peer.order()
+                assert asked[3]["value"] == key
+                await peer.connection.send(json.dumps([3, asked[1], {"status": status}]))
+            await asyncio.gather(*orders)
+            async with station(central.url(), basic("CP", bytes.fromhex(first))) as again:
+                assert (await again.call("Heartbeat", {}))[0] == 3
+        assert central.csms.accounts["CP"].key == bytes.fromhex(first)
+
+    asyncio.run(main())

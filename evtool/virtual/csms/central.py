@@ -199,9 +199,12 @@ class Csms:
         violation = ocpp16.find_violation(action, payload)
         if violation is not None:
             raise ValueError(f"{action}: {violation.code}: {violation.description}")
-        if action == "ChangeConfiguration":
-            self._expect_key(station.account, payload)
-        answer = await station.ask(action, payload, timeout_s)
+
+        def about_to_send() -> None:
+            if action == "ChangeConfiguration":
+                self._expect_key(station.account, payload)
+
+        answer = await station.ask(action, payload, timeout_s, about_to_send)
         self._learn(station, action, payload, answer)
         return answer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evtool.errors import DeviceError, LinkTimeout
@@ -88,9 +89,20 @@ class Station:
         else:
             wire.abort()
 
-    async def ask(self, action: str, payload: ocpp16.Payload, timeout_s: float) -> ocpp16.Payload:
-        """Send a Call whose payload conforms; raises as `Csms.ask` does."""
+    async def ask(
+        self,
+        action: str,
+        payload: ocpp16.Payload,
+        timeout_s: float,
+        about_to_send: Callable[[], None],
+    ) -> ocpp16.Payload:
+        """Send a Call whose payload conforms; raises as `Csms.ask` does.
+
+        Args:
+            about_to_send: called when its turn has come: the Calls before it are answered.
+        """
         async with self._turn:
+            about_to_send()
             unique_id = self._id_prefix + str(next(self._ids))
             reply: Reply[ocpp16.Message] = Reply()
             self._asked = (unique_id, action, reply)
