@@ -41,10 +41,24 @@ class Remarks:
 def read_certificates(data: bytes, what: str, remarks: Remarks) -> list[x509.Certificate]:
     """The certificates of a PEM file; none, and a problem, where it holds none that can be read."""
     try:
-        return x509.load_pem_x509_certificates(data)
+        found = x509.load_pem_x509_certificates(data)
     except (ValueError, UnsupportedAlgorithm):
         remarks.problems.append(f"{what}: no PEM certificate (-----BEGIN CERTIFICATE-----) in it")
         return []
+    for certificate in found:
+        try:  # `cryptography` reads these parts when they are asked for
+            _ = certificate.extensions, certificate.public_key()
+            _ = certificate.subject, certificate.issuer
+            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        except (
+            ValueError,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType,
+        ) as error:
+            remarks.problems.append(f"{what}: a certificate that cannot be read: {str(error)!a}")
+            return []
+    return found
 
 
 def judge_server_chain(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,11 +15,16 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evtool.project import Secret
 from evtool.protocol.connect_step import ConnectStep
 from evtool.provision.connect_meaning import meaning_of
 from evtool.provision.connection import Connection, ConnectionInput, judge_connection
+
+# A busy machine is no fault.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = b"Zbcdefghijklmnopqrst".hex()
@@ -165,6 +171,36 @@ def test_wildcards(pattern: str, host: str, covered: bool) -> None:
 def test_a_chain_whose_intermediate_is_sent_is_trusted() -> None:
     found = judge(SECURE, server=SERVER.pem())
     assert any("trusted: csms.example.com < Test root" in each for each in found.remarks.facts)
+
+
+def pem_of(der: bytes) -> bytes:
+    body = base64.encodebytes(der)
+    return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+
+
+def test_a_key_of_an_unknown_curve_is_a_problem() -> None:
+    der = SERVER.certificate.public_bytes(Encoding.DER)
+    curve = bytes.fromhex("06082a8648ce3d030107")
+    assert der.count(curve) == 1
+    broken = pem_of(der.replace(curve, curve[:-1] + b"\x63"))
+    told = problems(SECURE, server=broken)
+    assert "server certificate: a certificate that cannot be read" in told
+    assert "cannot be read" in problems(MUTUAL, client_certificate=broken)
+
+
+@SLOWLY
+@given(st.data())
+def test_no_certificate_breaks_it(data: st.DataObject) -> None:
+    der = bytearray(
+        (SERVER if data.draw(st.booleans()) else AUTHORITY.root).certificate.public_bytes(
+            Encoding.DER
+        )
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    broken = pem_of(bytes(der))
+    judge(SECURE, server=broken)
+    judge(MUTUAL, client_certificate=broken, ca=broken)
 
 
 def test_a_root_that_expires_soon_is_a_warning() -> None:
