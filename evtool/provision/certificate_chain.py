@@ -23,6 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _WARN_BEFORE = timedelta(days=90)
 _LONGEST_CHAIN = 8
 _LEAST_RSA_BITS = 2048
@@ -42,7 +49,7 @@ def read_certificates(data: bytes, what: str, remarks: Remarks) -> list[x509.Cer
     """The certificates of a PEM file; none, and a problem, where it holds none that can be read."""
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         remarks.problems.append(f"{what}: no PEM certificate (-----BEGIN CERTIFICATE-----) in it")
         return []
     for certificate in found:
@@ -50,12 +57,7 @@ def read_certificates(data: bytes, what: str, remarks: Remarks) -> list[x509.Cer
             _ = certificate.extensions, certificate.public_key()
             _ = certificate.subject, certificate.issuer
             _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        except (
-            ValueError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-            x509.UnsupportedGeneralNameType,
-        ) as error:
+        except _UNREADABLE as error:
             remarks.problems.append(f"{what}: a certificate that cannot be read: {str(error)!a}")
             return []
     return found

@@ -188,6 +188,13 @@ def test_a_key_of_an_unknown_curve_is_a_problem() -> None:
     assert "cannot be read" in problems(MUTUAL, client_certificate=broken)
 
 
+def test_a_certificate_of_an_unknown_version_is_a_problem() -> None:
+    der = SERVER.certificate.public_bytes(Encoding.DER)
+    version = bytes.fromhex("a003020102")
+    broken = pem_of(der.replace(version, version[:-1] + b"\x20", 1))
+    assert "server certificate: no PEM certificate" in problems(SECURE, server=broken)
+
+
 @SLOWLY
 @given(st.data())
 def test_no_certificate_breaks_it(data: st.DataObject) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 
 import pytest
 from cryptography import x509
@@ -80,6 +81,30 @@ def test_a_request_that_was_tampered_with_is_refused() -> None:
 def test_no_request_breaks_it(csr: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Authority(ROOT).sign_request(csr, "CP-1", NOON_MS)
+
+
+def tampered(changes: list[tuple[int, int]]) -> str:
+    """A request with other bytes at some places; negative ones count from the end."""
+    csr = request(ec.derive_private_key(7, ec.SECP256R1()))
+    der = bytearray(x509.load_pem_x509_csr(csr.encode()).public_bytes(serialization.Encoding.DER))
+    for at, value in changes:
+        der[at % len(der)] = value
+    text = base64.encodebytes(bytes(der)).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n"
+
+
+def test_a_request_of_another_version_is_refused() -> None:
+    plain = x509.load_pem_x509_csr(tampered([]).encode())
+    at = plain.public_bytes(serialization.Encoding.DER).index(b"\x02\x01\x00") + 2
+    with pytest.raises(ValueError, match="not a valid CSR version"):
+        Authority(ROOT).sign_request(tampered([(at, 5)]), "CP-1", NOON_MS)
+
+
+@SLOWLY
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), min_size=1, max_size=3))
+def test_no_tampered_request_breaks_it(changes: list[tuple[int, int]]) -> None:
+    with contextlib.suppress(ValueError):  # what was changed may be as it was
+        Authority(ROOT).sign_request(tampered(changes), "CP-1", NOON_MS)
 
 
 def test_signed_firmware_can_be_verified() -> None:

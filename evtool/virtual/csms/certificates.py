@@ -69,7 +69,12 @@ class Authority:
             request = x509.load_pem_x509_csr(csr.encode())
             is_valid = request.is_signature_valid
             public_key = request.public_key()
-        except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+        except (
+            ValueError,
+            UnsupportedAlgorithm,
+            InvalidSignature,
+            x509.InvalidVersion,
+        ) as error:
             raise ValueError(f"no PEM certificate signing request: {error}") from error
         if not is_valid:
             raise ValueError("the request is not signed by its own key")
