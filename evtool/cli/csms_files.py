@@ -14,8 +14,9 @@ from evtool.link.clock import unix_ms
 from evtool.link.file_server import find
 from evtool.link.files import make_private_folder, write_atomically
 from evtool.virtual.csms.authorization import IdTags, parse_id_tags
-from evtool.virtual.csms.certificates import Authority, Issued, days_left, make_authority
+from evtool.virtual.csms.certificates import Authority, Issued, make_authority
 
+_DAY_MS = 86_400_000
 _SERVER_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -101,7 +102,8 @@ def read_id_tags(path: Path | None, unknown: str | None) -> IdTags:
 class Lab:
     """A folder with a certificate authority and a server certificate, made where missing.
 
-    What runs out is made anew; the authority itself lasts ten years.
+    What runs out is made anew, and so is what another authority has issued, what does not belong
+    together, or a server's certificate without one of the names; the authority lasts ten years.
 
     Attributes:
         ca, server, server_key: PEM files.
@@ -115,11 +117,10 @@ class Lab:
         self.server, self.server_key = folder / "server.pem", folder / "server.key"
         if not (self.ca.exists() and key.exists()):
             self._write(self.ca, key, make_authority("evtool lab CA", cpo, unix_ms()))
-            self.server.unlink(missing_ok=True)
         self.authority = read_authority(self.ca, key, cpo)
-        if not _is_good(self.server, self.server_key):
-            every = dict.fromkeys((*_SERVER_NAMES, *names))
-            issued = self.authority.issue_server(tuple(every), unix_ms())
+        every = tuple(dict.fromkeys((*_SERVER_NAMES, *names)))
+        if not self._is_good(self.server, self.server_key, every):
+            issued = self.authority.issue_server(every, unix_ms())
             self._write(self.server, self.server_key, issued)
 
     def issue_client(self, identity: str, common_name: str) -> None:
@@ -127,21 +128,21 @@ class Lab:
         name = quote(identity, safe="")
         certificate = self.folder / "clients" / f"{name}.pem"
         key = certificate.with_suffix(".key")
-        if not _is_good(certificate, key):
+        if not self._is_good(certificate, key):
             self._write(certificate, key, self.authority.issue_client(common_name, unix_ms()))
+
+    def _is_good(self, certificate: Path, key: Path, names: tuple[str, ...] = ()) -> bool:
+        """Whether both are there, and hold for another day."""
+        try:
+            issued = Issued(certificate.read_bytes(), key.read_bytes())
+        except OSError:
+            return False
+        return self.authority.stands_for(issued, names, unix_ms() + _DAY_MS)
 
     @staticmethod
     def _write(certificate: Path, key: Path, issued: Issued) -> None:
         write_atomically(key, issued.key, 0o600)
         write_atomically(certificate, issued.certificate)
-
-
-def _is_good(certificate: Path, key: Path) -> bool:
-    """Whether both are there, and the certificate lasts for another day."""
-    try:
-        return key.exists() and days_left(certificate.read_bytes(), unix_ms()) > 1
-    except (OSError, ValueError):
-        return False
 
 
 def read_authority(certificate: Path, key: Path, cpo: str | None) -> Authority:

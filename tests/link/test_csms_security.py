@@ -81,6 +81,29 @@ def test_what_has_run_out_is_made_anew(tmp_path: Path) -> None:
     assert days_left(Lab(folder, None).server.read_bytes(), unix_ms()) > 300
 
 
+def test_what_does_not_fit_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    made = Lab(folder, None, ("lab.local",))
+    made.issue_client("CP", "CP")
+    client = folder / "clients" / "CP.pem"
+    server_, client_ = made.server.read_bytes(), client.read_bytes()
+    Lab(folder, None).issue_client("CP", "CP")
+    assert (made.server.read_bytes(), client.read_bytes()) == (server_, client_)
+    more = Lab(folder, None, ("lab.local", "10.0.0.7"))
+    named = more.server.read_bytes()
+    assert named != server_, "another name"
+    client.with_suffix(".key").write_bytes(more.server_key.read_bytes())
+    more.issue_client("CP", "CP")
+    assert client.read_bytes() != client_, "the key of another"
+    client_ = client.read_bytes()
+    made.ca.unlink()
+    Lab(folder, None).issue_client("CP", "CP")
+    assert made.server.read_bytes() != named, "another authority"
+    assert client.read_bytes() != client_
+    context = ssl.create_default_context(cafile=made.ca)
+    context.load_cert_chain(client, client.with_suffix(".key"))
+
+
 def test_profile_2_needs_tls_and_the_key(lab: Lab) -> None:
     async def main() -> None:
         central = Central({"CP": Account("CP", KEY, profile=2)})

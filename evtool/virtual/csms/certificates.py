@@ -114,6 +114,27 @@ class Authority:
             self._signed(builder.add_extension(alternatives, critical=False)), _key_pem(key)
         )
 
+    def stands_for(self, issued: Issued, names: Sequence[str], moment_ms: int) -> bool:
+        """Whether it issued that certificate, which belongs to its key, has all those names and
+        is good until then at least."""
+        try:
+            certificate = x509.load_pem_x509_certificate(issued.certificate)
+            certificate.verify_directly_issued_by(self._certificate)
+            key = serialization.load_pem_private_key(issued.key, password=None)
+            if key.public_key() != certificate.public_key():
+                return False
+            extensions = certificate.extensions
+            if names:
+                kind = x509.SubjectAlternativeName
+                there = set(extensions.get_extension_for_class(kind).value)
+                if not there.issuperset(_general_name(name) for name in names):
+                    return False
+        except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+            return False
+        except (x509.ExtensionNotFound, x509.InvalidVersion, x509.DuplicateExtension):
+            return False
+        return days_left(issued.certificate, moment_ms) > 0
+
     def sign_firmware(self, image: bytes) -> str:
         """The signature of a firmware image (base64), by the key of `certificate_pem`."""
         if isinstance(self._key, rsa.RSAPrivateKey):
