@@ -219,11 +219,17 @@ class MicroOcppLink : public OcppLink {
     return files;
   }
 
+  // What a changed key has replaced: a unit that is provisioned anew has the key it was given.
+  static std::string provisioned(const evidentity::Identity& identity) {
+    return '\n' + identity.charge_point + ':' + identity.authorization_key;
+  }
+
   // The CSMS's later key wins over the factory's.
   evidentity::Identity with_kept_key(evidentity::Identity identity) const {
     const std::string kept = files_->content(kKeyFile);
-    if (!kept.empty()) {
-      identity.authorization_key = kept;
+    const size_t end = kept.find('\n');
+    if (end != std::string::npos && kept.substr(end) == provisioned(identity)) {
+      identity.authorization_key = kept.substr(0, end);
     }
     return identity;
   }
@@ -249,7 +255,7 @@ class MicroOcppLink : public OcppLink {
     hooks.boot_nonce = surroundings.boot_nonce ? *surroundings.boot_nonce : random_nonce();
     hooks.reset = [this](bool) { restart_ = true; };
     hooks.store_key = [this, identity](const char* hex) {
-      if (!files_->store(kKeyFile, hex)) {
+      if (!files_->store(kKeyFile, hex + provisioned(identity))) {
         return false;
       }
       socket_.change_credentials(evidentity::basic_credentials(with_kept_key(identity)));

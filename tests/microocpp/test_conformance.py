@@ -86,7 +86,12 @@ def test_the_cache_is_asked_only_where_it_may_be(
 
 @pytest.mark.parametrize(
     "info",
-    [{"status": "Blocked"}, {"status": "Accepted", "expiryDate": "2024-05-01T12:00:10Z"}],
+    [
+        {"status": "Blocked"},
+        {"status": "Accepted", "expiryDate": "2024-05-01T12:00:10Z"},
+        {"status": "Accepted", "expiryDate": "soon"},
+        {"status": "Accepted", "parentIdTag": "P" * 21},
+    ],
 )
 def test_the_newest_word_of_a_tag_counts(unit: Unit, csms: PlainCsms, info: dict[str, Any]) -> None:
     configure(csms, LocalPreAuthorize="true")
@@ -249,6 +254,26 @@ def test_d27_a_composite_schedule_has_limits_and_phases(unit: Unit, csms: PlainC
     )
 
 
+def test_a_composite_schedule_of_nothing_is_an_empty_list(csms: PlainCsms) -> None:
+    assert composite(csms, duration=0)["chargingSchedulePeriod"] == []
+
+
+@pytest.mark.parametrize("unit_of_rate", ["A", "W"])
+def test_a_composite_schedule_has_one_digit_after_the_point(
+    csms: PlainCsms, unit_of_rate: str
+) -> None:
+    schedule = {
+        "chargingRateUnit": "A",
+        "startSchedule": "2024-05-01T11:00:00Z",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.1}],
+    }
+    order = profile(chargingSchedule=schedule)
+    assert csms.ask("SetChargingProfile", order) == {"status": "Accepted"}
+    [period] = composite(csms, duration=60, chargingRateUnit=unit_of_rate)["chargingSchedulePeriod"]
+    assert period["limit"] == round(period["limit"], 1)
+    assert unit_of_rate == "W" or period["limit"] == 10.1
+
+
 def test_the_power_on_offer_is_measured(unit: Unit, csms: PlainCsms) -> None:
     configure(csms, MeterValuesSampledData="Power.Offered,Current.Offered")
     charge(unit, csms)
@@ -310,8 +335,9 @@ def test_a_new_key_is_kept_and_used(unit: Unit) -> None:
     assert csms.ask("GetConfiguration", key=["AuthorizationKey"]).get("configurationKey") == []
     unit.until(lambda: csms.connects == 2, "the next connection")
     assert csms.credentials == b"CP-1:".hex() + changed
-    unit.kill()
-    csms.credentials = ""
-    unit.boot()
-    unit.until(lambda: csms.credentials, "the next boot")
-    assert csms.credentials == b"CP-1:".hex() + changed
+    for given, used in ((unit.key, changed), ("ef" * 20, "ef" * 20)):
+        unit.kill()
+        unit.key, csms.credentials = given, ""
+        unit.boot()
+        unit.until(lambda: csms.credentials, "the next boot")
+        assert csms.credentials == b"CP-1:".hex() + used, "a new key of the factory wins"

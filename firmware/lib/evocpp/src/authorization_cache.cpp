@@ -4,6 +4,11 @@
 #include <algorithm>
 
 namespace evocpp {
+namespace {
+
+constexpr size_t kLongest = 20;  // IdToken; a status is shorter
+
+}  // namespace
 
 void AuthorizationCache::learn(const std::string& id_tag, const IdTagInfo& info) {
   const auto known = std::find_if(entries_.begin(), entries_.end(),
@@ -12,6 +17,9 @@ void AuthorizationCache::learn(const std::string& id_tag, const IdTagInfo& info)
     entries_.erase(known);
   } else if (entries_.size() == kEntries) {
     entries_.erase(entries_.begin());
+  }
+  if (info.status.size() > kLongest || info.parent.size() > kLongest) {
+    return;
   }
   entries_.push_back({id_tag, info});
 }

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "evocpp/iso_time.hpp"
+
 namespace evocpp {
 namespace {
 
@@ -15,37 +17,38 @@ struct TextRule {
   size_t longest;
 };
 
-constexpr TextRule kTextRules[] = {{"idTag", 20},  {"parentIdTag", 20}, {"key", 50},
-                                   {"value", 500}, {"vendorId", 255},   {"messageId", 50}};
-
-bool is_long(const char* key, const char* text) {
-  for (const TextRule& rule : kTextRules) {
-    if (std::strcmp(rule.key, key) == 0) {
-      return std::strlen(text) > rule.longest;
-    }
-  }
-  return false;
-}
-
-// NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
-bool has_long_text_under(const char* key, JsonVariantConst value) {
-  if (value.is<const char*>()) {
-    return is_long(key, value.as<const char*>());
-  }
-  for (const JsonVariantConst element : value.as<JsonArrayConst>()) {
-    if (has_long_text_under(key, element)) {
-      return true;
-    }
-  }
-  for (const JsonPairConst pair : value.as<JsonObjectConst>()) {
-    if (has_long_text_under(pair.key().c_str(), pair.value())) {
-      return true;
-    }
-  }
-  return false;
-}
+constexpr TextRule kTextRules[] = {{"idTag", 20},     {"parentIdTag", 20}, {"key", 50},
+                                   {"value", 500},    {"vendorId", 255},   {"messageId", 50},
+                                   {"expiryDate", 40}};
 
 bool is(const char* text, const char* word) { return std::strcmp(text, word) == 0; }
+
+const TextRule* rule_of(const char* key) {
+  for (const TextRule& rule : kTextRules) {
+    if (is(rule.key, key)) {
+      return &rule;
+    }
+  }
+  return nullptr;
+}
+
+bool is_wrong(const TextRule& rule, JsonVariantConst value) {
+  const char* text = value | "";
+  return !value.is<const char*>() || std::strlen(text) > rule.longest ||
+         (is(rule.key, "expiryDate") && to_utc(text).empty());
+}
+
+bool is_wrong_member(const TextRule& rule, JsonVariantConst value) {
+  if (!is(rule.key, "key") || !value.is<JsonArrayConst>()) {
+    return is_wrong(rule, value);
+  }
+  for (const JsonVariantConst each : value.as<JsonArrayConst>()) {  // of GetConfiguration
+    if (is_wrong(rule, each)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 bool recurs_unsaid(JsonVariantConst profile) {
   return is(profile["chargingProfileKind"] | "", "Recurring") &&
@@ -55,7 +58,40 @@ bool recurs_unsaid(JsonVariantConst profile) {
 
 }  // namespace
 
-bool has_long_text(JsonVariantConst payload) { return has_long_text_under("", payload); }
+// NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
+void drop_empty(JsonVariant payload) {
+  for (const JsonVariant element : payload.as<JsonArray>()) {
+    drop_empty(element);
+  }
+  JsonObject members = payload.as<JsonObject>();
+  for (auto next = members.begin(); next != members.end();) {
+    auto member = next;
+    ++next;
+    const JsonVariant value = member->value();
+    const bool no_parent = is(member->key().c_str(), "parentIdTag") && value == "";
+    if (value.isNull() || no_parent) {
+      members.remove(member);
+    } else {
+      drop_empty(value);
+    }
+  }
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
+bool has_wrong_text(JsonVariantConst payload) {
+  for (const JsonVariantConst element : payload.as<JsonArrayConst>()) {
+    if (has_wrong_text(element)) {
+      return true;
+    }
+  }
+  for (const JsonPairConst pair : payload.as<JsonObjectConst>()) {
+    const TextRule* rule = rule_of(pair.key().c_str());
+    if (rule != nullptr ? is_wrong_member(*rule, pair.value()) : has_wrong_text(pair.value())) {
+      return true;
+    }
+  }
+  return false;
+}
 
 const char* refused_status(const char* action, JsonObjectConst payload) {
   const int connector = payload["connectorId"] | -1;

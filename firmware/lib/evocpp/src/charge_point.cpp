@@ -10,7 +10,6 @@
 #include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
-#include <MicroOcpp/Model/Reservation/ReservationService.h>
 
 #include <climits>
 #include <cmath>
@@ -18,6 +17,7 @@
 #include <cstring>
 
 #include "evocpp/configuration_keys.hpp"
+#include "evocpp/reservations.hpp"
 
 namespace evocpp {
 namespace {
@@ -29,6 +29,7 @@ constexpr int kPingIntervalSeconds = 15;
 constexpr evcore::Millis kTimeToHearVehicle = 3500;
 // The core believes a word for less than 5000 ms.
 constexpr evcore::Millis kRepeatWordMs = 500;
+constexpr size_t kSecondsEnd = 19;  // of YYYY-MM-DDTHH:MM:SS
 
 // Literals, because the library keeps the pointer until the message has gone out.
 constexpr const char* kErrorCodes[] = {"HighTemperature",      "OverVoltage",
@@ -97,23 +98,10 @@ bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
          a.permitted == b.permitted && a.limit_ma == b.limit_ma;
 }
 
-bool enabled(const char* key) {
-  auto* configuration = MicroOcpp::getConfigurationPublic(key);
-  return configuration != nullptr && configuration->getType() == MicroOcpp::TConfig::Bool &&
-         configuration->getBool();
-}
-
-// A reservation for somebody else refuses a remote start (the library would drop it instead),
-// unless the CSMS is still to be asked: it may be somebody of the same parent.
-bool may_start(const char* id_tag) {
-  auto* context = getOcppContext();
-  auto* reservations = context != nullptr ? context->getModel().getReservationService() : nullptr;
-  if (reservations == nullptr) {
-    return true;
-  }
-  auto* reservation = reservations->getReservation(kConnector, id_tag);
-  return reservation == nullptr || reservation->matches(id_tag, nullptr) ||
-         (enabled("AuthorizeRemoteTxRequests") && *reservation->getParentIdTag() != '\0');
+// What the local list says of a tag, null where it says nothing.
+MicroOcpp::AuthorizationData* listed_tag(const char* id_tag) {
+  auto* authorization = getOcppContext()->getModel().getAuthorizationService();
+  return authorization != nullptr ? authorization->getLocalAuthorization(id_tag) : nullptr;
 }
 
 // While another message waits for its answer the library holds on to a transaction that was given
@@ -365,16 +353,21 @@ bool ChargePoint::start(const std::string& id_tag) {
   if (id_tag.empty() || getTransaction(kConnector)) {
     return false;
   }
-  // The library's offline rules know the local list alone.
-  const IdTagInfo* known = filter_.isConnected() || !enabled("LocalAuthorizeOffline")
-                               ? nullptr
-                               : cached_tag(id_tag.c_str());
-  if (known != nullptr && may_start(id_tag.c_str())) {
-    return beginTransaction_authorized(id_tag.c_str(),
-                                       known->parent.empty() ? nullptr : known->parent.c_str(),
-                                       kConnector) != nullptr;
+  const char* tag = id_tag.c_str();
+  // The library's offline rules know the local list, which goes before the cache.
+  if (filter_.isConnected() || listed_tag(tag) != nullptr) {
+    return beginTransaction(tag, kConnector) != nullptr;
   }
-  return beginTransaction(id_tag.c_str(), kConnector) != nullptr;
+  if (refused_tag(tag)) {
+    return false;  // AllowOfflineTxForUnknownId is for tags that are unknown
+  }
+  const IdTagInfo* known = enabled("LocalAuthorizeOffline") ? cached_tag(tag) : nullptr;
+  if (known == nullptr) {
+    return beginTransaction(tag, kConnector) != nullptr;
+  }
+  return reserved_for(tag, known->parent) &&
+         beginTransaction_authorized(tag, known->parent.empty() ? nullptr : known->parent.c_str(),
+                                     kConnector) != nullptr;
 }
 
 bool ChargePoint::stop(const std::string& reason) {
@@ -439,14 +432,13 @@ void ChargePoint::stop_as_relative(const std::string& id_tag) {
 
 // What is known of a tag on the local list, or else in the cache, where it may charge; else null.
 const IdTagInfo* ChargePoint::accepted_tag(const char* id_tag) {
-  auto& model = getOcppContext()->getModel();
-  auto* authorization = model.getAuthorizationService();
-  auto* listed = authorization != nullptr ? authorization->getLocalAuthorization(id_tag) : nullptr;
+  auto* listed = listed_tag(id_tag);
   if (listed == nullptr) {
     return cached_tag(id_tag);
   }
   if (listed->getAuthorizationStatus() != MicroOcpp::AuthorizationStatus::Accepted ||
-      (listed->getExpiryDate() != nullptr && *listed->getExpiryDate() < model.getClock().now())) {
+      (listed->getExpiryDate() != nullptr &&
+       *listed->getExpiryDate() < getOcppContext()->getModel().getClock().now())) {
     return nullptr;
   }
   listed_ = {"Accepted", listed->getParentIdTag() != nullptr ? listed->getParentIdTag() : "", ""};
@@ -458,10 +450,18 @@ const IdTagInfo* ChargePoint::cached_tag(const char* id_tag) const {
   if (known == nullptr || known->status != "Accepted") {
     return nullptr;
   }
-  MicroOcpp::Timestamp expires;
-  const bool expired = !known->expires.empty() && expires.setTime(known->expires.c_str()) &&
-                       expires <= getOcppContext()->getModel().getClock().now();
+  // As text, because the library's times end with 2037.
+  char now[JSONDATE_LENGTH + 1] = {};
+  getOcppContext()->getModel().getClock().now().toJsonString(now, sizeof now);
+  const bool expired =
+      !known->expires.empty() && known->expires.compare(0, kSecondsEnd, now, kSecondsEnd) <= 0;
   return expired ? nullptr : known;
+}
+
+// True where the cache knows a tag that may not charge.
+bool ChargePoint::refused_tag(const char* id_tag) const {
+  return enabled("AuthorizationCacheEnabled") && cache_.find(id_tag) != nullptr &&
+         cached_tag(id_tag) == nullptr;
 }
 
 // A transaction that ran when the power went, and whose vehicle has left since.

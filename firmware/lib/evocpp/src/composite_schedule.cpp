@@ -5,6 +5,7 @@
 
 #include <ArduinoJson.h>
 
+#include <cmath>
 #include <vector>
 
 namespace evocpp {
@@ -17,6 +18,9 @@ struct Period {
   float limit = 0.0F;
   int phases = kPhases;
 };
+
+// OCPP 1.6 allows one digit after the point.
+double tenths(float value) { return std::round(static_cast<double>(value) * 10.0) / 10.0; }
 
 std::vector<Period> read(JsonArrayConst periods, float no_limit) {
   std::vector<Period> out;
@@ -55,10 +59,11 @@ std::string mended_composite_schedule(const char* answer, size_t length, const H
   }
   const std::vector<Period> periods = read(schedule["chargingSchedulePeriod"], limit.current_a);
   DynamicJsonDocument out(periods.size() * JSON_OBJECT_SIZE(3) + JSON_ARRAY_SIZE(periods.size()));
+  out.to<JsonArray>();  // a list, also where nothing is in it
   for (const Period& period : periods) {
     const JsonObject entry = out.createNestedObject();
     entry["startPeriod"] = period.start;
-    entry["limit"] = in_watt ? period.limit * limit.voltage_v : period.limit;
+    entry["limit"] = tenths(in_watt ? period.limit * limit.voltage_v : period.limit);
     entry["numberPhases"] = period.phases;
   }
   schedule["chargingRateUnit"] = in_watt ? "W" : "A";

@@ -59,6 +59,12 @@ bool set_value(MicroOcpp::Configuration& configuration, const std::string& value
 
 }  // namespace
 
+bool enabled(const char* key) {
+  auto* configuration = MicroOcpp::getConfigurationPublic(key);
+  return configuration != nullptr && configuration->getType() == MicroOcpp::TConfig::Bool &&
+         configuration->getBool();
+}
+
 const char* preset_configuration(const std::string& key, const std::string& value) {
   auto* configuration = MicroOcpp::getConfigurationPublic(key.c_str());
   if (configuration == nullptr) {

@@ -123,7 +123,9 @@ void Diagnostics::install() {
 void Diagnostics::before_turn() {
   if (started_) {
     state_ = worker_.upload_state();
-  } else if (refused_ && ++refused_turns_ >= kTurnsToTell) {
+  } else if (refused_ && refused_turns_ < kTurnsToTell) {
+    ++refused_turns_;
+  } else if (refused_) {
     state_ = State::failed;
   }
 }

@@ -25,6 +25,7 @@ constexpr int kHighestStackLevel = 7;
 constexpr unsigned long kNoAnswerMs = 40000;  // the library's own limit for the others
 constexpr int kRepeats = 2;
 constexpr unsigned long kPutOffMs = 5000;
+constexpr const char* kPassed = "1970-01-01T00:00:00Z";  // for an end that cannot be read
 constexpr size_t kAuthorizationKeyShortest = 32;
 constexpr size_t kAuthorizationKeyLongest = 40;
 
@@ -56,6 +57,9 @@ JsonVariantConst unreadable() {
   id.set("-1");
   return id.as<JsonVariantConst>();
 }
+
+// Of an answer of ours: the id is the CSMS's, and as long as it likes.
+size_t answer_capacity(JsonVariantConst id) { return document_capacity(std::strlen(id | "")); }
 
 bool authorization_key_form(const char* hex) {
   const size_t length = std::strlen(hex);
@@ -95,6 +99,7 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
   }
   const std::string id_tag = id_tag_of(call);
   if (call.action == "Authorize" && answer_authorize(call.id, id_tag)) {
+    wire_id_.clear();  // an answer to the call before comes too late
     return true;
   }
   // Unknown values, and a list of measurands that is empty: the library sends no sample then.
@@ -104,6 +109,7 @@ bool WireFilter::sendTXT(const char* message, size_t length) {
       !without_unknown(call.action, call.payload)) {
     // Not now: the library is inside its send and forgets the request when it is answered.
     self_answered_ = "[3,\"" + call.id + "\",{}]";
+    wire_id_.clear();
     return true;
   }
   if (!send_call(call.action, call.payload)) {
@@ -227,9 +233,10 @@ bool WireFilter::receive_answer(JsonArray message, bool error) {
     hear_time(message[2]);
   }
   if (!error) {
+    drop_empty(message[2]);
     hear_tag(message[2]["idTagInfo"]);
   }
-  message[1] = library_id_;
+  message[1] = library_id_.c_str();  // no copy: the document may be full
   wire_id_.clear();
   return forward(message);
 }
@@ -241,17 +248,28 @@ void WireFilter::hear_time(JsonVariantConst payload) {
   }
 }
 
-void WireFilter::hear_tag(JsonVariantConst info) {
-  if (!id_tag_.empty() && policy_.learn_tag && info["status"].is<const char*>()) {
-    policy_.learn_tag(id_tag_,
-                      {info["status"], info["parentIdTag"] | "", to_utc(info["expiryDate"] | "")});
+void WireFilter::hear_tag(JsonObject info) {
+  if (!info["parentIdTag"].is<const char*>()) {
+    info.remove("parentIdTag");  // the library takes it for a text
   }
+  if (id_tag_.empty() || !policy_.learn_tag || !info["status"].is<const char*>()) {
+    return;
+  }
+  std::string expires;
+  if (!info["expiryDate"].isNull()) {
+    expires = to_utc(info["expiryDate"] | "");
+    if (expires.empty()) {
+      expires = kPassed;
+    }
+  }
+  policy_.learn_tag(id_tag_, {info["status"] | "", info["parentIdTag"] | "", expires});
 }
 
 bool WireFilter::receive_call(JsonArray message) {
   if (!message[1].is<const char*>()) {
     return false;  // an answer could not say what it answers
   }
+  drop_empty(message[3]);
   if (put_off(message)) {
     return true;
   }
@@ -317,7 +335,9 @@ void WireFilter::rewrite(const char* action, JsonArray message) {
 }
 
 bool WireFilter::forward(JsonArray message) {
-  times_to_utc(message);
+  if (!times_to_utc(message)) {
+    return false;
+  }
   std::string text;
   serializeJson(message, text);
   return receive_(text.c_str(), text.size());
@@ -351,7 +371,7 @@ bool WireFilter::refused(JsonArray message) {
   if (one_of(action, kCsmsActions)) {
     return answer_error(id, "NotSupported");
   }
-  if (has_long_text(payload)) {
+  if (has_wrong_text(payload)) {
     return answer_error(id, "FormationViolation");
   }
   if (const char* status = refused_status(action, payload)) {
@@ -410,7 +430,7 @@ bool WireFilter::change_authorization_key(JsonArray message) {
 }
 
 bool WireFilter::answer(JsonVariantConst id, const char* status) {
-  DynamicJsonDocument document(512);
+  DynamicJsonDocument document(answer_capacity(id));
   document.add(kCallResult);
   document.add(id);
   document.createNestedObject()["status"] = status;
@@ -418,7 +438,7 @@ bool WireFilter::answer(JsonVariantConst id, const char* status) {
 }
 
 bool WireFilter::answer_error(JsonVariantConst id, const char* code) {
-  DynamicJsonDocument document(512);
+  DynamicJsonDocument document(answer_capacity(id));
   document.add(kCallError);
   document.add(id);
   document.add(code);

@@ -13,6 +13,9 @@ namespace {
 constexpr const char* kTimeKeys[] = {"currentTime",   "expiryDate",   "validFrom", "validTo",
                                      "startSchedule", "retrieveDate", "startTime", "stopTime"};
 
+constexpr const char* kFirstTime = "1970-01-01T00:00:00Z";
+constexpr const char* kLastTime = "2037-12-31T23:59:59Z";
+
 bool is_time_key(const char* text) {
   for (const char* key : kTimeKeys) {
     if (std::strcmp(text, key) == 0) {
@@ -20,6 +23,14 @@ bool is_time_key(const char* text) {
     }
   }
   return false;
+}
+
+// The nearest time that the library reads.
+std::string readable(const std::string& utc) {
+  if (!utc.empty() && utc < kFirstTime) {
+    return kFirstTime;
+  }
+  return utc > kLastTime ? kLastTime : utc;
 }
 
 // Takes unknown samples out, and with them a meter value that has nothing else to say.
@@ -92,23 +103,30 @@ bool without_unknown(const std::string& action, std::string& payload) {
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): JSON is nested, and the parser has bounded its depth.
-void times_to_utc(JsonVariant value) {
-  if (value.is<JsonArray>()) {
-    for (JsonVariant element : value.as<JsonArray>()) {
-      times_to_utc(element);
+bool times_to_utc(JsonVariant value) {
+  for (const JsonVariant element : value.as<JsonArray>()) {
+    if (!times_to_utc(element)) {
+      return false;
     }
-    return;
   }
-  for (JsonPair pair : value.as<JsonObject>()) {
-    if (pair.value().is<const char*>() && is_time_key(pair.key().c_str())) {
-      const std::string utc = to_utc(pair.value().as<const char*>());
-      if (!utc.empty()) {
-        pair.value().set(utc);
+  for (const JsonPair pair : value.as<JsonObject>()) {
+    const char* key = pair.key().c_str();
+    if (!pair.value().is<const char*>() || !is_time_key(key)) {
+      if (!times_to_utc(pair.value())) {
+        return false;
       }
-    } else {
-      times_to_utc(pair.value());
+      continue;
+    }
+    std::string utc = to_utc(pair.value().as<const char*>());
+    if (std::strcmp(key, "currentTime") != 0) {
+      utc = readable(utc);
+    }
+    // Without room it would be null, which the library takes for a text.
+    if (!utc.empty() && !pair.value().set(utc)) {
+      return false;
     }
   }
+  return true;
 }
 
 }  // namespace evocpp

@@ -21,7 +21,8 @@ class AuthorizationCache {
  public:
   static constexpr size_t kEntries = 20;
 
-  // Keeps the newest word of a tag; the one that was heard of longest ago makes room.
+  // Keeps the newest word of a tag, where it is not longer than OCPP's types allow (else it only
+  // forgets the one before); the one that was heard of longest ago makes room.
   void learn(const std::string& id_tag, const IdTagInfo& info);
   // Null where nothing is known.
   const IdTagInfo* find(const std::string& id_tag) const;

@@ -100,6 +100,7 @@ class ChargePoint {
   void stop_as_relative(const std::string& id_tag);
   const IdTagInfo* accepted_tag(const char* id_tag);
   const IdTagInfo* cached_tag(const char* id_tag) const;
+  bool refused_tag(const char* id_tag) const;
 
   mutable WireFilter filter_;  // asking a Connection whether it is open is not const
   Hooks hooks_;

@@ -5,6 +5,9 @@
 
 namespace evocpp {
 
+// Whether a key that is true or false is true; false where there is none.
+bool enabled(const char* key);
+
 // Gives a configuration key of OCPP the value that a unit leaves the factory with, by the rules of
 // ChangeConfiguration; a read-only key may be named where it has that value already. To be called
 // once the ChargePoint is made, before its first turn. The status of ChangeConfiguration:

@@ -25,9 +25,10 @@
 //      D27 GetCompositeSchedule: composite_schedule.hpp
 //      SetChargingProfile and RemoteStopTransaction wait up to 5 s for the answer to the
 //      StartTransaction whose id they name
-//      call_rules.hpp: keys in any case; texts that are too long are a FormationViolation, and some
-//      calls Rejected what is not JSON gets a CALLERROR with the id "-1" AuthorizationKey, which
-//      the library does not know, goes to the owner of the key.
+//      call_rules.hpp: texts that are too long or no texts are a FormationViolation, and some calls
+//      Rejected; keys in any case; times beyond the years that the library reads
+//      what is not JSON gets a CALLERROR with the id "-1"
+//      AuthorizationKey, which the library does not know, goes to the owner of the key
 #pragma once
 
 #include <cstddef>
@@ -83,7 +84,7 @@ class WireFilter : public MicroOcpp::Connection {
   bool send_call(const std::string& action, const std::string& payload);
   void repeat_status();
   bool answer_authorize(const std::string& id, const std::string& id_tag);
-  void hear_tag(JsonVariantConst payload);
+  void hear_tag(JsonObject info);
   bool send_answer(const char* message, size_t length);
   bool put_off(JsonArray message);
   void take_put_off();

@@ -28,7 +28,8 @@ std::string id_tag_of(const CallText& call);
 // left to send.
 bool without_unknown(const std::string& action, std::string& payload);
 
-// Every time in it that names a zone becomes UTC.
-void times_to_utc(JsonVariant value);
+// Every time in it becomes UTC, and all but currentTime lies in the years that the library reads:
+// 1970 to 2037. False where there was no room for one.
+bool times_to_utc(JsonVariant value);
 
 }  // namespace evocpp
