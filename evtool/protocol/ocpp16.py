@@ -55,6 +55,8 @@ LAST_MOMENT_MS = 253_402_300_799_999
 """The end of the year 9999, beyond which no timestamp can be written."""
 
 _MAX_TEXT = 1 << 20
+_MAX_DEPTH = 64
+"""Deeper than any message of OCPP, and far from what a recursion cannot stand."""
 _DECODER = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 _MASKED_KEYS = frozenset({"authorizationkey"})
@@ -101,6 +103,8 @@ def parse_message(text: str) -> Message | Malformed:
         fields = _parse(text)
     except (ValueError, RecursionError) as error:
         return Malformed(f"not JSON: {error}")
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _is_deeper(fields, _MAX_DEPTH):
+        return Malformed(f"nested more than {_MAX_DEPTH} deep")
     if not isinstance(fields, list) or len(fields) < 2 or isinstance(fields[0], bool):
         return Malformed("not a list that starts with a message type and an id")
     if not isinstance(fields[1], str) or not 0 < len(fields[1]) <= MAX_UNIQUE_ID:
@@ -233,6 +237,21 @@ def _parse(text: str) -> Any:
         return _DECODER.decode(text)
     except (msgspec.MsgspecError, ValueError):
         return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    """Whether lists and objects stand in one another more than `most` deep."""
+    level: list[Any] = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _render(value: object) -> str:

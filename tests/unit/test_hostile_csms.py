@@ -29,6 +29,7 @@ TEXTS = {
     "no JSON": "\ud800{",
     "deep": "[" * 200_000,
     "deep payload": '[2,"1","Reset",' + '{"a":' * 50_000 + "1" + "}" * 50_000 + "]",
+    "deep enough": '[2,"1","GetLog",{"log":' + '{"a":' * 500 + "1" + "}" * 500 + "}]",
     "long": '[2,"1","DataTransfer",{"vendorId":"' + "x" * 2_000_000 + '"}]',
     "numbers": '[2,"1","Reset",{"type":1e999}]',
     "a long id": json.dumps([2, "x" * 5_000, "Reset", {"type": "Soft"}]),
