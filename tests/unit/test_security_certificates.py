@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,11 +23,13 @@ from evtool.reference_impl.charge_point.effects import Happened, MakeKey, Notify
 from evtool.reference_impl.charge_point.security.certificates import (
     hash_data,
     is_trusted,
+    read_certificates,
 )
 from evtool.reference_impl.charge_point.security.client_certificate import (
     NEW_KEY,
     ClientCertificate,
 )
+from evtool.reference_impl.charge_point.security.firmware_signature import is_signed_by
 from evtool.reference_impl.charge_point.security.root_store import (
     CENTRAL_SYSTEM,
     MANUFACTURER,
@@ -300,3 +303,22 @@ def test_hostile_texts(text: str, key: str) -> None:
     assert machine.on_signed(wrapped, [], NOW, 10_000) == "Rejected"
     hashes_of = {"hashAlgorithm": "SHA256", "issuerNameHash": text, "issuerKeyHash": key}
     assert store.delete(hashes_of | {"serialNumber": ""}) == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken"),
+    [
+        # version 3 becomes 10; 2050 becomes the year 0
+        (bytes.fromhex("a003020102"), bytes.fromhex("a003020109")),
+        (b"20500101000000Z", b"00000101000000Z"),
+    ],
+)
+def test_faults_that_only_a_closer_look_finds(sound: bytes, broken: bytes) -> None:
+    far = Authority(BEGIN, days=(datetime(2050, 1, 1, tzinfo=UTC) - BEGIN).days).root.certificate
+    content = far.public_bytes(serialization.Encoding.DER)
+    assert sound in content
+    body = base64.encodebytes(content.replace(sound, broken, 1)).decode()
+    text = f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n"
+    assert read_certificates(text) == []
+    assert not is_signed_by(text, "AAAA", bytes(32))
+    assert RootStore().install(CENTRAL_SYSTEM, text, NOW) == "Rejected"

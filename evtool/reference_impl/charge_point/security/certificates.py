@@ -29,7 +29,8 @@ def read_certificates(pem: str) -> list[x509.Certificate]:
             # Some faults show only when a part is looked at.
             certificate.public_key()
             _ = (certificate.extensions, certificate.subject, certificate.issuer)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+            _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion):
         return []
     return certificates
 

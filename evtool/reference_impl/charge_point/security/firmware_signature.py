@@ -30,7 +30,7 @@ def is_signed_by(certificate_pem: str, signature_base64: str, sha256: bytes) -> 
     try:
         key = x509.load_pem_x509_certificate(certificate_pem.encode()).public_key()
         signature = base64.b64decode("".join(signature_base64.split()), validate=True)
-    except (ValueError, UnsupportedAlgorithm, binascii.Error):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, binascii.Error):
         return False
     match key:
         case ec.EllipticCurvePublicKey():
