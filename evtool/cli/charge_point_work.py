@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from evtool.errors import EvtoolError
+from evtool.link.blocking_calls import BlockingCalls
 from evtool.link.clock import monotonic_ms
 from evtool.link.file_transfer import (
     Bounds,
@@ -44,6 +45,7 @@ Report = Callable[[str, dict[str, object]], None]
 
 _IMAGE, _INSTALLED = "firmware.bin", "installed_firmware.bin"
 _SHOWN_EVENTS = 500
+_MOST_TRANSFERS = 8
 _LONGEST_EVENT = 2_000
 _REFUSALS: dict[str, UploadOutcome] = {
     "denied": "PermissionDenied",
@@ -69,6 +71,7 @@ class ChargePointWork:
         self._report = report
         self._then = then
         self._restarts = restarts
+        self._transfers = BlockingCalls(_MOST_TRANSFERS)
         self._running: dict[tuple[str, int], tuple[asyncio.Task[None], Bounds]] = {}
         self._events: deque[tuple[int | None, str]] = deque(maxlen=_SHOWN_EVENTS)
 
@@ -126,7 +129,7 @@ class ChargePointWork:
     ) -> None:
         digest = None
         try:
-            digest = await asyncio.to_thread(download, url, self._folder / _IMAGE, bounds)
+            digest = await self._transfers.run(lambda: download(url, self._folder / _IMAGE, bounds))
             self._tell("download", url, "done")
         except EvtoolError as error:
             self._tell("download", url, error.message)
@@ -138,7 +141,7 @@ class ChargePointWork:
         try:
             content = self._content(charge_point, work)
             url = upload_url(work.url, work.file_name)
-            await asyncio.to_thread(upload, url, content, bounds)
+            await self._transfers.run(lambda: upload(url, content, bounds))
             self._tell("upload", work.url, "done")
         except (EvtoolError, ValueError) as error:  # the last: a location that is no URL
             outcome = "UploadFailure"

@@ -29,7 +29,7 @@ from evtool.link.clock import monotonic_ms
 from evtool.link.files import replacing
 
 _BLOCK = 1 << 16
-_SCHEMES = ("http", "https", "ftp", "ftps")
+SCHEMES = ("http", "https", "ftp", "ftps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +197,9 @@ def _parse(url: str) -> SplitResult:
         _ = parts.port
     except ValueError as error:
         raise TransferRefused(f"no URL: {shown_url(url)}", "bad") from error
-    if parts.scheme not in _SCHEMES:
+    if parts.scheme not in SCHEMES:
         scheme = parts.scheme[:20] or "no scheme"
-        raise TransferRefused(f"{scheme}: only {', '.join(_SCHEMES)} are known", "unsupported")
+        raise TransferRefused(f"{scheme}: only {', '.join(SCHEMES)} are known", "unsupported")
     if not parts.hostname or any(character < " " for character in unquote(parts.path)):
         raise TransferRefused(f"{shown_url(url)}: no host, or no path", "bad")
     return parts
@@ -216,10 +216,15 @@ def _blocks(parts: SplitResult, bounds: Bounds) -> Iterator[bytes]:
             server.voidresp()
         return
     with _opener(bounds).open(_request(parts, "GET"), timeout=bounds.idle_s) as response:
-        while block := response.read(_BLOCK):
+        left: int | None = response.length
+        # Not `read`: that waits for a whole block, however slowly its bytes come.
+        while left != 0 and (
+            block := response.read1(_BLOCK if left is None else min(left, _BLOCK))
+        ):
+            left = None if left is None else left - len(block)
             yield block
-        if response.length:  # the server has closed in the middle
-            raise http.client.IncompleteRead(b"", response.length)
+        if left:  # the server has closed in the middle
+            raise http.client.IncompleteRead(b"", left)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import ssl
@@ -69,8 +70,20 @@ def ftp(tmp_path: Path) -> Iterator[Server]:
     server.close_all()
 
 
+class Dripping(http.server.BaseHTTPRequestHandler):
+    """Can send a byte now and then, and never comes to an end."""
+
+    def drip(self, until: threading.Event) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(1 << 20))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # whoever reads has gone
+            while not until.wait(0.01):
+                self.wfile.write(b"x")
+
+
 def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Dripping):
         def do_GET(self) -> None:
             server.authorizations.append(self.headers.get("Authorization"))
             path = server.folder / self.path.strip("/")
@@ -92,6 +105,8 @@ def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 if self.path == "/stall":
                     server.stall.wait(30)
+            elif self.path == "/drip":
+                self.drip(server.stall)
             elif path.is_file():
                 self.send_response(200)
                 self.end_headers()
@@ -199,6 +214,7 @@ def test_failures_leave_the_old_file_and_name_no_password(web: Server, tmp_path:
         ("stall", Bounds(idle_s=0.2)),
         ("image.bin", Bounds(max_bytes=1000)),
         ("image.bin", Bounds(total_s=-1)),
+        ("drip", Bounds(total_s=0.2)),
     ):
         with pytest.raises(DeviceError) as error:
             download(f"http://{USER}:{PASSWORD[:4]}@{web.base}/{path}?x=y", target, bounds)

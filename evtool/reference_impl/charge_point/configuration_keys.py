@@ -129,7 +129,9 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "StopTxnSampledDataMaxLength": _fixed("8"),
         "SupportedFeatureProfiles": _fixed(",".join(PROFILES), Kind.TEXT),
         "SupportedFeatureProfilesMaxLength": _fixed("6"),
-        "SupportedFileTransferProtocols": _fixed("FTP,HTTP,HTTPS", Kind.TEXT, "FirmwareManagement"),
+        "SupportedFileTransferProtocols": _fixed(
+            "FTP,FTPS,HTTP,HTTPS", Kind.TEXT, "FirmwareManagement"
+        ),
         "TransactionMessageAttempts": _integer("3", minimum=1),
         "TransactionMessageRetryInterval": _integer("60"),
         "UnlockConnectorOnEVSideDisconnect": _boolean("true"),
