@@ -13,8 +13,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evtool.cli.charge_point_identity import Endpoint
-from evtool.errors import DeviceError
+from evtool.cli.charge_point_identity import Endpoint, read_certificate
+from evtool.errors import ConfigError, DeviceError
 from evtool.link.tls import client_tls_of_texts
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import ChargePoint
@@ -73,12 +73,22 @@ def opening(charge_point: ChargePoint, endpoint: Endpoint, folder: Path) -> Open
 
 
 def provide_roots(charge_point: ChargePoint, ca_certificate: Path | None) -> None:
-    """Install what `--ca-certificate` names, unless the CSMS has installed roots already."""
+    """Install what `--ca-certificate` names, unless the CSMS has installed roots already.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no certificate: then the system's roots
+            would be trusted.
+    """
     maintenance = charge_point.maintenance
     if ca_certificate is None or maintenance.trusts_a_root():
         return
-    for pem in _CERTIFICATE.findall(ca_certificate.read_text("ascii")):
+    for pem in _CERTIFICATE.findall(read_certificate(ca_certificate)):
         maintenance.roots.install(CENTRAL_SYSTEM, pem, None)
+    if not maintenance.trusts_a_root():
+        raise ConfigError(
+            f"--ca-certificate {ca_certificate}: no certificate in it",
+            fix="name the PEM file of the root certificate (BEGIN CERTIFICATE)",
+        )
 
 
 def security_event(error: DeviceError) -> tuple[str, str] | None:

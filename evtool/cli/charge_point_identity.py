@@ -120,8 +120,13 @@ def _checked(
     }
     if key is not None:
         texts["auth_key"] = key
-    if tls:
-        texts["ca_cert"] = _certificate(url, ca_certificate)
+    if tls and ca_certificate is None:
+        raise ConfigError(
+            f"URL {url}: wss:// needs --ca-certificate, the only authority that is trusted",
+            fix="name the PEM file of the root certificate",
+        )
+    if tls and ca_certificate is not None:
+        texts["ca_cert"] = read_certificate(ca_certificate)
     return texts
 
 
@@ -135,11 +140,21 @@ def _check_identity(identity: str) -> None:
 
 def _check_product(product: Product) -> None:
     for name, value in product._asdict().items():
-        if not 1 <= len(value) <= _LONGEST[name] or not (value.isascii() and value.isprintable()):
-            raise ConfigError(
-                f"--{name} {value!r}: 1 to {_LONGEST[name]} printable ASCII characters",
-                fix="shorten it, or leave the option out",
-            )
+        check_text(f"--{name}", value, _LONGEST[name], shortest=1)
+
+
+def check_text(option: str, value: str, longest: int, *, shortest: int = 0) -> None:
+    """Check a text of BootNotification.
+
+    Raises:
+        ConfigError: it does not fit; names the option.
+    """
+    fits = shortest <= len(value) <= longest
+    if not fits or not value.isascii() or not (value.isprintable() or not value):
+        raise ConfigError(
+            f"{option} {value!r}: {shortest} to {longest} printable ASCII characters",
+            fix="shorten it, or leave the option out",
+        )
 
 
 def read_key(key_file: Path | None, key_env: str | None) -> str | None:
@@ -168,12 +183,12 @@ def read_key(key_file: Path | None, key_env: str | None) -> str | None:
         ) from None
 
 
-def _certificate(url: str, path: Path | None) -> str:
-    if path is None:
-        raise ConfigError(
-            f"URL {url}: wss:// needs --ca-certificate, the only authority that is trusted",
-            fix="name the PEM file of the root certificate",
-        )
+def read_certificate(path: Path) -> str:
+    """What `--ca-certificate` names.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from evtool.cli.charge_point_commands import COMMANDS, obey
-from evtool.cli.charge_point_identity import Product, read_endpoint
+from evtool.cli.charge_point_identity import Product, check_text, read_endpoint
 from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
 from evtool.cli.charge_point_serving import Given, serve, tell
 from evtool.cli.connector_models import BenchModel, ConnectorModel, PlainModel
@@ -22,6 +22,7 @@ from evtool.reference_impl.charge_point.configuration_keys import BY_LOWER_CASE
 from evtool.virtual.plain_connector import PlainConnector
 
 MAX_CONNECTORS = 100
+MAX_FIRMWARE_VERSION, MAX_SERIAL = 50, 25  # OCPP 1.6, BootNotification
 _ID_TAG = "LOCAL-1"
 _FIXED = "NumberOfConnectors"
 _UNITS = "ChargingScheduleAllowedChargingRateUnit"
@@ -63,11 +64,9 @@ def run(
         ConfigError: an argument or option that is wrong, by its name.
         EvtoolError: the storage cannot be used.
     """
-    if not 1 <= given.connectors <= MAX_CONNECTORS:
-        raise ConfigError(
-            f"--connectors {given.connectors}: 1 to {MAX_CONNECTORS}",
-            fix="give a number in that range",
-        )
+    check_connectors(given.connectors)
+    check_text("--firmware-version", firmware_version, MAX_FIRMWARE_VERSION)
+    check_text("--charge-box-serial", charge_box_serial_number, MAX_SERIAL)
     endpoint = read_endpoint(
         given.url, given.identity, given.key_file, given.key_env, given.ca_certificate, product
     )
@@ -93,6 +92,14 @@ def run(
         asyncio.run(_serve(unit, storage, given, kind, told))
     finally:
         storage.close()
+
+
+def check_connectors(count: int) -> None:
+    """Raises ConfigError where `--connectors` is out of range."""
+    if not 1 <= count <= MAX_CONNECTORS:
+        raise ConfigError(
+            f"--connectors {count}: 1 to {MAX_CONNECTORS}", fix="give a number in that range"
+        )
 
 
 def sort_presets(

@@ -42,7 +42,14 @@ from evtool.cli.output import EXIT_CODES, json_option
     help="A plain plug, vehicle and meter beneath connector 1 as well, not the controller with "
     "vehicle and power module on CAN.",
 )
-@click.option("--power", "power_w", default=360, show_default=True, help="W that plain ones draw.")
+@click.option(
+    "--power",
+    "power_w",
+    type=click.IntRange(0, 1_000_000),
+    default=360,
+    show_default=True,
+    help="W that plain ones draw.",
+)
 @click.option(
     "--max-current",
     "max_current_a",
@@ -136,10 +143,12 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     from evtool.errors import ConfigError
 
     if load is not None:
+        from evtool.cli.charge_point_python import check_connectors
         from evtool.cli.output import Output
         from evtool.cli.sim_load import load_keys, run_load
         from evtool.reference_impl.charge_point import MODES, Settings
 
+        check_connectors(connectors)
         everyone = Settings(
             vendor,
             model,
