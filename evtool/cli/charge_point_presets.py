@@ -15,7 +15,7 @@ _KEY = re.compile(r"[!-~]{1,50}\Z")  # OCPP 1.6: CiString50Type
 _LONGEST_VALUE = 500  # OCPP 1.6: CiString500Type
 _PREFIX = "EVTOOL_OCPP_"
 _OTHERS = frozenset({"EVTOOL_OCPP_LOG"})  # the host program's
-_SECRETS = frozenset({"AuthorizationKey"})
+_SECRETS = frozenset({"authorizationkey"})
 
 
 def read_presets(path: Path | None) -> dict[str, str]:
@@ -64,7 +64,7 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _text(where: str, key: str, value: object) -> str:
-    if key in _SECRETS:
+    if key.lower() in _SECRETS:  # keys are compared without regard to case
         raise ConfigError(
             f"{where}: {key} does not belong there",
             fix="give it with --key-file or --key-env",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evtool.cli.charge_point_presets import read_presets
+from evtool.cli.charge_point_presets import read_environment, read_presets
 from evtool.errors import ConfigError
 
 
@@ -50,3 +50,11 @@ def test_a_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
     assert "plain-key" not in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_presets(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", ["AuthorizationKey", "authorizationkey", "AUTHORIZATIONKEY"])
+def test_a_key_is_one_in_any_case(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="--key-file"):
+        read_environment({f"EVTOOL_OCPP_{name}": "00" * 20})
+    with pytest.raises(ConfigError, match="--key-file"):
+        read_presets(write(tmp_path, f'{name} = "{"00" * 20}"'))

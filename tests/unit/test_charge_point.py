@@ -15,6 +15,7 @@ from evtool.reference_impl.charge_point import (
     Inputs,
     Mode,
     Persist,
+    Settings,
 )
 
 
@@ -368,7 +369,9 @@ def test_the_key_is_never_read_back(station: Station) -> None:
     answer = station.ask("GetConfiguration", key=["AuthorizationKey", "heartbeatinterval"])
     assert answer["unknownKey"] == ["AuthorizationKey"]
     assert answer["configurationKey"][0]["key"] == "HeartbeatInterval"
+    kept = {"AuthorizationKey": "0123456789abcdef"}
     assert "0123456789abcdef" not in repr(Persist("AuthorizationKey", "0123456789abcdef"))
+    assert "0123456789abcdef" not in repr(Settings("v", "m", stored=kept, presets=kept))
 
 
 def test_triggers(station: Station) -> None:

@@ -28,7 +28,8 @@ class Settings:
             is ever used twice.
         restart_reason: why it starts, as a Reason of OCPP 1.6, for the transaction that ran
             until then.
-        stored: what earlier runs asked to keep (`Persist`), by key.
+        stored: what earlier runs asked to keep (`Persist`), by key. Not shown, as `presets` is
+            not: both may hold a key.
         connectors: how many there are, numbered from 1.
         mode: how it behaves where the specification leaves it open.
         presets: values of OCPP's keys before anybody has changed them; read-only ones too.
@@ -47,10 +48,10 @@ class Settings:
     max_current_ma: int = 300_000
     id_prefix: str = "0"
     restart_reason: str = "PowerLoss"
-    stored: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict, repr=False)
     connectors: int = 1
     mode: Mode = STRICT
-    presets: Mapping[str, str] = field(default_factory=dict)
+    presets: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_lock: bool = False
     charge_box_serial_number: str = ""
     iccid: str = ""
