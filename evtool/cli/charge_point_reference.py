@@ -241,10 +241,11 @@ class ReferenceHost:
 
     def _carry_out(self) -> None:
         while outputs := self.charge_point.drain():
+            # The registers first: a record that is kept never says more than they do.
+            if any(isinstance(each, Send | Persist) for each in outputs):
+                self._keep_models(with_meters=True)
             # Kept before anything is told, and in one write: a kill leaves all of it or nothing.
             self._keep({each.key: each.value for each in outputs if isinstance(each, Persist)})
-            if any(isinstance(each, Send) for each in outputs):
-                self._keep_models(with_meters=True)
             for output in outputs:
                 self._do(output)
 

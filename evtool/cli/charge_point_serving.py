@@ -51,7 +51,12 @@ def tell(output: Output, event: str, fields: dict[str, object]) -> None:
         output.say(f"configuration {fields['key']}: {fields['status']}")
     if event in _SAID:
         words = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
-        output.say(f"{event} {words}".strip())
+        output.say(printable(f"{event} {words}".strip()))
+
+
+def printable(text: str) -> str:
+    """The text without what moves a terminal: some of it is the central system's."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 async def serve(host: Host, obey: Callable[[str, list[str]], str | None], output: Output) -> None:

@@ -21,6 +21,11 @@ _CONNECTORS = "connectors.json"
 _TEXTS = "ocpp.json"
 _LOCK = ".lock"
 _HIGHEST = (1 << 64) - 1
+_REMAINS = (
+    *(f".{name}.*" for name in (_REGISTER, _VEHICLE, _CONNECTORS, _TEXTS)),
+    *(f"{_FILES}/.{name}*" for name in ("client.pem", "firmware.bin.", "installed_firmware.bin.")),
+)
+"""What a kill in the middle of a write leaves; some of it holds keys."""
 
 
 class ChargePointStorage:
@@ -52,6 +57,9 @@ class ChargePointStorage:
                 f"{folder}: another charge point uses this storage",
                 fix="stop that one, or give this one a folder of its own with --storage",
             ) from error
+        for pattern in _REMAINS:
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     @property
     def files_folder(self) -> Path:

@@ -43,6 +43,12 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["--key-env", "EVTOOL_NOT_SET"], "EVTOOL_NOT_SET"),
         (["--key-env", "PATH", "--key-file", "x"], "only one"),
         (["--serial", "x" * 26], "--serial"),
+        (["--firmware-version", "x" * 51], "--firmware-version"),
+        (["--charge-box-serial", "x" * 26], "--charge-box-serial"),
+        (["--power", "-1"], "--power"),
+        (["--ca-certificate", "/dev/null"], "--ca-certificate /dev/null: no certificate"),
+        (["--ca-certificate", "/none.pem"], "--ca-certificate /none.pem: cannot be read"),
+        (["--count", "1", "--connectors", "-1"], "--connectors -1"),
     ],
 )
 def test_what_is_refused_with_exit_code_2(tmp_path: Path, options: list[str], named: str) -> None:
@@ -201,3 +207,19 @@ def test_a_life_with_a_kill_in_it(tmp_path: Path, central: Central) -> None:
         assert unit.process.wait(WAIT_S) == 0
     [record] = central.csms.transactions.values()
     assert record.meter_stop == stopped["meter_stop"]
+
+
+def test_what_a_kill_leaves_is_swept_away(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    (folder / "files").mkdir(parents=True)
+    left = [
+        folder / ".ocpp.json.k1ll3d00",
+        folder / "files" / ".client.pem",
+        folder / "files" / ".firmware.bin.k1ll3d00",
+    ]
+    kept = [folder / "files" / "firmware.bin", folder / "files" / ".other", folder / ".gitignore"]
+    for path in left + kept:
+        path.write_text("PRIVATE KEY")
+    ChargePointStorage(folder).close()
+    assert [path.exists() for path in left] == [False] * 3
+    assert [path.exists() for path in kept] == [True] * 3

@@ -408,6 +408,7 @@ def test_a_profile_for_another_transaction_is_not_taken_over() -> None:
     answer = station.ask("RemoteStartTransaction", idTag="A", connectorId=1, chargingProfile=own)
     assert answer == {"status": "Accepted"}
     assert station.charge_point.word().limit_ma is None
+    assert "profile of the remote start not taken" in [each.what for each in station.noticed]
 
 
 def test_a_profile_that_overtakes_the_transactions_id_waits_for_it() -> None:

@@ -400,7 +400,8 @@ class ChargePoint:
 
     def install_profile(self, connector_id: int, payload: ocpp16.Payload) -> None:
         """Install a charging profile that came with a transaction."""
-        operations.install_profile(self, connector_id, payload)
+        if operations.install_profile(self, connector_id, payload) != "Accepted":
+            self.notice("profile of the remote start not taken", f"connector {connector_id}")
 
     def hold(self, call: ocpp16.Call) -> bool:
         """Answer a call anew once the StartTransaction that is under way has its answer; False

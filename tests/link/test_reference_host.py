@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who drives the charge point in Python: in which order things are kept, and what is said."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from evtool.cli.charge_point_identity import Product, read_endpoint
+from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
+from evtool.cli.charge_point_serving import tell
+from evtool.cli.connector_models import PlainModel
+from evtool.cli.output import Output
+from evtool.link.charge_point_storage import ChargePointStorage
+from evtool.reference_impl.charge_point import Settings
+from evtool.virtual.plain_connector import PlainConnector
+
+URL = "ws://127.0.0.1:9"
+
+
+def test_what_the_central_system_says_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Output(False), "notice", {"what": "refused", "detail": "\x1b[2Jx\ny"})
+    assert capsys.readouterr().err == "notice what=refused detail=?[2Jx?y\n"
+
+
+def test_the_registers_are_kept_before_the_records(tmp_path: Path) -> None:
+    kept: list[str] = []
+
+    class Watched(ChargePointStorage):
+        def store_connectors(self, connectors: dict[str, dict[str, int]]) -> None:
+            kept.append("registers")
+            super().store_connectors(connectors)
+
+        def store_texts(self, texts: dict[str, str]) -> None:
+            kept.append("records")
+            super().store_texts(texts)
+
+    async def run_it() -> None:
+        storage = Watched(tmp_path / "s")
+        plain = PlainConnector(plugged=True)
+        unit = ReferenceUnit(
+            read_endpoint(URL, "CP-1", None, None, None, Product()), Settings("v", "m")
+        )
+        host = ReferenceHost(unit, storage, lambda: {1: PlainModel(plain)}, lambda *_: None)
+        host.step()
+        kept.clear()
+        plain.set_register_wh(7)
+        host.charge_point.persist("message.1", "x")
+        host.step()
+        await host.close()
+        storage.close()
+
+    asyncio.run(run_it())
+    assert kept[:2] == ["registers", "records"]
