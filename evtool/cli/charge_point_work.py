@@ -114,9 +114,12 @@ class ChargePointWork:
             try:
                 await work
             finally:
-                self._running.pop(name, None)
+                # After a restart the name may be another one's.
+                if self._running.get(name, (None,))[0] is task:
+                    del self._running[name]
 
-        self._running[name] = (asyncio.ensure_future(guarded()), bounds)
+        task = asyncio.ensure_future(guarded())
+        self._running[name] = (task, bounds)
 
     def _give_up(self, name: tuple[str, int]) -> None:
         running = self._running.pop(name, None)

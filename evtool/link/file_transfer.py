@@ -104,6 +104,7 @@ def download(url: str, path: Path, bounds: Bounds) -> bytes:
                 budget.spend(len(block))
                 digest.update(block)
                 file.write(block)
+            budget.spend(0)  # one that was given up replaces nothing
     except OSError as error:
         raise EvtoolError(
             f"cannot write {path}: {error.strerror or error}",

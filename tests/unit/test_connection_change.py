@@ -84,3 +84,9 @@ def test_a_cut_during_the_trial() -> None:
 @given(st.text(max_size=60))
 def test_hostile_storage(text: str) -> None:
     assert not ConnectionChange({KEY: text}).on_trial
+
+
+@pytest.mark.parametrize(("key", "is_kept"), [("a" * 32, True), ("", True), ("short", False)])
+def test_a_kept_key_that_is_none_does_not_come_back(key: str, *, is_kept: bool) -> None:
+    (kept,) = ConnectionChange().begin(ConnectionSettings(0, key))
+    assert ConnectionChange({kept.key: kept.value or ""}).on_trial == is_kept

@@ -484,3 +484,14 @@ def test_hostile_storage(garbage: str, data: st.DataObject) -> None:
             made.composite(1, NOW, 3600, NOW, AC)
     made = ProfileStore(stored={"profile.1.TxDefaultProfile.0": garbage})
     assert len(made) == 0
+
+
+def test_a_kept_cycle_is_a_day_or_a_week() -> None:
+    """A month of milliseconds would hold up a composite schedule for ever."""
+    kept = update(
+        {}, store(profile(kind="Recurring", recurrencyKind="Daily", startSchedule=text(NOW)))
+    )
+    document = json.loads(next(iter(kept.values())))
+    for cycle_ms, is_kept in [(86_400_000, True), (1, False)]:
+        changed = json.dumps(document | {"recurrence_ms": cycle_ms})
+        assert (read_kept_profile(changed, STRICT_RULES) is not None) == is_kept

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evtool.reference_impl.charge_point.kept_record import read_record, render_record
+from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.kept_record import Field, read_record, render_record
 from evtool.reference_impl.charge_point.values import Persist
 
 KEY = "connection.known_good"
@@ -66,7 +67,7 @@ class ConnectionChange:
         self._failures = 0
         record = read_record((stored or {}).get(KEY, ""), _KINDS)
         self._known_good: ConnectionSettings | None = None
-        if record is not None and record["security_profile"] in range(MAX_PROFILE + 1):
+        if record is not None and _is_sound(record):
             self._known_good = ConnectionSettings(
                 int(record["security_profile"] or 0), str(record["authorization_key"])
             )
@@ -115,3 +116,12 @@ class ConnectionChange:
                 }
             ),
         )
+
+
+def _is_sound(record: Mapping[str, Field]) -> bool:
+    try:
+        if record["authorization_key"]:
+            ocpp16.decode_authorization_key(str(record["authorization_key"]))
+    except ValueError:
+        return False
+    return record["security_profile"] in range(MAX_PROFILE + 1)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from evtool.reference_impl.charge_point.smart_charging.profile import (
     MAXIMUM,
+    RECURRENCE_MS,
     TX,
     TX_DEFAULT,
     Profile,
@@ -78,7 +79,7 @@ def _is_sound(profile: Profile, rules: Rules) -> bool:
         and profile.minimum >= 0
         and (profile.purpose != MAXIMUM or profile.connector_id == 0)
         and (profile.purpose != TX or profile.connector_id > 0)
-        and (profile.recurrence_ms is None or profile.recurrence_ms > 0)
+        and (profile.recurrence_ms is None or profile.recurrence_ms in RECURRENCE_MS.values())
         and (profile.duration_ms is None or profile.duration_ms > 0)
         and (profile.kind == "Recurring") == (profile.recurrence_ms is not None)
     )

@@ -19,9 +19,7 @@ from evtool.reference_impl.charge_point.smart_charging.rules import STRICT_RULES
 MAXIMUM, TX_DEFAULT, TX = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
 
 _NOTHING_BEYOND = 2_000_000_000  # thousandths of A or W that no wire carries: no limit
-_RECURRENCE_MS: Mapping[str, int] = MappingProxyType(
-    {"Daily": 86_400_000, "Weekly": 7 * 86_400_000}
-)
+RECURRENCE_MS: Mapping[str, int] = MappingProxyType({"Daily": 86_400_000, "Weekly": 7 * 86_400_000})
 _DECADE_MS = 10 * 366 * 86_400_000
 
 
@@ -165,7 +163,7 @@ def read_profile(
             for period in schedule["chargingSchedulePeriod"]
         ),
         transaction_id=payload.get("transactionId"),
-        recurrence_ms=_RECURRENCE_MS[payload["recurrencyKind"]] if kind == "Recurring" else None,
+        recurrence_ms=RECURRENCE_MS[payload["recurrencyKind"]] if kind == "Recurring" else None,
         start_unix_ms=times.get("startSchedule", unix_ms if from_now else None),
         duration_ms=min(duration * 1000, _DECADE_MS) if duration else None,
         valid_from_unix_ms=times.get("validFrom"),
