@@ -189,6 +189,8 @@ class BenchModel:
         self._carry_out(now_ms)
 
     def step(self, now_ms: int, word: OcppWord) -> None:
+        if self._error:  # nothing on the buses tells the controller of it
+            word = replace(word, permitted=False)
         # Whole steps, as the firmware's loop makes them; after a long pause only the last ones.
         self._now_ms = max(self._now_ms, now_ms - _LONGEST_PAUSE_MS)
         while self._now_ms + _STEP_MS <= now_ms:

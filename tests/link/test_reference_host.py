@@ -11,10 +11,11 @@ import pytest
 from evtool.cli.charge_point_identity import Product, read_endpoint
 from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
 from evtool.cli.charge_point_serving import tell
-from evtool.cli.connector_models import PlainModel
+from evtool.cli.connector_models import BenchModel, PlainModel
 from evtool.cli.output import Output
 from evtool.link.charge_point_storage import ChargePointStorage
 from evtool.reference_impl.charge_point import Settings
+from evtool.reference_impl.controller_types import OcppWord
 from evtool.virtual.plain_connector import PlainConnector
 
 URL = "ws://127.0.0.1:9"
@@ -54,3 +55,28 @@ def test_the_registers_are_kept_before_the_records(tmp_path: Path) -> None:
 
     asyncio.run(run_it())
     assert kept[:2] == ["registers", "records"]
+
+
+@pytest.mark.parametrize("cause", ["GroundFailure", "lock"])
+def test_a_fault_that_only_ocpp_has_stops_the_power_too(tmp_path: Path, cause: str) -> None:
+    storage = ChargePointStorage(tmp_path / "s")
+    model = BenchModel(storage, "A", lambda _: None, lambda _: None, 0)
+    word = OcppWord(connected=True, transaction=True, permitted=True)
+    model.plug(is_in=True)
+    moments = iter(range(0, 10_000_000, 50))
+
+    def live(seconds: int) -> str:
+        for _ in range(seconds * 20):
+            model.step(next(moments), word)
+        return str(model.status()["output"])
+
+    assert live(30) == "on"
+    if cause == "lock":
+        model.fail_lock(unlocking=False)
+    else:
+        assert model.fail(cause) is None
+    assert live(5) == "off"
+    assert model.inputs(next(moments)).faulted
+    model.clear()
+    assert live(30) == "on"
+    storage.close()
