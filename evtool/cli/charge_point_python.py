@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,8 @@ def run(
         EvtoolError: the storage cannot be used.
     """
     check_connectors(given.connectors)
+    if math.isnan(kind.max_current_a):  # which no range of click's refuses
+        raise ConfigError("--max-current nan: no number", fix="give the current in A")
     check_text("--firmware-version", firmware_version, MAX_FIRMWARE_VERSION)
     check_text("--charge-box-serial", charge_box_serial_number, MAX_SERIAL)
     endpoint = read_endpoint(

@@ -143,12 +143,21 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     from evtool.errors import ConfigError
 
     if load is not None:
-        from evtool.cli.charge_point_python import check_connectors
+        from evtool.cli.charge_point_identity import check_text
+        from evtool.cli.charge_point_python import MAX_FIRMWARE_VERSION, check_connectors
         from evtool.cli.output import Output
         from evtool.cli.sim_load import load_keys, run_load
         from evtool.reference_impl.charge_point import MODES, Settings
 
         check_connectors(connectors)
+        check_text("--vendor", vendor, 20, shortest=1)
+        check_text("--model", model, 20, shortest=1)
+        check_text("--firmware-version", firmware_version, MAX_FIRMWARE_VERSION)
+        if program_path is not None:
+            raise ConfigError(
+                "--count and --program: a load test is of charge points in Python",
+                fix="leave one of them out",
+            )
         everyone = Settings(
             vendor,
             model,

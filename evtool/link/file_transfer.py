@@ -175,8 +175,8 @@ class _Metered(io.BytesIO):
         return block
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to http and https only, and takes no credentials along."""
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to http and https only, never out of TLS, and takes no credentials along."""
 
     def redirect_request(
         self,
@@ -187,7 +187,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if urlsplit(newurl).scheme not in ("http", "https"):
+        allowed = ("https",) if req.type == "https" else ("http", "https")
+        if urlsplit(newurl).scheme not in allowed:
             raise urllib.error.HTTPError(shown_url(newurl), code, "redirect", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -267,7 +268,7 @@ def _opener(bounds: Bounds) -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(context=_tls(bounds)),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
-        _Redirects(),
+        Redirects(),
     ):
         opener.add_handler(handler)
     return opener

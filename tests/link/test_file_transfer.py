@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import http.server
+import io
 import ssl
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +26,7 @@ from pyftpdlib.servers import FTPServer
 from evtool.errors import DeviceError, EvtoolError
 from evtool.link.file_transfer import (
     Bounds,
+    Redirects,
     TransferRefused,
     download,
     shown_url,
@@ -263,6 +268,33 @@ def test_a_disk_that_refuses(web: Server, tmp_path: Path) -> None:
 )
 def test_where_a_log_goes(location: str, expected: str) -> None:
     assert upload_url(location, "a.txt") == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "follows"),
+    [
+        ("http", "https", True),
+        ("http", "http", True),
+        ("https", "https", True),
+        ("https", "http", False),
+        ("http", "ftp", False),
+    ],
+)
+def test_where_a_redirect_may_lead(old: str, new: str, *, follows: bool) -> None:
+    def follow() -> object:
+        request = urllib.request.Request(f"{old}://h/x")  # noqa: S310 - nothing is opened
+        headers = http.client.HTTPMessage()
+        return Redirects().redirect_request(
+            request, io.BytesIO(), 302, "", headers, f"{new}://u:p@h/y"
+        )
+
+    if follows:
+        assert follow() is not None
+        return
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        follow()
+    refused.value.close()
+    assert "u:p" not in str(refused.value)
 
 
 def test_shown_urls() -> None:

@@ -49,6 +49,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["--ca-certificate", "/dev/null"], "--ca-certificate /dev/null: no certificate"),
         (["--ca-certificate", "/none.pem"], "--ca-certificate /none.pem: cannot be read"),
         (["--count", "1", "--connectors", "-1"], "--connectors -1"),
+        (["--count", "1", "--vendor", "x" * 21], "--vendor"),
+        (["--count", "1", "--program", "nowhere"], "--program"),
+        (["--max-current", "nan", "--plain"], "--max-current nan"),
     ],
 )
 def test_what_is_refused_with_exit_code_2(tmp_path: Path, options: list[str], named: str) -> None:
