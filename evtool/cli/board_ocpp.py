@@ -142,7 +142,7 @@ class ReferenceOcpp:
         self._tell = tell
         self._restart = restart
         self._file = folder / _STORED_FILE if folder is not None else None
-        self._stored = _read_stored(self._file)
+        self._stored = read_stored(self._file)
         self._url = charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id"))
         self._authorization = _authorization(identity, self._stored)
         self._certificate = _ca_certificate(identity, folder)
@@ -342,12 +342,13 @@ def _ca_certificate(identity: Mapping[str, int | str | bytes], folder: Path | No
     return path
 
 
-def _read_stored(file: Path | None) -> dict[str, str]:
+def read_stored(file: Path | None) -> dict[str, str]:
+    """What earlier runs kept, by key; nothing of a file that is not ours."""
     if file is None:
         return {}
     try:
         document = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(document, dict):
         return {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from evtool.cli.board_ocpp import read_stored
 from evtool.cli.charge_point_identity import Product, read_endpoint
 from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
 from evtool.cli.charge_point_serving import tell
@@ -80,3 +81,10 @@ def test_a_fault_that_only_ocpp_has_stops_the_power_too(tmp_path: Path, cause: s
     model.clear()
     assert live(30) == "on"
     storage.close()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", '{"a": 1}', "\0", ""])
+def test_a_board_starts_on_a_file_that_is_not_its_own(tmp_path: Path, text: str) -> None:
+    (tmp_path / "charge_point.json").write_text(text)
+    assert read_stored(tmp_path / "charge_point.json") == {}
+    assert read_stored(tmp_path / "none.json") == read_stored(None) == {}

@@ -37,6 +37,18 @@ def send_list(station: Station, *entries: dict[str, Any], version: int = 1) -> s
     return str(answer["status"])
 
 
+@pytest.mark.parametrize("expiry", ["2030-01-01", "soon", "", "1960-01-01T00:00:00Z"])
+def test_a_date_that_nobody_can_read_is_over(expiry: str) -> None:
+    station = online(LocalPreAuthorize="true", LocalAuthorizeOffline="true")
+    assert send_list(station, entry("A", expiryDate=expiry)) == "Accepted"
+    station.offline()
+    station.present("A")
+    assert station.charge_point.word().transaction is False
+    again = LocalList(station.kept["local_list"]).find("A")
+    assert again is not None
+    assert not again.is_accepted(0)
+
+
 def test_a_listed_tag_needs_no_authorize() -> None:
     station = online(LocalPreAuthorize="true")
     assert send_list(station, entry("A"), entry("B", "Blocked")) == "Accepted"

@@ -32,9 +32,8 @@ class IdTagInfo:
 
 
 def read_info(info: ocpp16.Payload) -> IdTagInfo:
-    """An idTagInfo that conforms to its schema; a date that nobody can read is no date."""
-    return IdTagInfo(
-        info["status"],
-        info.get("parentIdTag", ""),
-        ocpp16.parse_timestamp(info.get("expiryDate")),
-    )
+    """An idTagInfo that conforms to its schema; a date that nobody can read is over."""
+    expiry_unix_ms = None
+    if "expiryDate" in info:
+        expiry_unix_ms = ocpp16.parse_timestamp(info["expiryDate"]) or 0
+    return IdTagInfo(info["status"], info.get("parentIdTag", ""), expiry_unix_ms)
