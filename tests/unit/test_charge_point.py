@@ -333,8 +333,9 @@ def test_reset_stops_tells_and_restarts(station: Station, kind: str) -> None:
     assert station.sent[-1][1]["reason"] == f"{kind}Reset"
     station.wait(9)
     assert station.restarts == []
+    station.ask("Reset", type="Soft")
     station.wait(2)
-    assert station.restarts == [kind]
+    assert station.restarts == [kind], "a second Reset puts nothing off"
 
 
 @pytest.mark.parametrize(

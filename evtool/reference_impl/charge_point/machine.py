@@ -418,7 +418,8 @@ class ChargePoint:
             connector.session.move(Event.CANCEL)
             connector.end(f"{kind}Reset")
         self.maintenance.happened("ResetOrReboot", kind)
-        self._restart = (self.now_ms + self.mode.reset_delay_ms, kind)
+        if self._restart is None:  # a flood of Resets must not put it off for ever
+            self._restart = (self.now_ms + self.mode.reset_delay_ms, kind)
 
     # What happens by itself.
 
