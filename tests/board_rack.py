@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Virtual boards on pseudo-terminals in a thread of the test, each with its own fault."""
+"""Virtual boards on pseudo-terminals in a thread of the test, each with its own fault.
+
+A port is a link of its own name, which goes with the board: the pseudo-terminal's number may
+belong to another test's board a moment later.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -116,6 +122,7 @@ class BoardRack:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._links = tempfile.TemporaryDirectory()
         self.boards: list[RackBoard] = []
 
     def __enter__(self) -> BoardRack:
@@ -133,6 +140,7 @@ class BoardRack:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_WAIT_S)
         self._loop.close()
+        self._links.cleanup()
 
     @property
     def ports(self) -> list[str]:
@@ -170,13 +178,16 @@ class BoardRack:
         board.host = BoardHost(
             virtual, line, lambda *report: board.reports.append(report), lambda _: {}
         )
-        board.port, board.line, board.plugged = line.serial_port, line, True
+        link = Path(self._links.name, f"ttyBOARD{board.mac[-1]}")
+        link.symlink_to(line.serial_port)
+        board.port, board.line, board.plugged = str(link), line, True
         board.host.start()
 
     async def _pull(self, board: RackBoard) -> None:
         if not board.plugged or board.host is None or board.line is None:
             return
         board.plugged = False
+        Path(board.port).unlink()
         await board.host.close()
         board.line.close()
 
