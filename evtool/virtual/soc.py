@@ -46,6 +46,11 @@ class Soc:
         return not self.fuse(self.chip.security.no_download)
 
     @property
+    def loader_answers(self) -> bool:
+        """Whether a loader that was started goes on answering."""
+        return self.has_loader or self.chip.security.loader_stays
+
+    @property
     def is_secure_download(self) -> bool:
         """Whether the serial loader is down to a few commands."""
         return bool(self.fuse(self.chip.security.secure_download))

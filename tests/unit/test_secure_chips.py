@@ -228,6 +228,33 @@ def test_a_chip_without_a_loader_answers_nobody(chip: Chip) -> None:
     assert bench.mode() is Mode.LOST
 
 
+@chips
+def test_only_an_esp32_loader_outlives_the_fuse_that_takes_it_away(chip: Chip) -> None:
+    fuses = Fuses(chip, factory_bits(chip, MAC))
+    bench = Bench(flash_image({}), chip, fuses).start()
+    bench.serial(SYNC)
+    fuses.burn(0, (1 << chip.security.no_download.start).to_bytes(32, "little"))
+    layout = chip.fuses
+
+    def write(offset: int, value: int) -> bytes:
+        words = struct.pack("<4I", layout.base + offset, value, 0xFFFFFFFF, 0)
+        return bench.request(Op.WRITE_REG, words)
+
+    write(layout.configuration, 0x5AA5)
+    write(layout.command, 1)
+    answer = bench.request(Op.READ_REG, struct.pack("<I", layout.base))
+    if chip is ESP32:
+        # espefuse compares what it has burned before it leaves the chip alone.
+        assert int.from_bytes(answer[4:8], "little") == 1 << chip.security.no_download.start
+    else:
+        assert answer == b""
+    bench.start()
+    bench.effects.clear()
+    bench.serial(SYNC)
+    assert bench.sent() == b""
+    assert bench.mode() is Mode.LOST
+
+
 @later_chips
 def test_secure_download_mode_leaves_a_few_commands(chip: Chip) -> None:
     bench = Bench(flash_image({}), chip, fuses_of(chip, (chip.security.secure_download, 1)))

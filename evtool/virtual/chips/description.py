@@ -114,6 +114,7 @@ class SecurityFields:
     Attributes:
         flash_encryption: an odd number of its bits switches flash encryption on.
         no_download: there is no serial loader any more.
+        loader_stays: one that runs when that is burned answers until the next reset.
         secure_download: the loader knows a few commands only.
         no_manual_encryption: the loader does not encrypt for the host.
         secure_boot: version 2; `secure_boot_v1`: version 1.
@@ -136,6 +137,7 @@ class SecurityFields:
     encryption_config: Field | None = None
     coding_scheme: Field | None = None
     flags: tuple[tuple[Field, int], ...] = ()
+    loader_stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ _FUSES = FuseLayout(
 _SECURITY = SecurityFields(
     flash_encryption=Field(20, 7),
     no_download=Field(27),
+    # espefuse reads the fuses once more after it has burned this one, and finds the chip there.
+    loader_stays=True,
     no_manual_encryption=Field(199),
     secure_boot_v1=Field(196),
     secure_boot=Field(197),

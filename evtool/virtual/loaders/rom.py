@@ -49,7 +49,7 @@ class RomLoader(Loader):
 
     def handle(self, request: Request) -> Reply:
         """Answer one request, as far as the fuses allow."""
-        if not self._soc.has_loader:
+        if not self._soc.loader_answers:
             return Reply()
         was_secure = self._soc.is_secure_download
         if was_secure and request.op not in _SECURE_DOWNLOAD_OPS:
@@ -59,7 +59,7 @@ class RomLoader(Loader):
         self._registers.fuses_read = False
         reply = super().handle(request)
         if self._registers.fuses_read and not (
-            self._soc.has_loader and self._soc.is_secure_download == was_secure
+            self._soc.loader_answers and self._soc.is_secure_download == was_secure
         ):
             # The loader goes by its fuses from this very command on.
             return Reply()
