@@ -44,10 +44,14 @@ from evtool.protocol.nvs_page import (
     PageState,
     encode_entry,
     encode_header,
+    encode_variable,
     entry_offset,
     marked,
     scan_page,
 )
+
+_UPPER_CHUNKS = 0x80
+_MAX_CHUNKS = 0x7F
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +124,28 @@ class NvsStore:
     def set(
         self, namespace: str, key: str, kind: NvsKind, value: NvsContent
     ) -> list[FlashOperation]:
-        """Store an integer or a string.
+        """Store a value.
 
         Returns:
             the operations, to be done in this order; none where the value is there already.
 
         Raises:
-            ValueError: not a value for `kind`, a blob, or no room left. The partition is
-                then unchanged but for mended leftovers, which the next call hands out.
+            ValueError: not a value for `kind`, or no room left. The partition then holds
+                what it held, perhaps collected or mended, which the next call hands out.
         """
         entry = NvsEntry(namespace, key, kind, value)
         check_entry(entry)
-        if kind == "blob":
-            raise ValueError(f"{namespace}.{key}: only integers and strings are stored here")
         self._mend()
         number = self._namespace_number(namespace)
-        raw = encode_scalar(number, entry)
         old = [placed for placed in self._placed() if placed.identity == (number, key, -1)]
-        if not old or old[-1].item.raw != raw:
-            self._append(raw)
-            self._erase_outdated()
+        if isinstance(value, bytes):
+            if self.get(namespace, key) != value:
+                self._append_blob(number, key, value, old[-1].item if old else None)
+        else:
+            raw = encode_scalar(number, entry)
+            if not old or old[-1].item.raw != raw:
+                self._append(raw)
+                self._erase_outdated()
         operations, self._operations = self._operations, []
         return operations
 
@@ -243,6 +249,33 @@ class NvsStore:
         index = self._pages[page].used_until
         self._write(page, entry_offset(index), raw)
         self._mark(page, index, span, EntryState.WRITTEN)
+
+    def _append_blob(self, namespace: int, key: str, value: bytes, old: NvsItem | None) -> None:
+        """The parts of a blob, then the index that makes them count; then the old one goes.
+
+        Its parts are numbered from 0 or from 128, whichever the old one does not use.
+        """
+        is_low = old is not None and old.type == BLOB_INDEX and old.data[5] < _UPPER_CHUNKS
+        start = _UPPER_CHUNKS if is_low else 0
+        chunks = 0
+        rest = value
+        try:
+            while rest or not chunks:
+                if chunks == _MAX_CHUNKS:
+                    raise ValueError("the blob takes more parts than NVS can number")
+                live = self._live()
+                used = self._pages[live[-1]].used_until if live else ENTRY_COUNT
+                if ENTRY_COUNT - used < 2:
+                    self._make_room(2)
+                    used = self._pages[self._live()[-1]].used_until
+                room = (ENTRY_COUNT - used - 1) * ENTRY_SIZE
+                part, rest = rest[:room], rest[room:]
+                self._append(encode_variable(namespace, BLOB_DATA, start + chunks, key, part))
+                chunks += 1
+            about = struct.pack("<IBBH", len(value), chunks, start, 0xFFFF)
+            self._append(encode_entry(namespace, BLOB_INDEX, 1, NO_CHUNK, key, about))
+        finally:  # without the index its parts belong to no blob
+            self._erase_outdated()
 
     def _make_room(self, span: int) -> None:
         """Begin a page, and free one first if only one is left blank."""
