@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.options import project_option, serial_port_option
+from evtool.cli.group import LazyGroup
+from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
@@ -21,8 +22,23 @@ _NOT_RECORDED = "the identity is in the board, but not in the ledger; run the sa
 _NOT_PROVED = "the identity is written; the board was not waited for"
 
 
-@click.command("provision", epilog=EXIT_CODES)
-@serial_port_option
+COMMANDS: dict[str, tuple[str, str]] = {
+    "nvs": ("evtool.cli.provision_nvs", "Make, read, compare and change NVS images."),
+}
+
+
+@click.group(
+    "provision",
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    epilog=EXIT_CODES,
+)
+# Required, but not by the commands below it.
+@click.option(
+    "--serial-port", metavar="PORT", help="The board's serial port, such as /dev/ttyUSB0."
+)
 @project_option
 @click.option("--identity", metavar="ID", help="Another OCPP identity than the project's.")
 @click.option("--no-boot-proof", is_flag=True, help="Do not wait for the board to say it.")
@@ -37,7 +53,7 @@ _NOT_PROVED = "the identity is written; the board was not waited for"
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, open no port.")
 @json_option
 def command(
-    serial_port: str,
+    serial_port: str | None,
     project_path: Path | None,
     identity: str | None,
     no_boot_proof: bool,
@@ -54,6 +70,12 @@ def command(
 
     With --json one line for each step, the last one being the result.
     """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
+    if serial_port is None:
+        raise click.MissingParameter(ctx=context, param_type="option", param_hint="'--serial-port'")
     import dataclasses
 
     from evtool.cli.board_access import Aftermath, open_board, telling
@@ -117,6 +139,17 @@ def command(
     if done.boot is not None:
         ledger.proved(done.boot)
     _show_result(output, serial_port, checked, done, ledger.path)
+
+
+def _refuse_options(context: click.Context) -> None:
+    """What is given before a subcommand's name would have no effect."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            subcommand = context.invoked_subcommand
+            raise click.UsageError(
+                f"`evtool provision` and its options are one thing, `{subcommand}` is another; "
+                f"put options behind `{subcommand}`"
+            )
 
 
 _STEP_TEXTS = {

@@ -149,6 +149,7 @@ class _Reader:
                 if order is None:
                     return
             elif len(cells) > len(order):
+                self.used = True
                 self.fault(
                     number, "value", f"{len(cells)} cells in a row of {len(order)}; "
                     'put a value that holds a comma into quotes: "a,b"',
@@ -176,6 +177,7 @@ class _Reader:
                     said = "a quote is opened and never closed"
                 elif "field limit" in said:
                     said = "a cell is longer than 131072 characters; use a row of type file"
+                self.used = True
                 self.fault(lines.first or 1, "", said)
                 continue
             yield lines.first, cells
@@ -210,6 +212,7 @@ class _Reader:
         if row_type == "namespace":
             self._namespace(number, key, row)
             return
+        self.used = True
         previous = self._declare(number, key) if key_is_good else None
         encoding = row["encoding"] or ""
         if encoding not in ENCODINGS and not is_fill(encoding):
@@ -246,7 +249,6 @@ class _Reader:
                 self.fault(number, "key", rule)
             self.missing_told = True
             return None
-        self.used = True
         previous = self.keys.setdefault((self.namespace, key), number)
         if previous == number:
             return None
@@ -258,8 +260,8 @@ class _Reader:
         for column in ("encoding", "value"):
             if row[column]:
                 self.fault(number, column, "must be empty in a row of type namespace")
-        self.namespace, self.used = name, False
         previous = self.namespaces.setdefault(name, number)
+        self.namespace, self.used = name, previous != number
         if previous != number:
             self.fault(
                 number, "key", f"namespace {name} is there already; put its rows together", previous

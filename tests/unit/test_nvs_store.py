@@ -118,6 +118,8 @@ _CHANGES = st.lists(
         st.tuples(st.sampled_from("abc"), st.just("u64"), st.integers(0, 2**64 - 1)),
         st.tuples(st.sampled_from("abc"), st.just("str"), st.text("xyz", max_size=1500)),
         st.tuples(st.sampled_from("abc"), st.just("u8"), st.integers(0, 255)),
+        st.tuples(st.sampled_from("abc"), st.just("blob"), st.binary(max_size=200)),
+        st.tuples(st.sampled_from("abc"), st.just("blob"), st.integers(0, 2500).map(bytes)),
     ),
     max_size=25,
 )
@@ -181,9 +183,36 @@ def test_a_partition_with_no_blank_page_is_refused() -> None:
         store.set("n", "more", "u8", 1)
 
 
-def test_blobs_and_odd_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="only integers and strings"):
-        NvsStore(BLANK).set("n", "k", "blob", b"")
+def test_a_blob_over_several_pages_replaces_another_and_a_cut_leaves_one_of_them() -> None:
+    blobs = [bytes((number,)) * size for number, size in enumerate((9000, 7000, 9001, 10, 8000))]
+    store = NvsStore(b"\xff" * 0x8000)
+    store.set("n", "other", "blob", bytes(3000))
+    old: NvsContent | None = None
+    for blob in blobs * 3:
+        before = store.image
+        operations = store.set("n", "b", "blob", blob)
+        assert operations
+        assert _is_nor(before, operations)
+        for cut in _cuts(before, operations):
+            found = _contents(cut)
+            assert found.get("n.b") in (old, blob)
+            assert found["n.other"] == bytes(3000)
+        assert parse_image(store.image).problems == ()
+        assert store.set("n", "b", "blob", blob) == []
+        old = blob
+
+
+def test_a_blob_that_does_not_fit_leaves_what_was_there() -> None:
+    store = NvsStore(render_image([NvsEntry("n", "b", "blob", bytes(3000))], 0x4000))
+    with pytest.raises(ValueError, match="full"):
+        store.set("n", "b", "blob", b"x" * 11_000)
+    assert store.get("n", "b") == bytes(3000)
+    assert parse_image(store.image).problems == ()
+    store.set("n", "b", "blob", b"x" * 3000)
+    assert store.get("n", "b") == b"x" * 3000
+
+
+def test_odd_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="whole number of pages"):
         NvsStore(BLANK[:-1])
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of NVS images and their keys, all of which hold secrets."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from evtool.errors import ConfigError, EvtoolError
+from evtool.link.files import sync_folder
+from evtool.protocol.can_frame import Malformed
+from evtool.protocol.nvs_encryption import KEYS_SIZE, NvsKeys, decode_keys, encode_keys
+
+LARGEST_INPUT = 32 * 1024 * 1024
+
+
+def read_whole(path: Path, what: str, limit: int = LARGEST_INPUT) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        ConfigError: not there, not readable, or larger than `limit`.
+    """
+    try:
+        data = read_limited(path, limit)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {what} {path}: {error.strerror or error}",
+            fix="name a file that is there and that you may read",
+        ) from error
+    return data
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """A file's bytes; OSError where there are more than `limit`, or it cannot be read."""
+    with path.open("rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(0, f"it has more than {limit} bytes")
+    return data
+
+
+def read_keys(path: Path) -> NvsKeys:
+    """The keys in a file that holds an image of the partition nvs_keys.
+
+    Raises:
+        ConfigError: not such a file, or others than its owner may read it.
+    """
+    keys = decode_keys(read_whole(path, "the keys"))
+    if isinstance(keys, Malformed):
+        raise ConfigError(
+            f"{path} is no image of a partition nvs_keys: {keys.reason}",
+            fix="name a file that --generate-keys or Espressif's generate-key has written",
+        )
+    if path.is_file() and path.stat().st_mode & 0o077:
+        raise ConfigError(f"{path} can be read by others than its owner", fix=f"chmod 600 {path}")
+    return keys
+
+
+def new_keys() -> NvsKeys:
+    """Keys from the operating system's generator."""
+    both = secrets.token_bytes(KEYS_SIZE)
+    return NvsKeys(both[: KEYS_SIZE // 2], both[KEYS_SIZE // 2 :])
+
+
+def write_new_keys(path: Path, keys: NvsKeys) -> None:
+    """The image of nvs_keys into a new file of mode 0600, whole or not at all.
+
+    Raises:
+        ConfigError: something of this name is there: it may be the only copy of keys in use.
+        EvtoolError: the file system refused.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(encode_keys(keys))
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        raise keys_are_there(path) from error
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="check free space and permissions of the folder",
+        ) from error
+
+
+def keys_are_there(path: Path) -> ConfigError:
+    """The refusal to write keys over a file."""
+    return ConfigError(
+        f"{path} is there already, and keys are never overwritten",
+        fix="use it with --keys, or give --generate-keys another name",
+    )
