@@ -103,6 +103,7 @@ bench: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.fleet
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.virtual_boards
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.flashing
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.nvs
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

@@ -92,7 +92,7 @@ def command(
         write_atomically(out, built.image, 0o600)
     namespaces = list(dict.fromkeys(entry.namespace for entry in built.entries))
     kind = "encrypted" if keys is not None else "plain"
-    document = {
+    document: dict[str, object] = {
         "event": "plan" if dry_run else "built",
         "image": str(out),
         "size": partition_size,

@@ -11,6 +11,7 @@ import pytest
 
 from evtool.cli.bundle import COMMANDS as BUNDLE_COMMANDS
 from evtool.cli.group import COMMANDS
+from evtool.cli.provision_nvs import COMMANDS as NVS_COMMANDS
 from evtool.cli.sim import COMMANDS as SIM_COMMANDS
 
 # Everything that takes long to import and that no help text needs.
@@ -63,6 +64,11 @@ def test_the_help_of_a_simulator_imports_nothing_heavy(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLE_COMMANDS)
 def test_the_help_of_a_bundle_command_imports_nothing_heavy(name: str) -> None:
     assert not modules_after("bundle", name, "--help") & HEAVY
+
+
+@pytest.mark.parametrize("name", NVS_COMMANDS)
+def test_the_help_of_an_nvs_command_imports_nothing_heavy(name: str) -> None:
+    assert not modules_after("provision", "nvs", name, "--help") & HEAVY
 
 
 def test_doctor_looks_at_packages_without_importing_them() -> None:
