@@ -178,6 +178,18 @@ def entry_offset(index: int) -> int:
     return FIRST_ENTRY + index * ENTRY_SIZE
 
 
+def without_erased(image: bytes) -> bytes:
+    """An image with zeros in every erased entry, which else keeps its old value readable."""
+    changed = bytearray(image)
+    for start in range(0, len(image) - PAGE_SIZE + 1, PAGE_SIZE):
+        page = image[start : start + PAGE_SIZE]
+        for index in range(ENTRY_COUNT):
+            if entry_state(page, index) == EntryState.ERASED:
+                at = start + entry_offset(index)
+                changed[at : at + ENTRY_SIZE] = bytes(ENTRY_SIZE)
+    return bytes(changed)
+
+
 def scan_page(page: bytes) -> NvsPage:
     """What stands in a page of 4096 bytes, whatever they are."""
     if page == BLANK_PAGE:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from evtool.errors import CheckFailed, ConfigError
 from evtool.protocol.nvs import NvsContent, NvsEntry, NvsImage, NvsKind, parse_image
 from evtool.protocol.nvs_encryption import NvsKeys, decrypt_image, encrypt_image
-from evtool.protocol.nvs_page import PAGE_SIZE, NvsPage, PageState, scan_page
+from evtool.protocol.nvs_page import PAGE_SIZE, NvsPage, PageState, scan_page, without_erased
 from evtool.protocol.nvs_store import NvsStore
 
 
@@ -131,7 +131,8 @@ class NvsChange:
 def change_image(name: str, image: bytes, keys: NvsKeys | None, change: NvsChange) -> bytes:
     """The image with one key changed and everything else as it was.
 
-    Leftovers of a power cut are mended, as the firmware would. The result is the same image
+    Leftovers of a power cut are mended, as the firmware would, and erased values, the one
+    before among them, are overwritten. The result is the same image
     where the key has the value already.
 
     Args:
@@ -164,14 +165,15 @@ def change_image(name: str, image: bytes, keys: NvsKeys | None, change: NvsChang
             f"{name}: {change.name} cannot be stored: {error}",
             fix="give a value that the type and the partition hold; nothing was changed",
         ) from None
-    after = parse_image(store.image)
+    plain = without_erased(store.image)
+    after = parse_image(plain)
     changed = {(each.namespace, each.key) for each in differences(opened.content, after)}
     if after.problems or changed != {(change.namespace, change.key)}:
         raise CheckFailed(
             f"{name}: {change.name} cannot be changed without losing something else",
             fix="see what is wrong with it with `evtool provision nvs read`",
         )
-    return store.image if keys is None else encrypt_image(store.image, keys)
+    return plain if keys is None else encrypt_image(plain, keys)
 
 
 def _refuse_damage(name: str, opened: OpenedImage) -> None:

@@ -91,6 +91,13 @@ def _program(folder: Path, out: str, *words: str) -> bytes:
     return (folder / out).read_bytes()
 
 
+def prepare(folder: Path) -> None:
+    """The input of every way."""
+    (folder / "unit.csv").write_text(CSV, "utf-8")
+    (folder / "keys.bin").write_bytes(encode_keys(KEYS))
+    (folder / "keys.bin").chmod(0o600)
+
+
 Way = tuple[str, Callable[[], bytes], int]
 
 
@@ -146,9 +153,7 @@ def measure(group: list[Way]) -> dict[str, float]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "unit.csv").write_text(CSV, "utf-8")
-        (folder / "keys.bin").write_bytes(encode_keys(KEYS))
-        (folder / "keys.bin").chmod(0o600)
+        prepare(folder)
         for encrypted in (False, True):
             for group in ways(folder, encrypted=encrypted):
                 medians = measure(group)

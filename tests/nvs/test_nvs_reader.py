@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from nvs.reader import Reader, generated, key_partition, told
 
-from evtool.protocol.nvs import NvsEntry, parse_image, render_image
+from evtool.protocol.nvs import NvsContent, NvsEntry, NvsKind, parse_image, render_image
+from evtool.protocol.nvs_encryption import NvsKeys, encode_keys, encrypt_image
 from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.protocol.nvs_store import FlashWrite, NvsStore, apply_operation
+from evtool.provision.nvs_inspect import NvsChange, change_image
 
 # One worker compiles the driver, not each.
 pytestmark = pytest.mark.xdist_group("nvs")
@@ -75,6 +77,21 @@ def test_it_reads_what_espressifs_generator_encrypted(
     assert image is not None
     assert reader.load(image, key_partition(keys)) == "present"
     _check(reader, entries)
+
+
+@settings(SETTINGS, max_examples=25)
+@given(_ENTRIES, st.lists(_VALUES, min_size=1, max_size=4))
+def test_it_reads_what_evtool_encrypted_and_changed(
+    reader: Reader, entries: list[NvsEntry], values: list[tuple[NvsKind, NvsContent]]
+) -> None:
+    keys = NvsKeys(KEYS[:32], KEYS[32:])
+    image = encrypt_image(render_image(entries, SIZE), keys)
+    kept = [entry for entry in entries if (entry.namespace, entry.key) != ("evcfg", "changed")]
+    for kind, value in values:
+        change = NvsChange("evcfg", "changed", kind, value, create=True, change_kind=True)
+        image = change_image("image", image, keys, change)
+        assert reader.load(image, encode_keys(keys)) == "present"
+        _check(reader, [*kept, NvsEntry("evcfg", "changed", kind, value)])
 
 
 @pytest.mark.parametrize("keys", [None, KEYS])

@@ -290,6 +290,16 @@ def test_any_changes_one_after_the_other_are_all_there(
         assert {(e.namespace, e.key): (e.kind, e.value) for e in found.entries} == expected
 
 
+def test_the_value_before_does_not_stay_readable() -> None:
+    old, blob = b"CP-0001", bytes(range(64, 96))
+    assert old in PLAIN
+    assert blob in PLAIN
+    image = change_image("i", PLAIN, None, NvsChange("evcfg", "cp_id", "str", "CP-0002"))
+    assert old not in image
+    image = change_image("i", image, None, NvsChange("evcfg", "cert", "blob", b"short"))
+    assert blob not in image
+
+
 def test_a_change_needs_a_word_for_new_keys_and_new_types() -> None:
     with pytest.raises(ConfigError, match=r"no key evcfg\.cp_ID \(evcfg has cert, cp_id,"):
         change_image("i", PLAIN, None, NvsChange("evcfg", "cp_ID", "str", "x"))
