@@ -25,9 +25,11 @@ class LogFile:
             raise self._failure(error) from error
 
     def append(self, line: str) -> None:
-        """Add one line, in one write."""
+        """Add one line, in one write unless the disk is nearly full."""
+        data = line.encode(errors="replace") + b"\n"
         try:
-            os.write(self._descriptor, line.encode(errors="replace") + b"\n")
+            while data:
+                data = data[os.write(self._descriptor, data) :]
         except OSError as error:
             raise self._failure(error) from error
 

@@ -39,7 +39,7 @@ class RotatingLog:
         self._file.close()
 
     def _rotate(self) -> None:
-        self._file.close()
+        full = self._file
         try:
             for number in range(self._kept - 1, 0, -1):
                 older = self._numbered(number)
@@ -53,6 +53,7 @@ class RotatingLog:
             ) from error
         self._file = LogFile(self._path)
         self._size = 0
+        full.close()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,24 @@ def test_a_line_beyond_the_bound_is_whole(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(EvtoolError, match="cannot write the log"):
         RotatingLog(tmp_path / "no" / "log")
+
+
+def test_one_that_cannot_rotate_says_so_and_can_be_closed(tmp_path: Path) -> None:
+    log = RotatingLog(tmp_path / "log", max_bytes=10, kept=1)
+    log.append("first one")
+    (tmp_path / "log.1").mkdir()
+    with pytest.raises(EvtoolError, match="cannot rotate"):
+        log.append("second one")
+    log.close()
+    assert (tmp_path / "log").read_text() == "first one\n"
+
+
+def test_a_line_that_the_disk_takes_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    log = RotatingLog(tmp_path / "log")
+    log.append("a whole line")
+    log.close()
+    assert (tmp_path / "log").read_text() == "a whole line\n"
