@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evtool.errors import CheckFailed
 from evtool.virtual.csms import Csms, Event
 from evtool.virtual.csms.control import Control
-from evtool.virtual.csms.script import Script
+from evtool.virtual.csms.script import Script, fill
 
 
 def event(action: str, **payload: object) -> Event:
@@ -81,6 +85,65 @@ def test_no_key_is_shown() -> None:
     with pytest.raises(CheckFailed) as failed:
         run("set_configuration CP AuthorizationKey hushhushhushhush")
     assert "hush" not in str(failed.value)
+
+
+def test_never_takes_nothing() -> None:
+    text = """
+        wait 5 connected CP
+        never 0 received CP Heartbeat
+        never 0 received CP Heartbeat
+        wait 5 received CP StatusNotification status=Charging
+        wait 5 received CP StatusNotification status=Finishing
+        never 0 received CP StatusNotification status=Charging
+    """
+    events = [event("StatusNotification", status=each) for each in ("Charging", "Finishing")]
+    assert run(text, {"event": "connected", "station": "CP"}, *events) == 6
+
+
+def test_never_looks_at_what_came_before_it() -> None:
+    text = "never 0 received CP Authorize\nnever 5 received CP StatusNotification"
+    with pytest.raises(CheckFailed, match=r"test:2: .*it came"):
+        run(text, event("StatusNotification"), event("Heartbeat"))
+
+
+def test_what_a_station_says_stays_one_word() -> None:
+    tag = "A B' $(x) \\"
+    lines = run(
+        """
+        wait 5 received CP Authorize
+        id_tag ${idTag} Blocked
+        wait 5 received CP StartTransaction idTag=${id_tag} meterStart=7
+        id_tag "${idTag}" Expired - "${parent}"
+        """,
+        event("Authorize", idTag=tag),
+        event("StartTransaction", idTag=tag, meterStart=7, parent="P Q"),
+    )
+    assert lines == 4
+
+
+@given(st.text(max_size=20), st.integers(), st.booleans())
+def test_fields_in_json_stay_what_they_are(text: str, number: int, flag: bool) -> None:
+    taken: Event = {"event": "x", "payload": {"text": text, "number": number, "flag": flag}}
+    template = '{"a": "<${text}>", "b": ${text}, "c": ${number}, "d": "\\"${number}", "e": ${flag}}'
+    line = fill("call CP DataTransfer " + template, taken)
+    name, station, action, body = line.split(" ", 3)
+    assert (name, station, action) == ("call", "CP", "DataTransfer")
+    assert json.loads(body) == {
+        "a": f"<{text}>",
+        "b": text,
+        "c": number,
+        "d": f'"{number}',
+        "e": flag,
+    }
+    words = shlex.split(fill('id_tag ${text} "<${text}>" x=${number} ${nothing}', taken))
+    assert words == ["id_tag", text, f"<{text}>", f"x={number}", "${nothing}"]
+
+
+def test_a_station_does_not_make_more_words_of_a_call() -> None:
+    with pytest.raises(ValueError, match="no station or action"):
+        fill("call ${x} Reset {}", {"event": "x", "x": 'CP Reset {"type": "Hard"}'})
+    with pytest.raises(CheckFailed, match="test:2"):
+        run("wait 5 received CP A\nid_tag 'x ${a}", event("A", a="b"))
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,18 @@
     expect refused [TEXT]              the command before had to fail
     pause SECONDS
 
-A wait looks at what happened since the event that the wait before it took. `${FIELD}` in a
-line is a field of the latest event or answer that was taken.
+A wait looks at what happened since the event that the wait before it took; `never` takes
+nothing: the wait after it looks at all that came meanwhile. `${FIELD}` in a line is a field of
+the latest event or answer that was taken, as one word or part of one, whatever a station put
+into it; within the JSON of `call` it is escaped as JSON wants it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -73,6 +77,7 @@ class Script:
         self._name = name
         self._control = control
         self._events: Feed[Event] = Feed(_UNREAD)
+        self._again: deque[Event] = deque(maxlen=_UNREAD)  # what a `never` has seen
         self._taken: Event = {}
         self._lines = [
             (number, line.strip())
@@ -99,12 +104,12 @@ class Script:
         """
         failure: str | None = None
         for at, (number, line) in enumerate(self._lines):
-            line = _FIELD.sub(self._value, line)  # noqa: PLW2901 - the line as it is run
-            name, _, rest = line.partition(" ")
+            name = line.partition(" ")[0]
             follows = self._lines[at + 1][1] if at + 1 < len(self._lines) else ""
             try:
+                line = fill(line, self._taken)  # noqa: PLW2901 - the line as it is run
                 if name in _PLAIN:
-                    await self._carry_out(name, rest, failure)
+                    await self._carry_out(name, line.partition(" ")[2], failure)
                     failure = None
                     continue
                 failure = None
@@ -145,7 +150,7 @@ class Script:
         async def look() -> Event:
             nonlocal last
             while True:
-                event = await self._events.get(_LONGEST_S)
+                event = await self._next()
                 if wanted.fits(event):
                     return event
                 if event.get("station") == wanted.station:
@@ -159,15 +164,71 @@ class Script:
             raise ValueError(reason) from error
 
     async def _never(self, seconds: float, wanted: Wanted) -> None:
+        seen: list[Event] = []
+
+        async def look() -> None:
+            while True:
+                seen.append(await self._next())
+                if wanted.fits(seen[-1]):
+                    return
+
         try:
-            await self._wait(seconds, wanted)
-        except ValueError:
+            await within(seconds, look())
+        except TimeoutError:
+            self._again.extendleft(reversed(seen))
             return
         raise ValueError("it came")
 
-    def _value(self, match: re.Match[str]) -> str:
-        found = _find(self._taken, match.group(1))
-        return match.group(0) if found is None else str(found)
+    async def _next(self) -> Event:
+        return self._again.popleft() if self._again else await self._events.get(_LONGEST_S)
+
+
+def fill(line: str, taken: Event) -> str:
+    """A line with its fields; a field that was not there stays as it is written.
+
+    Raises:
+        ValueError: quotes do not match, or a word of `call` would become several.
+    """
+    if _FIELD.search(line) is None:
+        return line
+    words = line.split(None, 3)
+    if words[0] != "call":
+        filled = [_FIELD.sub(lambda m: _inserted(m, taken), word) for word in shlex.split(line)]
+        return shlex.join(filled)
+    for at in (1, 2):
+        if at < len(words):
+            words[at] = _FIELD.sub(lambda m: _inserted(m, taken), words[at])
+            if len(words[at].split()) != 1:
+                raise ValueError(f"call: {words[at]!a} is no station or action")
+    if len(words) > 3:
+        words[3] = _filled_json(words[3], taken)
+    return " ".join(words)
+
+
+def _inserted(match: re.Match[str], taken: Event) -> str:
+    found = _find(taken, match.group(1))
+    return match.group(0) if found is None else _text(found)
+
+
+def _filled_json(text: str, taken: Event) -> str:
+    parts: list[str] = []
+    end = 0
+    for match in _FIELD.finditer(text):
+        parts.append(text[end : match.start()])
+        end = match.end()
+        found = _find(taken, match.group(1))
+        if found is None:
+            parts.append(match.group(0))
+        elif _is_within_string(text[: match.start()]):
+            parts.append(json.dumps(_text(found))[1:-1])
+        else:
+            parts.append(json.dumps(found))
+    return "".join((*parts, text[end:]))
+
+
+def _is_within_string(before: str) -> bool:
+    """Whether a JSON text that begins so is in the middle of a string."""
+    return re.sub(r"\\.", "", before).count('"') % 2 == 1
 
 
 def _shown(line: str) -> str:
