@@ -127,6 +127,7 @@ class Central:
         )
         self.control = Control(self.csms)
         self.port = 0
+        self.hold_s: Callable[[str], float] = self.csms.hold_s
 
     @asynccontextmanager
     async def listening(
@@ -140,6 +141,7 @@ class Central:
             tls=tls,
             ping_s=ping_s,
             max_connections=most,
+            hold_s=self.hold_s,
         )
         self.port = await server.listen("127.0.0.1", 0)
         self.scheme = "ws" if tls is None else "wss"

@@ -18,9 +18,9 @@ from evtool.cli.csms_lines import render_line
 from evtool.cli.output import Output
 from evtool.cli.sim_input import parse_listen, serve_commands
 from evtool.cli.station_keys import station_accounts
-from evtool.errors import CheckFailed, ConfigError, DeviceError
+from evtool.errors import CheckFailed, ConfigError, DeviceError, EvtoolError
 from evtool.link.clock import unix_ms
-from evtool.link.control_server import ControlServer
+from evtool.link.control_server import MAX_LISTED, ControlServer
 from evtool.link.database import Database
 from evtool.link.event_stream import EventStream
 from evtool.link.file_server import FileServer
@@ -63,6 +63,7 @@ class CsmsOptions:
     profiles: Path | None
     firmware: Path | None
     uploads: Path | None
+    uploads_limit: int
     files: str
     files_url: str | None
     control: str | None
@@ -88,6 +89,7 @@ class CsmsHost:
         self._named = NamedFiles(options.profiles, options.firmware, paths=False)
         self._stream = EventStream()
         self._log: RotatingLog | None = None
+        self._log_failure: EvtoolError | None = None
         self._script: Script | None = None
         self._running: set[asyncio.Task[None]] = set()
 
@@ -96,7 +98,7 @@ class CsmsHost:
 
         Raises:
             CheckFailed: the script failed.
-            EvtoolError: what could not be opened.
+            EvtoolError: what could not be opened; or the log, where it ends too early.
         """
         options = self._options
         allow_many_sockets()
@@ -133,7 +135,12 @@ class CsmsHost:
             await self._serve_files(stack, ready)
             await self._serve_control(stack, ready)
             self._announce(ready)
-            await self._follow()
+            try:
+                await self._follow()
+            except asyncio.CancelledError:  # Ctrl-C
+                self._check_log()
+                raise
+        self._check_log()
 
     def _make(self, stack: AsyncExitStack, authority: Authority | None) -> Csms:
         options = self._options
@@ -187,6 +194,7 @@ class CsmsHost:
             refused=self._refused,
             tls=tls,
             ping_s=float(self._options.ping) or None,
+            hold_s=self._csms.hold_s,
         )
         port = await server.listen(host, port)
         stack.push_async_callback(server.close)
@@ -203,7 +211,12 @@ class CsmsHost:
         if options.uploads is not None:
             make_private_folder(options.uploads)
         host, port = parse_listen(options.files, "--files")
-        server = FileServer(options.firmware, options.uploads, self._report)
+        server = FileServer(
+            options.firmware,
+            options.uploads,
+            self._report,
+            max_total=options.uploads_limit << 20,
+        )
         port = await server.listen(host, port)
         stack.push_async_callback(server.close)
         url = options.files_url or f"http://{options.files.rpartition(':')[0]}:{port}"
@@ -230,7 +243,7 @@ class CsmsHost:
                 f"--control {options.control}: a token is needed beyond this computer",
                 fix="put one into an environment variable and name that with --control-token",
             )
-        control = Control(self._csms, self._named)
+        control = Control(self._csms, self._named, MAX_LISTED)
 
         async def call(station: str, action: str, payload: dict[str, Any]) -> Event:
             return await control.ask("call", station, action, payload)
@@ -312,12 +325,24 @@ class CsmsHost:
     def _report(self, event: Event) -> None:
         moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         timed: Event = {"time": moment} | event
-        if self._log is not None:
-            self._log.append(json.dumps(timed))
+        if self._log is not None and self._log_failure is None:
+            self._append(self._log, json.dumps(timed))
         self._stream.put(timed)
         if self._script is not None:
             self._script.on_event(event)
         self._output.result(render_line(event), event)
+
+    def _check_log(self) -> None:
+        if self._log_failure is not None:
+            raise self._log_failure
+
+    def _append(self, log: RotatingLog, line: str) -> None:
+        """Add to the log; where that fails the bench goes on without it, and the end says so."""
+        try:
+            log.append(line)
+        except EvtoolError as error:
+            self._log_failure = error
+            self._report({"event": "log_failed", "reason": error.message})
 
 
 def is_loopback(host: str) -> bool:

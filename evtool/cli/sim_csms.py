@@ -51,6 +51,14 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--firmware", type=FOLDER, help="Serve these files to stations.")
 @click.option("--uploads", type=FOLDER, help="Take diagnostics and logs into this folder.")
 @click.option(
+    "--uploads-limit",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="How much that folder may hold; more is refused.",
+)
+@click.option(
     "--files",
     default="127.0.0.1:0",
     show_default=True,

@@ -8,6 +8,7 @@ which a rebound name is not. Beyond loopback a token is needed.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -20,12 +21,16 @@ from aiohttp import web
 from evtool.errors import DeviceError, LinkTimeout
 from evtool.link.event_stream import EventStream
 from evtool.link.http_faults import fault_logger
+from evtool.link.http_listener import HttpListener
 
 Document = dict[str, object]
 
 MAX_BODY = 1 << 20
+MAX_CONNECTIONS = 256
 MAX_LISTED = 1000
 """Of transactions, the latest."""
+
+_BODY_S = 10.0
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -72,7 +77,12 @@ class ControlServer:
         self._page = page
         self._token = token
         self._names: set[str] = {"localhost"}
-        application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
+        self._listener = HttpListener(
+            lambda _, reason: refused(reason), MAX_CONNECTIONS, "--control"
+        )
+        application = web.Application(
+            middlewares=[self._listener.middleware, self._guard], client_max_size=MAX_BODY
+        )
         application.add_routes(
             [
                 web.get("/", self._on_page),
@@ -97,21 +107,11 @@ class ControlServer:
             DeviceError: the address cannot be listened on.
         """
         self._names.add(host)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise DeviceError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}",
-                fix="give another address with --control (port 0 picks a free one)",
-            ) from error
-        found: int = self._runner.addresses[0][1]
-        return found
+        return await self._listener.listen(self._runner, host, port)
 
     async def close(self) -> None:
         """Stop."""
+        self._listener.close()
         self._stream.close()
         await self._runner.cleanup()
 
@@ -124,6 +124,8 @@ class ControlServer:
             return refusal
         try:
             return await handler(request)
+        except TimeoutError:
+            return _error(408, f"the body took longer than {_BODY_S:g} s")
         except ValueError as error:
             return _error(400, str(error))
         except DeviceError as error:
@@ -174,11 +176,7 @@ class ControlServer:
 
     async def _on_list(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        document = await self._obey(name)
-        found = document.get(name)
-        if isinstance(found, list):
-            document = document | {name: found[-MAX_LISTED:]}
-        return _json(document)
+        return _json(await self._obey(name))
 
     async def _on_events(self, _: web.Request) -> web.StreamResponse:
         events = [json.loads(line) for line in self._stream.latest()]
@@ -203,8 +201,10 @@ class ControlServer:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
+    async with asyncio.timeout(_BODY_S):
+        text = await request.read()
     try:
-        body = json.loads(await request.read() or b"{}")
+        body = json.loads(text or b"{}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):

@@ -6,7 +6,8 @@
 
 A name is one segment of letters, digits and `._-` that does not begin with a dot, so none leads
 out of its folder; links are not followed. An upload is written under another name and renamed;
-one that is there already is never replaced.
+one that is there already is never replaced. What one charge point sends bounds what all may:
+neither silence nor size of an upload, nor the number of connections, is up to it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 
-from evtool.errors import DeviceError
 from evtool.link.http_faults import fault_logger
+from evtool.link.http_listener import HttpListener
 
 MAX_UPLOAD = 64 << 20
 MAX_UPLOADS = 1000
+MAX_TOTAL = 1 << 30
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 _SILENCE_S = 30.0
+_MAX_PARTS = 32
 
 
 class FileServer:
@@ -34,6 +37,8 @@ class FileServer:
     Args:
         firmware: the folder to fetch from.
         uploads: the folder that uploads go to.
+        max_total: bytes that the uploads folder may hold; what is beyond is refused.
+        max_connections: what comes beyond that is closed at once.
         report: is told of each file that went or came, and of what was refused.
     """
 
@@ -42,11 +47,21 @@ class FileServer:
         firmware: Path | None,
         uploads: Path | None,
         report: Callable[[dict[str, object]], None],
+        *,
+        max_total: int = MAX_TOTAL,
+        max_connections: int = 1000,
     ) -> None:
         self._firmware = firmware
         self._uploads = uploads
         self._report = report
-        application = web.Application(client_max_size=MAX_UPLOAD)
+        self._max_total = max_total
+        self._stored = 0  # bytes in the folder, without those that are on their way
+        self._arriving: dict[Path, int] = {}
+        refused = self._refuse_connection
+        self._listener = HttpListener(refused, max_connections, "--files")
+        application = web.Application(
+            middlewares=[self._listener.middleware], client_max_size=MAX_UPLOAD
+        )
         application.add_routes(
             [
                 web.get("/firmware/{name}", self._on_fetch),
@@ -66,21 +81,11 @@ class FileServer:
         Raises:
             DeviceError: the address cannot be listened on.
         """
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise DeviceError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}",
-                fix="give another address with --files (port 0 picks a free one)",
-            ) from error
-        found: int = self._runner.addresses[0][1]
-        return found
+        return await self._listener.listen(self._runner, host, port)
 
     async def close(self) -> None:
         """Stop."""
+        self._listener.close()
         await self._runner.cleanup()
 
     async def _on_fetch(self, request: web.Request) -> web.StreamResponse:
@@ -115,14 +120,41 @@ class FileServer:
             name, chunks = name or part.filename or "", _chunks_of(part)
         if not _NAME.match(name):
             raise _RefusedError(400, "a name is letters, digits and ._- only")
-        if sum(1 for _ in self._uploads.iterdir()) >= MAX_UPLOADS:
+        there = list(self._uploads.iterdir())
+        if len(there) >= MAX_UPLOADS:
             raise _RefusedError(507, f"there are {MAX_UPLOADS} uploads already")
+        self._stored = sum(_size(path) for path in there if path not in self._arriving)
         temporary = self._uploads / f".{name}.{os.urandom(6).hex()}"
+        self._arriving[temporary] = 0
         try:
-            size = await _write(temporary, chunks)
-            return _place(temporary, self._uploads, name), size
+            size = await self._write(temporary, chunks)
+            placed = _place(temporary, self._uploads, name)
+            self._stored += size
+            return placed, size
         finally:
+            del self._arriving[temporary]
             temporary.unlink(missing_ok=True)
+
+    async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> int:
+        """Write to the disk; returns the size."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            async for chunk in chunks:
+                size = self._arriving[path] + len(chunk)
+                if size > MAX_UPLOAD:
+                    raise _RefusedError(413, f"more than {MAX_UPLOAD} bytes")
+                if self._stored + sum(self._arriving.values()) + len(chunk) > self._max_total:
+                    raise _RefusedError(
+                        507, f"all uploads together: more than {self._max_total} bytes"
+                    )
+                self._arriving[path] = size
+                stream.write(chunk)
+            stream.flush()
+            await asyncio.to_thread(os.fsync, stream.fileno())  # it may take seconds
+        return self._arriving[path]
+
+    def _refuse_connection(self, status: int, reason: str) -> None:
+        self._report({"event": "file_refused", "status": status, "reason": reason})
 
     def _refuse(self, request: web.Request, status: int, reason: str) -> web.Response:
         event: dict[str, object] = {"event": "file_refused", "path": request.path[:200]}
@@ -149,10 +181,14 @@ def find(folder: Path, name: str) -> Path | None:
 
 async def _first_file(request: web.Request) -> BodyPartReader | None:
     reader = await request.multipart()
-    while (part := await reader.next()) is not None:
+    for _ in range(_MAX_PARTS):
+        async with asyncio.timeout(_SILENCE_S):  # the rest of the part before, and its own headers
+            part = await reader.next()
+        if part is None:
+            return None
         if isinstance(part, BodyPartReader) and part.filename:
             return part
-    return None
+    raise _RefusedError(400, f"the form holds no file among its first {_MAX_PARTS} parts")
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
@@ -173,19 +209,11 @@ async def _chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield bytes(data)
 
 
-async def _write(path: Path, chunks: AsyncIterator[bytes]) -> int:
-    """Write to the disk; returns the size."""
-    size = 0
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > MAX_UPLOAD:
-                raise _RefusedError(413, f"more than {MAX_UPLOAD} bytes")
-            stream.write(chunk)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return size
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:  # somebody has taken it away meanwhile
+        return 0
 
 
 def _place(temporary: Path, folder: Path, name: str) -> str:

@@ -17,13 +17,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from evtool.errors import DeviceError
 from evtool.link.http_faults import fault_logger
+from evtool.link.http_listener import HttpListener
 from evtool.link.ocpp_socket import OcppSocket
 from evtool.link.websocket_connection import MAX_MESSAGE
 
-REQUEST_TIMEOUT_S = 10.0
-_BACKLOG = 1024
 _GOING_AWAY = 1001
 _GOODBYE_S = 2.0
 
@@ -56,9 +54,10 @@ class OcppServer:
         tls: serves wss:// with it.
         ping_s: seconds between pings; a peer that answers none is cut. None sends none.
         max_connections: what comes beyond that is closed at once.
+        hold_s: how many seconds to hold back a 401 for a path, against guessing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a listener, all but four optional
         self,
         *,
         subprotocol: str,
@@ -68,6 +67,7 @@ class OcppServer:
         tls: ssl.SSLContext | None = None,
         ping_s: float | None = 60.0,
         max_connections: int = 20_000,
+        hold_s: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self._subprotocol = subprotocol
         self._admit = admit
@@ -75,14 +75,15 @@ class OcppServer:
         self._refused = refused
         self._tls = tls
         self._ping_s = ping_s
-        self._max_connections = max_connections
-        self._is_full = False
+        self._hold_s = hold_s
+        self._closing = asyncio.Event()
         self._sockets: set[OcppSocket] = set()
-        self._silent: set[web.RequestHandler] = set()  # no request yet
         logger = fault_logger(lambda reason: refused("?", 400, reason))
         self._server = web.Server(self._serve, access_log=None, logger=logger)
         self._runner = web.ServerRunner(self._server)
-        self._listener: asyncio.Server | None = None
+        self._listener = HttpListener(
+            lambda status, reason: refused("?", status, reason), max_connections, "--listen", tls
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; port 0 picks a free one. Returns the port.
@@ -90,29 +91,12 @@ class OcppServer:
         Raises:
             DeviceError: the address cannot be listened on.
         """
-        await self._runner.setup()
-        try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                self._accept,
-                host,
-                port,
-                ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=None if self._tls is None else REQUEST_TIMEOUT_S,
-            )
-        except OSError as error:
-            await self._runner.cleanup()
-            raise DeviceError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}",
-                fix="give another address with --listen (port 0 picks a free one)",
-            ) from error
-        found: int = self._listener.sockets[0].getsockname()[1]
-        return found
+        return await self._listener.listen(self._runner, host, port)
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
-        if self._listener is not None:
-            self._listener.close()
+        self._listener.close()
+        self._closing.set()
         goodbyes = [socket.close(_GOING_AWAY) for socket in self._sockets]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
@@ -122,9 +106,11 @@ class OcppServer:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._silent.discard(request.protocol)
+        self._listener.heard(request)
         refusal = self._judge(request)
         if refusal is not None:
+            if refusal.status == 401:
+                await self._hold(self._hold_s(request.raw_path))
             return refusal
         response = web.WebSocketResponse(
             protocols=(self._subprotocol,), max_msg_size=MAX_MESSAGE, compress=False, autoping=False
@@ -143,6 +129,13 @@ class OcppServer:
             self._sockets.discard(socket)
             await socket.close()
         return response
+
+    async def _hold(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
 
     def _judge(self, request: web.BaseRequest) -> web.Response | None:
         path = request.raw_path
@@ -163,39 +156,12 @@ class OcppServer:
         basic = {"WWW-Authenticate": 'Basic realm="OCPP"'} if status == 401 else {}
         return _refusal(status, f"{status}\n", basic)
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        if len(self._server.connections) >= self._max_connections:
-            if not self._is_full:
-                self._refused("?", 503, f"more than {self._max_connections} connections")
-            self._is_full = True
-            return _Closing()
-        self._is_full = False
-        protocol = self._server()
-        self._silent.add(protocol)
-        asyncio.get_running_loop().call_later(REQUEST_TIMEOUT_S, self._expire, protocol)
-        return protocol
-
-    def _expire(self, protocol: web.RequestHandler) -> None:
-        if protocol not in self._silent:
-            return
-        self._silent.discard(protocol)
-        if protocol.transport is not None and not protocol.transport.is_closing():
-            self._refused("?", 408, f"no request within {REQUEST_TIMEOUT_S:g} s")
-            protocol.force_close()
-
 
 def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
     """The end of the connection too: the time limit of a request is for the first one only."""
     response = web.Response(status=status, text=text, headers=headers)
     response.force_close()
     return response
-
-
-class _Closing(asyncio.Protocol):
-    """Takes a connection and lets it go."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def _facts(request: web.BaseRequest, is_tls: bool) -> Request:

@@ -23,6 +23,9 @@ import pytest
 from csms_rig import BOOT, KEY, basic, station
 from websockets.asyncio.client import connect
 
+from evtool.link import control_server, http_listener
+from evtool.link.event_stream import EventStream
+
 WAIT_S = 60
 
 
@@ -178,6 +181,48 @@ def test_what_is_no_request_is_one_event() -> None:
         assert error == ""
 
 
+def test_silent_watchers_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(control_server, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(control_server, "_BODY_S", 0.05)
+    refused: list[str] = []
+
+    async def obey(line: str) -> dict[str, object]:
+        raise AssertionError(line)
+
+    async def call(*_: object) -> dict[str, object]:
+        raise AssertionError
+
+    async def main() -> None:
+        server = control_server.ControlServer(
+            obey=obey,
+            call=call,
+            set_key=lambda *_: None,
+            stream=EventStream(),
+            page=tmp_path,
+            token=None,
+            refused=refused.append,
+        )
+        port = await server.listen("127.0.0.1", 0)
+        async with asyncio.timeout(WAIT_S):
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            reader, third = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b""
+            third.close()
+            for reader, writer in silent:
+                assert await reader.read() == b""
+                writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = "POST /api/command HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+            writer.write(f"{head}Content-Type: application/json\r\n\r\n{{".encode())
+            assert b" 408 " in await reader.readline()
+            writer.close()
+        await server.close()
+        assert refused == ["more than 2 connections", *["no request within 0.3 s"] * 2]
+
+    asyncio.run(main())
+
+
 def test_beyond_loopback_it_needs_a_token() -> None:
     with pytest.raises(AssertionError, match="a token is needed"):
         Csms("--open", "--control", "0.0.0.0:0")
@@ -307,6 +352,24 @@ def test_a_script_passes_or_fails(tmp_path: Path, script: str, code: int) -> Non
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"connected", "message"} <= {event["event"] for event in events}
     assert all("time" in event for event in events)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_ends_the_log_and_not_the_bench() -> None:
+    async def main(running: Csms) -> None:
+        for _ in range(2):
+            async with station(running.url()) as peer:
+                assert (await peer.call("BootNotification", BOOT))[2]["status"] == "Accepted"
+
+    with csms("--open", "--log", "/dev/full") as running:
+        asyncio.run(main(running))
+        running.process.send_signal(signal.SIGTERM)
+        out, error = running.process.communicate(timeout=WAIT_S)
+        assert running.process.returncode == 1
+        assert out.count("log_failed") == 1
+        assert out.count('"connected"') == 2
+        assert "Traceback" not in error
+        assert error.count("cannot write the log /dev/full: No space left") == 1, "at the end"
 
 
 @pytest.mark.parametrize(

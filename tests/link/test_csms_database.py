@@ -84,7 +84,8 @@ def test_a_write_is_whole_or_has_not_happened(tmp_path: Path) -> None:
     database.close()
 
 
-def test_meter_values_and_credentials_come_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [(), (b"next",), (b"next", b"\x00after", b"next")])
+def test_meter_values_and_credentials_come_back(tmp_path: Path, keys: tuple[bytes, ...]) -> None:
     database = Database(tmp_path / "x", SCHEMA, VERSION)
     ledger = Ledger(SqlStore(database))
     record, _ = ledger.begin(*START)
@@ -98,7 +99,7 @@ def test_meter_values_and_credentials_come_back(tmp_path: Path) -> None:
         store=SqlStore(database),
     )
     csms.set_key("CP", b"new")
-    SqlStore(database).save_station(StoredStation("CP", b"new", b"next", 1, 2))
+    SqlStore(database).save_station(StoredStation("CP", b"new", keys, 1, 2))
     database.close()
     database = Database(tmp_path / "x", SCHEMA, VERSION)
     again = Csms(
@@ -108,7 +109,7 @@ def test_meter_values_and_credentials_come_back(tmp_path: Path) -> None:
         report=lambda _: None,
         store=SqlStore(database),
     )
-    assert again.accounts["CP"].stored() == StoredStation("CP", b"new", b"next", 1, 2)
+    assert again.accounts["CP"].stored() == StoredStation("CP", b"new", keys, 1, 2)
     found = again.transactions[1]
     assert found == record
     assert (found.meter_value_count, found.energy_wh()) == (3, 200)

@@ -17,11 +17,15 @@ from csms_rig import BOOT, WAIT_S, Central, station, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from evtool.errors import DeviceError, LinkTimeout
-from evtool.link import ocpp_server
+from evtool.link import http_listener
 from evtool.link.database import Database
 from evtool.link.websocket_connection import MAX_MESSAGE
+from evtool.virtual.csms.ledger import MAX_RUNNING
+from evtool.virtual.csms.records import MAX_LATE
 from evtool.virtual.csms.sql_store import SCHEMA, VERSION, SqlStore
 from evtool.virtual.csms.station import MAX_MALFORMED
+
+NOW = "2024-05-01T12:00:00Z"
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -319,7 +323,7 @@ def test_requests_that_are_none_are_refused() -> None:
 
 
 def test_a_request_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ocpp_server, "REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 0.05)
 
     async def main() -> None:
         central = Central()
@@ -375,5 +379,38 @@ def test_an_ask_ends_when_the_station_goes() -> None:
             await peer.connection.close()
             with pytest.raises(DeviceError, match="disconnected"):
                 await asking
+
+    run(main)
+
+
+def test_a_station_whose_stops_were_all_lost_starts_another_transaction() -> None:
+    async def main() -> None:
+        central = Central()
+        begin = central.csms.start_transaction
+        for number in range(MAX_RUNNING):
+            begin("CP", 1, "TAG", number, "2024-05-01T12:00:00Z")
+        async with central.listening(), station(central.url()) as peer:
+            start = {"connectorId": 1, "idTag": "TAG", "meterStart": 9_999}
+            answer = await peer.call("StartTransaction", start | {"timestamp": NOW})
+            assert answer[2]["transactionId"] == MAX_RUNNING + 1
+            assert central.csms.latest_running("CP") == MAX_RUNNING + 1
+            states = [event["state"] for event in central.named("transaction")]
+            assert states == ["abandoned", "started"]
+
+    run(main)
+
+
+def test_meter_values_beyond_the_bound_are_answered_and_told_once() -> None:
+    async def main() -> None:
+        central = Central()
+        number = central.csms.start_transaction("CP", 1, "TAG", 0, NOW)
+        central.csms.ledger.end("CP", number, 5, NOW, "Local")
+        sample = {"timestamp": NOW, "sampledValue": [{"value": "1"}]}
+        late = {"connectorId": 1, "transactionId": number, "meterValue": [sample] * 60}
+        async with central.listening(), station(central.url()) as peer:
+            for _ in range(4):
+                assert (await peer.call("MeterValues", late))[0] == 3
+        assert central.csms.transactions[number].meter_value_count == MAX_LATE
+        assert [event["state"] for event in central.named("transaction")] == ["full"]
 
     run(main)

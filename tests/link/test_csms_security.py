@@ -19,6 +19,7 @@ from csms_rig import BOOT, KEY, Central, Peer, basic, station, until
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from evtool.cli.csms_files import Lab
+from evtool.errors import DeviceError
 from evtool.link.clock import unix_ms
 from evtool.link.tls import server_tls
 from evtool.virtual.csms import Account
@@ -251,3 +252,55 @@ def test_keys_that_are_ordered_together_are_followed_one_by_one() -> None:
         assert central.csms.accounts["CP"].key == bytes.fromhex(first)
 
     asyncio.run(main())
+
+
+def test_a_lost_answer_and_another_key_lock_nobody_out() -> None:
+    first, second = "1" * 40, "2" * 40
+
+    async def main() -> None:
+        central = Central({"CP": Account("CP", KEY, profile=1)})
+        order = 'call CP ChangeConfiguration {"key": "AuthorizationKey", "value": "%s"}'
+        async with central.listening():
+            async with station(central.url(), basic("CP", KEY)) as peer:
+                peer.answers["ChangeConfiguration"] = None
+                asking = asyncio.create_task(central.control.obey(order % first))
+                await peer.order()
+                peer.connection.transport.abort()  # it has taken the key, and dies
+                with pytest.raises(DeviceError):
+                    await asking
+            await until(lambda: not central.csms.stations)
+            async with station(central.url(), basic("CP", KEY)) as peer:
+                peer.answers["ChangeConfiguration"] = {"status": "Rejected"}
+                await central.control.obey(order % second)
+            assert await status_of(central.url(), basic("CP", bytes.fromhex(second))) == 401
+            assert await status_of(central.url(), basic("CP", bytes.fromhex(first))) == 101
+            assert await status_of(central.url(), basic("CP", KEY)) == 401
+
+    run(main)
+
+
+def test_a_wrong_password_waits_for_its_answer_and_the_right_one_does_not() -> None:
+    async def main() -> None:
+        central = Central({"CP": KEY})
+        wrong = basic("CP", b"x" * 16)
+        central.hold_s = lambda _: 3600.0
+        async with central.listening():
+            guess = asyncio.create_task(status_of(central.url(), wrong))
+            await central.event("rejected")
+            async with station(central.url(), basic("CP", KEY)) as peer:
+                assert (await peer.call("Heartbeat", {}))[0] == 3
+            assert not guess.done()
+        assert await guess in (0, 401), "the end of the server is the end of the wait"
+
+    run(main)
+
+
+def test_guessing_is_told_once_a_power_of_ten() -> None:
+    central = Central({"CP": KEY})
+    for _ in range(200):
+        assert central.csms.admit("/CP", basic("CP", b"x" * 16)) == 401
+    assert [event["wrong_passwords"] for event in central.named("guessing")] == [10, 100]
+    assert central.csms.hold_s("/ocpp/CP") == 5
+    assert central.csms.hold_s("/ocpp/other") == 0
+    assert central.csms.admit("/CP", basic("CP", KEY)) is None
+    assert central.csms.hold_s("/CP") == 0

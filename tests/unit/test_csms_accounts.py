@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from csms_rig import KEY, basic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evtool.virtual.csms.accounts import Account, Admitted, Knock, Refused, judge
+from evtool.virtual.csms.accounts import (
+    MAX_NEXT_KEYS,
+    Account,
+    Admitted,
+    Knock,
+    Refused,
+    judge,
+)
 from evtool.virtual.csms.records import StoredStation
 
 # A busy machine is no fault.
@@ -65,13 +74,13 @@ def test_a_certificate_without_tls_counts_for_nothing() -> None:
 
 
 def test_the_old_key_holds_until_the_new_one_has_come() -> None:
-    account = Account("CP", KEY, next_key=NEXT)
+    account = Account("CP", KEY, next_keys=[NEXT])
     assert verdict(account, knock()) == 1
-    assert account.next_key == NEXT
+    assert account.next_keys == [NEXT]
     came = judge(account, "CP", knock(NEXT), None, False)
     assert isinstance(came, Admitted)
     assert came.changed
-    assert account.stored() == StoredStation("CP", NEXT, None, 0, None)
+    assert account.stored() == StoredStation("CP", NEXT, (), 0, None)
     assert verdict(account, knock()) == 401, "the old one is gone"
 
 
@@ -81,11 +90,65 @@ def test_a_key_that_was_taken_holds_when_another_one_follows() -> None:
     account.offer(b"third-key-of-20-char")
     assert verdict(account, knock()) == 1, "nothing was taken yet"
     account.offer(NEXT)
-    account.next_is_taken = True
+    account.take(NEXT)
+    assert account.next_keys == [NEXT], "what was ordered before is out of use"
     account.offer(b"third-key-of-20-char")
     assert verdict(account, knock(NEXT)) == 1
     assert verdict(account, knock(b"third-key-of-20-char")) == 1
     assert verdict(account, knock(NEXT)) == 401
+
+
+@pytest.mark.parametrize("comes_with", range(3))
+def test_each_key_that_it_may_have_taken_holds_until_it_comes(comes_with: int) -> None:
+    third = b"third-key-of-20-char"
+    account = Account("CP", KEY)
+    account.offer(NEXT)  # the answer was lost
+    account.offer(third)  # and this one's
+    key = (KEY, NEXT, third)[comes_with]
+    assert verdict(account, knock(key)) == 1
+    good = [
+        each for each in (KEY, NEXT, third) if verdict(copy.deepcopy(account), knock(each)) == 1
+    ]
+    assert good == [[KEY, NEXT, third], [NEXT, third], [third]][comes_with]
+
+
+def test_a_key_that_it_declines_is_forgotten_unless_it_may_have_taken_it_before() -> None:
+    account = Account("CP", KEY)
+    account.offer(NEXT)
+    account.offer(NEXT)
+    account.decline(NEXT)
+    assert verdict(copy.deepcopy(account), knock(NEXT)) == 1
+    account.decline(NEXT)
+    assert verdict(account, knock(NEXT)) == 401
+    account.decline(NEXT)
+    account.take(NEXT)
+    assert account.next_keys == []
+
+
+def test_keys_without_an_answer_are_bounded() -> None:
+    account = Account("CP", KEY)
+    for number in range(MAX_NEXT_KEYS):
+        account.offer(b"%020d" % number)
+    with pytest.raises(ValueError, match="without an answer"):
+        account.offer(NEXT)
+    account.replace(NEXT)
+    account.offer(KEY)
+    assert (account.key, account.next_keys) == (NEXT, [KEY])
+
+
+def test_guessing_is_held_back_and_the_right_key_is_not() -> None:
+    account = Account("CP", KEY)
+    holds = []
+    for _ in range(20):
+        assert verdict(account, knock(NEXT)) == 401
+        holds.append(account.hold_s)
+    assert holds[:3] == [0, 0, 0], "slips"
+    assert holds == sorted(holds)
+    assert holds[-1] == 5
+    assert verdict(account, Knock("/CP")) == 401, "no password is no guess"
+    assert account.wrong_passwords == 20
+    assert verdict(account, knock()) == 1
+    assert account.hold_s == 0
 
 
 def test_the_higher_profile_holds_once_it_has_come() -> None:
@@ -104,7 +167,7 @@ def test_no_restart_lowers_a_profile(
     configured: int, stored: tuple[int, int | None], profile: int, next_profile: int | None
 ) -> None:
     account = Account("CP", KEY, profile=configured)
-    account.restore(StoredStation("CP", NEXT, None, *stored))
+    account.restore(StoredStation("CP", NEXT, (), *stored))
     assert (account.profile, account.next_profile) == (profile, next_profile)
     assert account.key == NEXT
 

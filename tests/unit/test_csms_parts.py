@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evtool.errors import DeviceError
+from evtool.virtual.csms import Csms
 from evtool.virtual.csms import ledger as ledger_module
 from evtool.virtual.csms.authorization import IdTag, IdTags, LocalList, parse_id_tags
+from evtool.virtual.csms.control import Control
 from evtool.virtual.csms.faults import KINDS, Faults, parse_fault
 from evtool.virtual.csms.ledger import MAX_RUNNING, Ledger
 from evtool.virtual.csms.masking import shown
@@ -228,11 +231,17 @@ def test_no_password_of_a_url_is_shown() -> None:
         ("GetDiagnostics", {"location": "ftp://user:hush@host/x"}),
         ("GetLog", {"log": {"remoteLocation": "ftp://user:hush@host/x"}}),
         ("SignedUpdateFirmware", {"firmware": {"location": "ftp://user:hush@host/x"}}),
+        ("GetDiagnostics", {"location": "ftp://user:hu/shush@host/x"}),
+        ("UpdateFirmware", {"location": "ftp://user:pa@ss/hush@host/x"}),
+        ("UpdateFirmware", {"location": "ftp://user:pa\nss/hush@host/x"}),
+        ("GetLog", {"log": {"remoteLocation": "https://hush/:/hush@host:21/x"}}),
         ("ChangeConfiguration", {"key": "AuthorizationKey", "value": "hush"}),
     ):
         assert "hush" not in str(shown(action, payload))
         assert "hush" in str(payload)
     assert shown("GetLog", {"status": "Accepted"}) == {"status": "Accepted"}
+    plain = {"location": "http://host:8080/a/b.bin"}
+    assert shown("GetDiagnostics", plain) == plain
 
 
 def test_an_id_tag_is_described() -> None:
@@ -247,11 +256,78 @@ def test_memory_of_transactions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         ledger.end("CP", record.transaction_id, number + 1, "2024-05-01T13:00:00Z", "Local")
     assert list(ledger.records) == [8, 9, 10]
     assert ledger.begin("CP", 1, "TAG", 9, "2024-05-01T12:00:00Z")[1] is False
-    for number in range(MAX_RUNNING):
-        ledger.begin("CP", 1, "TAG", 100 + number, "2024-05-01T12:00:00Z")
-    with pytest.raises(DeviceError, match="transactions run at CP"):
-        ledger.begin("CP", 1, "TAG", 99, "2024-05-01T12:00:00Z")
-    ledger.begin("CP-2", 1, "TAG", 99, "2024-05-01T12:00:00Z")
+    assert [record.transaction_id for record in ledger.latest(2)] == [9, 10]
+    assert [record.transaction_id for record in ledger.latest(None, "CP")] == [8, 9, 10]
+    assert ledger.latest(5, "CP-2") == []
+
+
+def test_starts_without_a_stop_give_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_ENDED", 2)
+    ledger = Ledger(Memory())
+    other, _ = ledger.begin("CP-2", 1, "OTHER", 0, "2024-05-01T12:00:00Z")
+    lost = []
+    for number in range(MAX_RUNNING + 3):
+        record, is_new = ledger.begin("CP", 1, f"TAG-{number}", 0, "2024-05-01T12:00:00Z")
+        assert is_new
+        lost += ledger.abandon("CP")
+    assert [record.id_tag for record in lost] == ["TAG-0", "TAG-1", "TAG-2"]
+    assert len(ledger.running("CP")) == MAX_RUNNING
+    assert ledger.running("CP-2") == [other]
+    assert not ledger.is_charging("TAG-2")
+    stop = (9, "2024-05-01T13:00:00Z", "Local")
+    assert ledger.end("CP", lost[2].transaction_id, *stop) == "stopped", "memory still has it"
+    assert ledger.end("CP", lost[2].transaction_id, *stop) == "repeated"
+    assert ledger.end("CP", lost[0].transaction_id, *stop) == "unknown", "no room for more"
+    for number in range(MAX_RUNNING):  # and the books still balance
+        ledger.end("CP", record.transaction_id - number, *stop)
+    assert ledger.running("CP") == []
+    assert len(ledger.records) == 3
+
+
+class Counting(Memory):
+    """A store that counts the meter values it is given, and begins with one transaction."""
+
+    def __init__(self, *begun: TransactionRecord) -> None:
+        self.count = 0
+        self._begun = begun
+
+    def transactions(self) -> Sequence[TransactionRecord]:
+        return self._begun
+
+    def add_meter_values(self, transaction_id: int, meter_values: Sequence[Any]) -> None:
+        assert meter_values
+        self.count += len(meter_values)
+
+
+def test_meter_values_of_one_transaction_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_METER_VALUES", 10)
+    monkeypatch.setattr(ledger_module, "MAX_LATE", 3)
+    store = Counting()
+    ledger = Ledger(store)
+    values = [{"sampledValue": [{"value": "1"}]}] * 4
+    running, _ = ledger.begin(*START)
+    ended, _ = ledger.begin(*START[:3], 5, START[4])
+    ledger.end("CP", ended.transaction_id, 9, "2024-05-01T13:00:00Z", "Local")
+    told = [ledger.add_meter_values("CP", running.transaction_id, values[:3]) for _ in range(3)]
+    assert told == [running] * 3
+    assert not running.is_full
+    for _ in range(5):
+        ledger.add_meter_values("CP", running.transaction_id, values)
+    assert (running.meter_value_count, running.is_full, store.count) == (10, True, 10)
+    assert len(running.meter_values) > 10, "the latest count, kept or not"
+    ledger.add_meter_values("CP", ended.transaction_id, values[:3])
+    assert not ended.is_full, "a few may be late"
+    for _ in range(5):
+        ledger.add_meter_values("CP", ended.transaction_id, values)
+    assert (ended.meter_value_count, ended.is_full, store.count) == (3, True, 13)
+    assert ledger.add_meter_values("CP-2", ended.transaction_id, values) is None
+
+
+def test_a_store_of_many_lost_transactions_is_no_obstacle() -> None:
+    begun = [TransactionRecord(n, "CP", 1, "T", n, START[4]) for n in range(1, MAX_RUNNING + 9)]
+    ledger = Ledger(Counting(*begun))
+    assert ledger.running("CP") == begun[-MAX_RUNNING:]
+    assert ledger.begin(*START[:2], "NEW", 0, START[4])[1]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +338,28 @@ def test_what_is_out_of_proportion_is_not_kept(samples: list[dict[str, str]]) ->
     record, _ = ledger.begin(*START)
     ledger.add_meter_values("CP", record.transaction_id, [{"sampledValue": samples}])
     assert (record.meter_value_count, len(record.meter_values)) == (1, 0)
+
+
+def test_a_list_over_the_network_is_described_as_far_as_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    csms = Csms({}, open_to_all=True, clock=lambda: 0, report=lambda _: None)
+    for number in range(20):
+        csms.start_transaction(f"CP-{number % 2}", 1, "TAG", number, START[4])
+    described: list[int] = []
+    describe = TransactionRecord.describe
+
+    def counted(record: TransactionRecord) -> dict[str, object]:
+        described.append(record.transaction_id)
+        return describe(record)
+
+    monkeypatch.setattr(TransactionRecord, "describe", counted)
+    asyncio.run(Control(csms, most=3).obey("transactions"))
+    assert described == [18, 19, 20]
+    described.clear()
+    asyncio.run(Control(csms, most=3).obey("transactions CP-0"))
+    assert described == [15, 17, 19]
+    described.clear()
+    found = asyncio.run(Control(csms).obey("transactions"))["transactions"]
+    assert isinstance(found, list)
+    assert len(found) == len(described) == 20

@@ -18,6 +18,13 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 UNAVAILABLE = 503
 
+MAX_NEXT_KEYS = 32
+"""Of a station, ordered and neither answered nor used."""
+
+_FREE_GUESSES = 3
+_FIRST_HOLD_S = 0.25
+_LONGEST_HOLD_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Knock:
@@ -44,8 +51,9 @@ class Account:
 
     Attributes:
         key: its AuthorizationKey; None admits it without a password in profile 0.
-        next_key: set by ChangeConfiguration; the old one holds until it has come with this.
-        next_is_taken: whether the station has said that it takes it.
+        next_keys: ordered by ChangeConfiguration, oldest first. An answer may be lost, and a key
+            be used only after a restart: each is good, and the old one, until it comes with one.
+        wrong_passwords: how many came since the last that was right.
         profile: the lowest security profile that it may connect with.
         next_profile: set by ChangeConfiguration; becomes `profile` once it has come with it.
         serial: what its certificate's CN says; None for the identity.
@@ -55,8 +63,8 @@ class Account:
 
     identity: str
     key: bytes | None = field(default=None, repr=False)
-    next_key: bytes | None = field(default=None, repr=False)
-    next_is_taken: bool = False
+    next_keys: list[bytes] = field(default_factory=list, repr=False)
+    wrong_passwords: int = 0
     profile: int = 0
     next_profile: int | None = None
     serial: str | None = None
@@ -68,21 +76,60 @@ class Account:
         """The CN of its certificates (security whitepaper, A00: its serial number)."""
         return self.serial or self.identity
 
+    @property
+    def hold_s(self) -> float:
+        """How long a 401 is held back: nothing after a slip, seconds after many."""
+        beyond = self.wrong_passwords - _FREE_GUESSES
+        return (
+            0.0 if beyond <= 0 else min(_FIRST_HOLD_S * 2.0 ** min(beyond - 1, 10), _LONGEST_HOLD_S)
+        )
+
     def offer(self, key: bytes) -> None:
-        """A key is sent to the station: whether or not it answers, it may come with it."""
-        if self.next_is_taken:
-            self.key = self.next_key
-        self.next_key, self.next_is_taken = key, False
+        """A key is sent to the station: whether or not it answers, it may come with it.
+
+        Raises:
+            ValueError: too many were ordered that it has neither answered nor come with.
+        """
+        if len(self.next_keys) >= MAX_NEXT_KEYS:
+            raise ValueError(
+                f"{MAX_NEXT_KEYS} keys were ordered from {self.identity} without an answer: "
+                "give it one by PUT /api/stations/STATION/key"
+            )
+        self.next_keys.append(key)
+
+    def take(self, key: bytes) -> None:
+        """The station has said that it takes it: those ordered before are out of use."""
+        if key in self.next_keys:
+            del self.next_keys[: self._latest(key)]
+
+    def decline(self, key: bytes) -> None:
+        """The station has said that it does not; an earlier order of the same key counts."""
+        if key in self.next_keys:
+            del self.next_keys[self._latest(key)]
+
+    def use(self, key: bytes) -> None:
+        """The station has come with it; those ordered later may still follow."""
+        del self.next_keys[: self._latest(key) + 1]
+        self.key = key
+
+    def replace(self, key: bytes | None) -> None:
+        """This key and no other."""
+        self.key = key
+        self.next_keys.clear()
+        self.wrong_passwords = 0
+
+    def _latest(self, key: bytes) -> int:
+        return len(self.next_keys) - 1 - self.next_keys[::-1].index(key)
 
     def stored(self) -> StoredStation:
         """What must outlive the process."""
         return StoredStation(
-            self.identity, self.key, self.next_key, self.profile, self.next_profile
+            self.identity, self.key, tuple(self.next_keys), self.profile, self.next_profile
         )
 
     def restore(self, stored: StoredStation) -> None:
         """Take what did; a profile that was raised in the configuration since stays raised."""
-        self.key, self.next_key = stored.key, stored.next_key
+        self.key, self.next_keys = stored.key, list(stored.next_keys)
         self.profile = max(self.profile, stored.profile)
         self.next_profile = stored.next_profile
         if self.next_profile is not None and self.next_profile <= self.profile:
@@ -127,10 +174,11 @@ def judge(
     certificate = _judge_certificate(account, knock, cpo)
     if certificate is None:
         return _admit(account, 3, None)
-    if account.key is None and account.next_key is None and account.profile == 0:
+    if account.key is None and not account.next_keys and account.profile == 0:
         return _admit(account, 0, None)
     key = _judge_password(account, knock, hex_keys)
     if isinstance(key, str):
+        account.wrong_passwords += knock.authorization is not None
         reason = certificate if account.profile == 3 and knock.is_tls else key
         return Refused(identity, UNAUTHORIZED, reason)
     profile = 2 if knock.is_tls else 1
@@ -142,8 +190,9 @@ def judge(
 
 def _admit(account: Account, profile: int, key: bytes | None) -> Admitted:
     changed = False
-    if key is not None and key == account.next_key:
-        account.key, account.next_key, account.next_is_taken = key, None, False
+    account.wrong_passwords = 0
+    if key is not None and key in account.next_keys:
+        account.use(key)
         changed = True
     if account.next_profile is not None and profile >= account.next_profile:
         account.profile, account.next_profile = account.next_profile, None
@@ -164,14 +213,14 @@ def _judge_certificate(account: Account, knock: Knock, cpo: str | None) -> str |
 
 def _judge_password(account: Account, knock: Knock, hex_keys: bool) -> bytes | str:
     """The key that was given, or what is wrong."""
-    if account.key is None and account.next_key is None:
+    if account.key is None and not account.next_keys:
         return "no key of it is known"
     given = ocpp16.parse_basic_authorization(knock.authorization or "")
     if given is None:
         return "it gave no password (HTTP Basic)"
     if given[0] != account.identity:
         return "its user name is not its identity"
-    for key in (account.next_key, account.key):
+    for key in (*account.next_keys, account.key):
         if key is not None and _is_same(given[1], key, hex_keys):
             return key
     return "its password is not the AuthorizationKey"

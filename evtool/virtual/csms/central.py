@@ -14,6 +14,7 @@ from evtool.errors import DeviceError
 from evtool.protocol import ocpp16
 from evtool.virtual.csms.accounts import (
     NOT_FOUND,
+    UNAUTHORIZED,
     UNAVAILABLE,
     Account,
     Knock,
@@ -31,6 +32,7 @@ from evtool.virtual.csms.station import Seen, Station
 ANSWER_TIMEOUT_S = 30.0
 MAX_IDENTITY = 255
 _MAX_SEEN = 20_000
+_TOLD_GUESSES = frozenset(10**power for power in range(1, 12))
 
 
 class Csms:
@@ -131,6 +133,8 @@ class Csms:
             account = Account(identity)
         verdict = judge(account, identity, knock, self.cpo, self._hex_keys)
         if isinstance(verdict, Refused):
+            if verdict.status == UNAUTHORIZED and account is not None:
+                self._count_guess(account)
             return self._reject(verdict)
         if verdict.changed:
             self.save(verdict.account)
@@ -139,6 +143,17 @@ class Csms:
             self._profiles.clear()
         self._profiles[identity] = verdict.profile
         return None
+
+    def hold_s(self, path: str) -> float:
+        """How long to hold back a 401 for that path: it grows with the wrong passwords."""
+        account = self.accounts.get(ocpp16.parse_identity(path) or "")
+        return 0.0 if account is None else account.hold_s
+
+    def _count_guess(self, account: Account) -> None:
+        count = account.wrong_passwords
+        if count in _TOLD_GUESSES:
+            event: Event = {"event": "guessing", "station": account.identity}
+            self.report(event | {"wrong_passwords": count})
 
     def _reject(self, refused: Refused) -> int:
         """Tell the operator what the station itself is only told as a number."""
@@ -245,6 +260,7 @@ class Csms:
     ) -> int:
         """Record a start and return its transaction_id; a repeated one gets the first's."""
         record, _ = self.ledger.begin(station, connector_id, id_tag, meter_start, started)
+        self.ledger.abandon(station)
         return record.transaction_id
 
     def id_tag_info(self, id_tag: str, *, alone: bool = True) -> dict[str, str]:
@@ -258,7 +274,7 @@ class Csms:
         account = self.accounts.get(identity)
         if account is None:
             raise ValueError(f"no station {identity} is known")
-        account.key, account.next_key, account.next_is_taken = key, None, False
+        account.replace(key)
         self.save(account)
 
     def save(self, account: Account) -> None:
@@ -269,10 +285,7 @@ class Csms:
         """Before the order is sent: its answer may be lost, and the station come with the new."""
         if str(payload["key"]).lower() != "authorizationkey":
             return
-        try:
-            account.offer(ocpp16.decode_authorization_key(payload["value"]))
-        except ValueError:
-            account.offer(str(payload["value"]).encode())
+        account.offer(_key_in(payload))
         self.save(account)
 
     def _learn(
@@ -315,10 +328,8 @@ class Csms:
         key = str(payload["key"]).lower()
         taken = status in ("Accepted", "RebootRequired")
         if key == "authorizationkey":
-            account.next_is_taken = taken
-            if not taken:
-                account.next_key = None
-                self.save(account)
+            (account.take if taken else account.decline)(_key_in(payload))
+            self.save(account)
         elif key == "securityprofile" and taken and payload["value"] in ("0", "1", "2", "3"):
             account.next_profile = int(payload["value"])
             self.save(account)
@@ -326,6 +337,14 @@ class Csms:
     def describe_stations(self) -> list[Event]:
         """The connected stations, as JSON."""
         return [station.describe() for station in self.stations.values()]
+
+
+def _key_in(payload: ocpp16.Payload) -> bytes:
+    """The AuthorizationKey that a ChangeConfiguration.req sets."""
+    try:
+        return ocpp16.decode_authorization_key(payload["value"])
+    except ValueError:
+        return str(payload["value"]).encode()
 
 
 def _is_cleared(sent: ocpp16.Payload, order: ocpp16.Payload) -> bool:

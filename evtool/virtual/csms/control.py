@@ -45,10 +45,12 @@ class Control:
 
     Args:
         files: what they may name; nothing unless told.
+        most: how many transactions `transactions` lists, the latest; None for all.
     """
 
-    def __init__(self, csms: Csms, files: Files | None = None) -> None:
+    def __init__(self, csms: Csms, files: Files | None = None, most: int | None = None) -> None:
         self._csms = csms
+        self._most = most
         self._desk = Desk(csms, files or NoFiles())
         self._local: dict[str, Callable[[list[str]], Awaitable[Event]]] = {
             "new_key": self._new_key,
@@ -175,12 +177,8 @@ class Control:
 
     async def _transactions(self, words: list[str]) -> Event:
         _expect("transactions", words, 0, 1)
-        records = [
-            record.describe()
-            for record in self._csms.transactions.values()
-            if not words or record.station == words[0]
-        ]
-        return {"event": "transactions", "transactions": records}
+        found = self._csms.ledger.latest(self._most, words[0] if words else None)
+        return {"event": "transactions", "transactions": [each.describe() for each in found]}
 
     async def _id_tags(self, _: list[str]) -> Event:
         tags = {name: entry.describe() for name, entry in self._csms.id_tags.items()}

@@ -65,6 +65,8 @@ def _start_transaction(station: Station, payload: Payload) -> Payload:
         payload["meterStart"],
         payload["timestamp"],
     )
+    for lost in csms.ledger.abandon(station.identity):
+        csms.report({"event": "transaction", "state": "abandoned"} | lost.describe())
     if not is_new and info["status"] == "ConcurrentTx":
         info = csms.id_tag_info(id_tag, alone=False)
     if "reservationId" in payload:
@@ -98,8 +100,17 @@ def _stop_transaction(station: Station, payload: Payload) -> Payload:
 def _meter_values(station: Station, payload: Payload) -> Payload:
     number = payload.get("transactionId")
     if number is not None:
-        station.csms.ledger.add_meter_values(station.identity, number, payload["meterValue"])
+        _keep_meter_values(station, number, payload["meterValue"])
     return {}
+
+
+def _keep_meter_values(station: Station, number: int, meter_values: list[Payload]) -> None:
+    csms = station.csms
+    known = csms.ledger.records.get(number)
+    was_full = known is not None and known.is_full
+    record = csms.ledger.add_meter_values(station.identity, number, meter_values)
+    if record is not None and record.is_full and not was_full:
+        csms.report({"event": "transaction", "state": "full"} | record.describe())
 
 
 def _data_transfer(station: Station, payload: Payload) -> Payload:

@@ -15,7 +15,9 @@ _URLS: Mapping[str, tuple[str, ...]] = {
     "GetLog": ("log", "remoteLocation"),
     "SignedUpdateFirmware": ("firmware", "location"),
 }
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+# Up to the last @: a password may hold any character, `/` and `@` too, where its station does not
+# insist on percent-encoding. An @ in a path costs the log a host's name at worst.
+_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
 
 
 def shown(action: str, payload: ocpp16.Payload) -> ocpp16.Payload:

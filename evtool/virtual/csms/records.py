@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KEPT_METER_VALUES = 50
-"""Of each running transaction in memory; a database keeps all."""
+"""Of each running transaction in memory; a database keeps more."""
+
+MAX_METER_VALUES = 100_000
+"""Of each transaction in a database: one a second for a day."""
+
+MAX_LATE = 100
+"""Of those, after its end."""
 
 _MAX_SAMPLES = 40
 _MAX_VALUE = 100
@@ -18,7 +24,8 @@ _MAX_VALUE = 100
 class TransactionRecord:
     """What the CSMS knows of one transaction; energy in Wh, times as they came.
 
-    `meter_values` are the latest, as they came (OCPP's MeterValue).
+    `meter_values` are the latest, as they came (OCPP's MeterValue); `late` counts those that
+    came after the end in this run; `is_full` says that some were not kept.
     """
 
     transaction_id: int
@@ -34,6 +41,8 @@ class TransactionRecord:
         default_factory=lambda: deque(maxlen=KEPT_METER_VALUES)
     )
     meter_value_count: int = 0
+    late: int = 0
+    is_full: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -95,12 +104,12 @@ def latest_register_wh(meter_values: deque[dict[str, Any]]) -> int | None:
 class StoredStation:
     """Credentials that changed after they were configured; keys as bytes, never shown.
 
-    `next_key` and `next_profile` are accepted beside the present ones until the station has
-    come with them.
+    `next_keys` (oldest first) and `next_profile` are accepted beside the present ones until the
+    station has come with them.
     """
 
     identity: str
     key: bytes | None = field(repr=False)
-    next_key: bytes | None = field(repr=False)
+    next_keys: tuple[bytes, ...] = field(repr=False)
     profile: int
     next_profile: int | None

@@ -92,8 +92,8 @@ class SqlStore:
     def stations(self) -> Iterable[StoredStation]:
         """The stations whose credentials have changed."""
         return [
-            StoredStation(*row)
-            for row in self._database.rows(
+            StoredStation(identity, key, _keys_of(next_keys), profile, next_profile)
+            for identity, key, next_keys, profile, next_profile in self._database.rows(
                 "SELECT identity, key, next_key, profile, next_profile FROM stations"
             )
         ]
@@ -141,13 +141,26 @@ class SqlStore:
                 (
                     station.identity,
                     station.key,
-                    station.next_key,
+                    _column_of(station.next_keys),
                     station.profile,
                     station.next_profile,
                 )
             ],
             flush=True,
         )
+
+
+def _column_of(keys: tuple[bytes, ...]) -> bytes | str | None:
+    """The keys as `next_key` holds them: one as it is, several as a JSON list of their digits."""
+    if len(keys) > 1:
+        return json.dumps([key.hex() for key in keys])
+    return keys[0] if keys else None
+
+
+def _keys_of(column: bytes | str | None) -> tuple[bytes, ...]:
+    if isinstance(column, str):
+        return tuple(map(bytes.fromhex, json.loads(column)))
+    return () if column is None else (column,)
 
 
 def _meter_rows(transaction_id: int, meter_values: Sequence[Any]) -> list[tuple[int, str]]:
