@@ -322,7 +322,7 @@ def _conclude(verdicts: list[Verdict], device: str, output: Output) -> None:
         )
     if bad:
         first = " ".join(headline(bad[0]).split(maxsplit=1)[1].split())
-        if bad[0].at_step is None:
+        if bad[0].at_step is None and bad[0].failed:
             raise CheckFailed(
                 f"the {bad[0].failed[0].who} does not do what the scenario expects: {first}",
                 fix="docs/controller.md says which is right; mend the other",

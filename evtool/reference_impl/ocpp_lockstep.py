@@ -22,6 +22,7 @@ from evtool.reference_impl.charge_point import (
     Settings,
 )
 from evtool.reference_impl.charge_point.mode import MICROOCPP_1_2_0, Mode
+from evtool.reference_impl.charge_point.session import Phase
 from evtool.reference_impl.controller import Controller
 from evtool.reference_impl.controller_types import (
     MAX_TIME_MS,
@@ -53,6 +54,14 @@ FIRMWARE = replace(
     name="firmware",
     authorizes_listed=False,
     has_cache=True,
+    clears_unused_cache=True,
+    put_off_ms=5_000,
+    smart_charging=replace(
+        MICROOCPP_1_2_0.smart_charging,
+        max_stack_level=7,
+        mends_composites=True,
+        refuses_before=True,
+    ),
     starts_on_connector_zero=False,
     lost_vehicle_is_power_loss=True,
     data_transfer_status="UnknownVendorId",
@@ -174,6 +183,7 @@ class OcppLockstep:
             serial_number=identity.get("serial", ""),
             charge_box_serial_number=identity.get("serial", ""),
             max_current_ma=self._config.max_current_ma,
+            voltage_mv=self._config.max_voltage_mv,
             firmware_version=FIRMWARE_VERSION,
             id_prefix=f"{self._nonce:x}",
             restart_reason="PowerLoss" if boot.reset == "power_on" else "Reboot",
@@ -218,6 +228,7 @@ class OcppLockstep:
             station.open_wanted = False
             station.charge_point.on_open(now_ms)
         station.charge_point.on_inputs(station.inputs(Inputs.of(snapshot)), now_ms)
+        station.present_waiting(now_ms)
         self._drain(station, now_ms)
         word = station.word_due(now_ms)
         if word is not None:
@@ -268,6 +279,7 @@ class _Station:
         self.charge_point = ChargePoint(settings)
         self._booted_ms = now_ms
         self._heard = False
+        self._waiting_card = ""
         self._said: OcppWord | None = None
         self._say_at_ms = 0
 
@@ -284,13 +296,24 @@ class _Station:
 
     def present(self, id_tag: str, now_ms: int) -> None:
         """A card: it begins a session where there is none, and the one that began it ends it."""
-        began = self.charge_point.connectors[0].session.id_tag
-        if not began:
+        session = self.charge_point.connectors[0].session
+        began = session.id_tag
+        if session.phase is Phase.AUTHORIZING and began != id_tag:
+            self._waiting_card = id_tag  # it takes its turn where the one before may not begin
+        elif not began:
             self.charge_point.on_start_request(id_tag, now_ms)
         elif began == id_tag:
             self.charge_point.on_stop_request("Local", now_ms, id_tag=id_tag)
         else:
             self.charge_point.on_card(id_tag, now_ms)  # of the same parent, it may end it
+
+    def present_waiting(self, now_ms: int) -> None:
+        """Whether the card before may begin is decided: the one after it takes its turn, or not."""
+        phase = self.charge_point.connectors[0].session.phase
+        if self._waiting_card and phase is not Phase.AUTHORIZING:
+            id_tag, self._waiting_card = self._waiting_card, ""
+            if phase is Phase.IDLE:
+                self.charge_point.on_start_request(id_tag, now_ms)
 
     def present_key(self, id_tag: str, now_ms: int) -> None:
         """The console's `s`."""

@@ -29,6 +29,16 @@ def test_the_reference_lists_its_departures(tmp_path: Path) -> None:
     assert last["failed"] == 0
 
 
+def test_scripts_are_spread_over_processes(tmp_path: Path) -> None:
+    scripts = [tmp_path / f"{name}.toml" for name in ("one", "two")]
+    for script in scripts:
+        script.write_text('title = "t"\nrule = "r"\nduration = "4s"\ntick_ms = 100\n[ocpp]\n')
+    arguments = ["--ocpp", "--device", "reference", "--jobs", "2", *map(str, scripts)]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    assert "2 runs" in done.output
+
+
 def test_its_scenarios_are_listed_apart() -> None:
     listed = CliRunner().invoke(command, ["--ocpp", "--list"]).stdout
     assert "power_cut_in_a_transaction" in listed

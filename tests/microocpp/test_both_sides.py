@@ -19,13 +19,6 @@ from evtool.verify.report import explanation
 from evtool.verify.scenario import load_scenario
 
 REFERENCE = ReferenceDevice(FIRMWARE)
-# What the reference's charging profiles do not do as the library does yet.
-NOT_ALIKE = {
-    "charging_profiles",
-    "composite_schedules",
-    "recurring_profile",
-    "remote_start_with_profile",
-}
 
 
 def device() -> ProgramDevice:
@@ -34,8 +27,6 @@ def device() -> ProgramDevice:
 
 @pytest.mark.parametrize("path", sorted(ocpp_library_dir().glob("*.toml")), ids=lambda p: p.stem)
 def test_the_firmware_is_the_reference_on_the_wire(path: Path) -> None:
-    if path.stem in NOT_ALIKE:
-        pytest.skip("composite schedules of the reference's firmware mode: no -1, no merging")
     verdict = run_ocpp(load_scenario(path), REFERENCE, device())
     assert verdict.passed, explanation(verdict)
 

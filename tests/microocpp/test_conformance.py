@@ -6,9 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from microocpp.plain_csms import PlainCsms
+from microocpp.plain_csms import NOON_MS, PlainCsms
 from microocpp.test_defects import charge, profile
 from microocpp.unit import Unit
+
+from evtool.protocol import ocpp16
 
 
 def configure(csms: PlainCsms, **values: str) -> None:
@@ -272,6 +274,30 @@ def test_a_composite_schedule_has_one_digit_after_the_point(
     [period] = composite(csms, duration=60, chargingRateUnit=unit_of_rate)["chargingSchedulePeriod"]
     assert period["limit"] == round(period["limit"], 1)
     assert unit_of_rate == "W" or period["limit"] == 10.1
+
+
+def test_a_limit_of_nothing_suspends(unit: Unit, csms: PlainCsms) -> None:
+    charge(unit, csms)
+    unit.until(lambda: csms.statuses()[-1] == "Charging", "Charging")
+    nothing = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 0}]}
+    nothing["startSchedule"] = csms.now()
+    order = profile(chargingSchedule=nothing)
+    assert csms.ask("SetChargingProfile", order) == {"status": "Accepted"}
+    unit.until(lambda: csms.statuses()[-1] == "SuspendedEVSE", "SuspendedEVSE", 5)
+    assert csms.ask("ClearChargingProfile", id=1) == {"status": "Accepted"}
+    unit.until(lambda: csms.statuses()[-1] == "Charging", "Charging again", 5)
+
+
+def test_d43_a_profile_ends_when_it_ceases_to_be_valid(unit: Unit, csms: PlainCsms) -> None:
+    charge(unit, csms)
+    most = unit.state["limit_ma"]
+    until = ocpp16.render_timestamp(NOON_MS + unit.now_ms + 6_000)
+    low = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8}]}
+    low["startSchedule"] = csms.now()
+    order = profile(validTo=until, chargingSchedule=low)
+    assert csms.ask("SetChargingProfile", order) == {"status": "Accepted"}
+    unit.until(lambda: unit.state["limit_ma"] == "8000", "the limit", 3)
+    unit.until(lambda: unit.state["limit_ma"] == most, "its end", 9)
 
 
 def test_the_power_on_offer_is_measured(unit: Unit, csms: PlainCsms) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -337,6 +338,39 @@ def test_the_composite_of_microocpp() -> None:
     assert steps(made, 100) == [(0, 6.0, 3), (60, 6.0, 3)]
     assert steps(made, 100, unit="W") == [(0, -1, 3), (60, -1, 3)]
     assert steps(ProfileStore(MICROOCPP_RULES), 100) == [(0, -1, -1)]
+
+
+def test_the_composite_of_the_adapter() -> None:
+    rules = replace(MICROOCPP_RULES, mends_composites=True)
+    supply = Supply(50_000, 400_000)
+    assert steps(ProfileStore(rules), 100, supply=supply) == [(0, 50.0, 3)]
+    made = store(
+        profile(periods=[(0, 10), (20, 10), (40, 12, 1)], duration=60, rules=rules,
+                startSchedule=text(NOW)),
+        rules=rules,
+    )  # fmt: skip
+    assert steps(made, 100, supply=supply) == [(0, 10.0, 3), (40, 12.0, 1), (60, 50.0, 3)]
+    in_watt = [(0, 4000.0, 3), (40, 4800.0, 1), (60, 20_000.0, 3)]
+    assert steps(made, 100, supply=supply, unit="W") == in_watt
+    composite = made.composite(1, NOW, 100, NOW, supply)
+    assert composite is not None
+    assert composite.payload()["startSchedule"] == "2024-05-01T12:00:00Z"
+
+
+def test_d43_the_composite_overlooks_what_ceases_to_be_valid() -> None:
+    def periods(rules: Rules) -> list[tuple[int, float, int | None]]:
+        made = store(
+            profile(periods=[(0, 16), (80, 9)], startSchedule=text(NOW), rules=rules),
+            profile(periods=[(0, 30)], number=2, level=1, validTo=text(NOW + 20_000), rules=rules,
+                    startSchedule=text(NOW)),
+            profile(periods=[(0, 6)], number=3, level=2, validFrom=text(NOW + 40_000), rules=rules,
+                    startSchedule=text(NOW)),
+            rules=rules,
+        )  # fmt: skip
+        return [(start, limit, 3) for start, limit, _ in steps(made, 100)]
+
+    assert periods(STRICT_RULES) == [(0, 30.0, 3), (20, 16.0, 3), (40, 6.0, 3)]
+    assert periods(MICROOCPP_RULES) == [(0, 30.0, 3), (40, 6.0, 3)]
 
 
 def test_the_minimum_rate() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from evtool.errors import ConfigError
 from evtool.protocol.ocpp16 import render_timestamp
+from evtool.reference_impl.charge_point.mode import MICROOCPP_1_2_0, STRICT, Mode
+from evtool.reference_impl.ocpp_lockstep import FIRMWARE
 from evtool.verify import ocpp_library_dir
 from evtool.verify.ocpp.compare import compare
 from evtool.verify.ocpp.csms import NOON_MS, Oddity, ScriptedCsms
@@ -51,6 +54,14 @@ def status(
 def differences(ours: list[Message], theirs: list[Message], **tolerances: int) -> list[str]:
     found = compare(Record(ours), Record(theirs), Tolerances(**tolerances))
     return [str(each) for each in found.differences]
+
+
+@pytest.mark.parametrize("mode", [STRICT, MICROOCPP_1_2_0, FIRMWARE], ids=lambda m: m.name)
+def test_a_mode_reaches_another_process(mode: Mode) -> None:
+    there = pickle.loads(pickle.dumps(mode))  # noqa: S301 - our own
+    assert there == mode
+    with pytest.raises(TypeError):
+        there.defaults["HeartbeatInterval"] = "1"
 
 
 def test_a_script_is_read() -> None:

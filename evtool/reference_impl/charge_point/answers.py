@@ -86,13 +86,18 @@ def _on_failed_attempt(charge_point: ChargePoint, request: Request) -> None:
         request.not_before_ms = since_ms + pause_s * 1000
         charge_point.transactions.attempted(request)
         return
+    give_up(charge_point, request)
+
+
+def give_up(charge_point: ChargePoint, request: Request) -> None:
+    """A message of a transaction has had all its attempts."""
     charge_point.notice("given up", f"{request.action} after {request.attempts} refusals")
     charge_point.transactions.delivered(request)
     if request.action == "StartTransaction" and not charge_point.mode.stops_refused_start:
-        _give_up(charge_point, request)
+        _tell_nothing(charge_point, request)
 
 
-def _give_up(charge_point: ChargePoint, request: Request) -> None:
+def _tell_nothing(charge_point: ChargePoint, request: Request) -> None:
     """The CSMS never took the start: nothing of the transaction is told."""
     transaction = request.transaction
     if transaction is None:

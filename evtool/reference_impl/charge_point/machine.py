@@ -23,6 +23,7 @@ from evtool.reference_impl.charge_point.authorization import Authorization
 from evtool.reference_impl.charge_point.configuration import Configuration
 from evtool.reference_impl.charge_point.connector import Connector
 from evtool.reference_impl.charge_point.connector_status import StatusReporter
+from evtool.reference_impl.charge_point.kept_attempts import begin_attempt, wait_out
 from evtool.reference_impl.charge_point.maintenance import Maintenance
 from evtool.reference_impl.charge_point.outbox import MAX_VOLATILE, Lane, Outbox, Request
 from evtool.reference_impl.charge_point.registration import Registration
@@ -112,6 +113,7 @@ class ChargePoint:
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
         self.unlocking = Unlocking(self)
         self._held: list[ocpp16.Call] = []
+        self._held_until_ms: int | None = None
 
     # Inputs. Each takes effect at once; `drain` then gives what is to be done.
 
@@ -130,7 +132,7 @@ class ChargePoint:
             self.maintenance.on_failure()
         self.open = False
         self.unlocking.clear()
-        self._held.clear()
+        self._held, self._held_until_ms = [], None
         if self.mode.waits_out_closed:
             self.outbox.hold_interrupted("StatusNotification")
         else:
@@ -218,6 +220,8 @@ class ChargePoint:
         if self.mode.expires_in_queue:
             while (overdue := self.outbox.take_overdue(self.now_ms)) is not None:
                 answers.on_no_answer(self, overdue)
+        if self._held_until_ms is not None:
+            self._answer_held()
         self.unlocking.tick()
         for each in self.connectors:
             each.move()
@@ -247,7 +251,7 @@ class ChargePoint:
         due = [self.registration.next_due_ms(), self._restart[0] if self._restart else None]
         if self.open:
             due.append(self.outbox.next_due_ms(self._lanes()))
-        due.append(self.unlocking.next_due_ms())
+        due += [self.unlocking.next_due_ms(), self._held_until_ms]
         due += [each.next_due_ms() for each in self.connectors]
         due += [each.next_due_ms() for each in self.features]
         expiry = self.reservations.next_expiry_unix_ms()
@@ -387,6 +391,8 @@ class ChargePoint:
         offset_ms = unix_ms - self.now_ms
         if self.unix_offset_ms is not None and abs(offset_ms - self.unix_offset_ms) > CLOCK_STEP_MS:
             self.maintenance.happened("SettingSystemTime")
+        if self.unix_offset_ms is None:
+            wait_out(self, offset_ms)
         self.unix_offset_ms = offset_ms
 
     def ask(self, id_tag: str) -> Request:
@@ -406,6 +412,11 @@ class ChargePoint:
     def hold(self, call: ocpp16.Call) -> bool:
         """Answer a call anew once the StartTransaction that is under way has its answer; False
         where there is none to wait for, or enough is held."""
+        if self.mode.put_off_ms:
+            if self._held_until_ms is not None or not self._is_id_unknown():
+                return False
+            self._held_until_ms, self._held = self.now_ms + self.mode.put_off_ms, [call]
+            return True
         awaits = self.mode.awaits_start and self.outbox.is_under_way("StartTransaction")
         if not awaits or len(self._held) >= _MAX_HELD:
             return False
@@ -435,10 +446,18 @@ class ChargePoint:
             self.emit(Send(ocpp16.render_message(answer)))
         then()
 
+    def _is_id_unknown(self) -> bool:
+        """A transaction runs whose id the CSMS has not told."""
+        running = [each.transaction for each in self.connectors if each.transaction is not None]
+        return any(each.transaction_id is None for each in running)
+
     def _answer_held(self) -> None:
+        if self._is_id_unknown() and self.now_ms < (self._held_until_ms or 0):
+            return
         held, self._held = self._held, []
         for call in held:
             self._on_call(call)
+        self._held_until_ms = None  # only now, so that none waits twice
 
     def _report_statuses(self) -> None:
         changed = [each for each in self.connectors if each.observe_status()]
@@ -465,10 +484,13 @@ class ChargePoint:
         if not self.open:
             return
         request = self.outbox.next_request(self._lanes(), self.now_ms)
-        if request is not None:
+        if request is not None and begin_attempt(self, request):
             payload = self.transactions.payload_of(request)
             call = ocpp16.Call(request.ids[-1], request.action, payload)
             self.emit(Send(ocpp16.render_message(call)))
+        elif request is not None:
+            self.outbox.take_interrupted()
+            answers.give_up(self, request)
 
     def _lanes(self) -> frozenset[Lane]:
         if self.registered:

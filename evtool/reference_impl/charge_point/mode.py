@@ -9,9 +9,10 @@ flood of Heartbeats) no mode copies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 from evtool.reference_impl.charge_point.smart_charging.rules import (
     MICROOCPP_RULES,
@@ -35,6 +36,8 @@ class Mode:
             answer that is not Accepted ends the transaction.
         has_cache: D2, there is an authorization cache; without one ClearCache is Accepted all
             the same.
+        clears_unused_cache: ClearCache is Accepted while AuthorizationCacheEnabled is false, too:
+            what the cache holds is cleared, so the command has been executed (OCPP 1.6, 7.22).
         stops_refused_start: D5, a transaction whose StartTransaction the CSMS never took still
             has its end told; else its messages are dropped and it ends.
         omits_transaction_id_zero: D12, MeterValues without a transactionId that is not positive.
@@ -58,6 +61,9 @@ class Mode:
         awaits_start: while StartTransaction is under way, a RemoteStopTransaction of an unknown
             id is answered after its answer has come, and another card is asked for: either may
             concern what the CSMS has answered already.
+        put_off_ms: so long a RemoteStopTransaction, or a SetChargingProfile with a transactionId,
+            waits for the id of the transaction that runs, one at a time; 0 where `awaits_start`
+            says how long.
         starts_when_faulted: a faulted connector takes a RemoteStartTransaction and a card.
         data_transfer_status: the answer to a vendor that nobody knows.
         reset_delay_ms: between the answer to Reset and the restart.
@@ -81,6 +87,8 @@ class Mode:
             told again as soon as the connection is back.
         counts_unanswered: an attempt to tell a transaction's message that gets no answer counts
             as a refused one, and pauses are counted from the moment of sending.
+        keeps_attempts: the number and the time of the attempts to tell a transaction's start or end
+            outlive a restart, and one counts as soon as it is sent.
         refusals_unanswered: actions whose CallError counts as no answer (D4, D42).
         identifies_inoperative: a card is heard while the connector is out of use; its
             transaction begins when the connector is in use again.
@@ -104,6 +112,7 @@ class Mode:
     name: str
     authorizes_listed: bool = False
     has_cache: bool = True
+    clears_unused_cache: bool = False
     stops_refused_start: bool = True
     omits_transaction_id_zero: bool = False
     absent_keys: frozenset[str] = frozenset()
@@ -119,6 +128,7 @@ class Mode:
     too_long: str = "FormationViolation"
     answers_unreadable: bool = True
     awaits_start: bool = True
+    put_off_ms: int = 0
     starts_when_faulted: bool = False
     data_transfer_status: str = "UnknownVendorId"
     reset_delay_ms: int = 10_000
@@ -135,6 +145,7 @@ class Mode:
     heartbeat_from_start: bool = False
     waits_out_closed: bool = False
     counts_unanswered: bool = False
+    keeps_attempts: bool = False
     refusals_unanswered: frozenset[str] = frozenset()
     identifies_inoperative: bool = False
     asks_against_reservation: bool = False
@@ -146,6 +157,15 @@ class Mode:
     lost_vehicle_is_power_loss: bool = False
     reports_cleared_errors: bool = True
     defaults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Mode], tuple[dict[str, Any]]]:
+        """For other processes: a mappingproxy cannot be pickled."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _restored, (values | {"defaults": dict(self.defaults)},)
+
+
+def _restored(values: dict[str, Any]) -> Mode:
+    return Mode(**(values | {"defaults": MappingProxyType(values["defaults"])}))
 
 
 STRICT = Mode("strict")
@@ -208,6 +228,7 @@ MICROOCPP_1_2_0 = Mode(
     heartbeat_from_start=True,
     waits_out_closed=True,
     counts_unanswered=True,
+    keeps_attempts=True,
     identifies_inoperative=True,
     asks_against_reservation=True,
     triggers_tell_now=True,

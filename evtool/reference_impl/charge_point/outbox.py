@@ -47,6 +47,7 @@ class Request:
             known by then.
         number: under which a transaction's message is kept over a restart.
         ids: the unique ids of this sending and the one before it.
+        attempted_unix_ms: when it was last sent, where the mode keeps that.
         expires_ms: when its time is over, sent or not; None counts from its sending.
     """
 
@@ -58,6 +59,7 @@ class Request:
     number: int = 0
     attempts: int = 0
     not_before_ms: int = 0
+    attempted_unix_ms: int | None = None
     ids: tuple[str, ...] = ()
     expires_ms: int | None = None
 
@@ -110,6 +112,10 @@ class Outbox:
         """The messages of one kind of one transaction that wait, the oldest first."""
         queue = self._queues.get(Lane.TRANSACTION, _NONE)
         return [r for r in queue if r.transaction is transaction and r.action == action]
+
+    def of_transactions(self) -> tuple[Request, ...]:
+        """The messages of transactions that wait."""
+        return tuple(self._queues.get(Lane.TRANSACTION, ()))
 
     def has(self, action: str) -> bool:
         """Whether a message of this kind waits or is on its way."""

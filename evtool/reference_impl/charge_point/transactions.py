@@ -160,7 +160,7 @@ class Transactions:
         request = Request(
             action, payload, Lane.TRANSACTION, transaction=transaction, number=self._number()
         )
-        self._keep_message(request)
+        self.keep_message(request, request.attempts)
         self._outbox.put(request)
         if action == "MeterValues":
             self._bound_meter_values(transaction)
@@ -183,7 +183,7 @@ class Transactions:
 
     def attempted(self, request: Request) -> None:
         """Remember how often a message has been refused, and try it again."""
-        self._keep_message(request)
+        self.keep_message(request, request.attempts)
         self._outbox.put_back(request)
 
     def delivered(self, request: Request) -> None:
@@ -215,14 +215,16 @@ class Transactions:
         self._next += 1
         return self._next - 1
 
-    def _keep_message(self, request: Request) -> None:
+    def keep_message(self, request: Request, attempts: int) -> None:
+        """Have a message outlive a power cut, with how often it has been told."""
         transaction = request.transaction
         record = {
             "v": _VERSION,
             "action": request.action,
             "payload": request.payload,
             "transaction": transaction.number if transaction is not None else 0,
-            "attempts": request.attempts,
+            "attempts": attempts,
+            "attempted": request.attempted_unix_ms,
         }
         self._persist(f"{MESSAGE_KEY}{request.number}", json.dumps(record))
 
@@ -261,11 +263,13 @@ def _read_message(number: int, text: str, open_: Mapping[int, Transaction]) -> R
         return None
     action, payload = fields.get("action"), fields.get("payload")
     of, attempts = fields.get("transaction"), fields.get("attempts")
+    attempted = fields.get("attempted")
     if (
         action not in ("StartTransaction", "MeterValues", "StopTransaction")
         or not isinstance(payload, dict)
         or type(of) is not int
         or type(attempts) is not int
+        or (attempted is not None and type(attempted) is not int)
         or of not in open_
     ):
         return None
@@ -279,6 +283,7 @@ def _read_message(number: int, text: str, open_: Mapping[int, Transaction]) -> R
         transaction=open_[of],
         number=number,
         attempts=max(attempts, 0),
+        attempted_unix_ms=attempted,
     )
 
 

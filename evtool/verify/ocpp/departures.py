@@ -16,7 +16,6 @@ from evtool.verify.ocpp.compare import NOTHING, Compared, WireDifference
 from evtool.verify.ocpp.csms import NOON_MS
 
 _TURNS_MS = 2_000
-_LONGEST_PAUSE_MS = 200_000  # three attempts at the default interval, and some answers' time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +58,6 @@ def _unknown_connector(difference: WireDifference, _: Compared) -> bool:
     return difference.stream == "answers" and (difference.reference, difference.device) == (
         "TriggerMessage: CALLERROR PropertyConstraintViolation",
         "TriggerMessage: Rejected",
-    )
-
-
-def _kept_attempts(difference: WireDifference, compared: Compared) -> bool:
-    """Messages told after a power cut: the library remembers the time of its last attempt."""
-    cuts = [item.at_ms for item in compared.reference.items.get("power", []) if item.at_ms > 0]
-    return (
-        difference.stream.startswith(("transaction ", "metering "))
-        and difference.field == "sent"
-        and any(cut <= difference.at_ms <= cut + _LONGEST_PAUSE_MS for cut in cuts)
     )
 
 
@@ -124,10 +113,5 @@ DEPARTURES = (
         "D9",
         "a requestedMessage that OCPP does not know is NotImplemented, no CALLERROR",
         _unknown_trigger,
-    ),
-    Departure(
-        "kept attempts",
-        "after a power cut the library waits out the pause after its last attempt",
-        _kept_attempts,
     ),
 )

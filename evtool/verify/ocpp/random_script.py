@@ -122,7 +122,15 @@ class _Writer:
     def _trouble(self, most: int) -> None:
         for _ in range(self.chance.randrange(most + 1)):
             self.chance.choice(
-                (self._away, self._power_cut, self._vehicle, self._fault, self._order, self._order)
+                (
+                    self._away,
+                    self._power_cut,
+                    self._vehicle,
+                    self._fault,
+                    self._profile,
+                    self._order,
+                    self._order,
+                )
             )()
 
     def _away(self) -> None:
@@ -198,6 +206,22 @@ class _Writer:
         if payload.get("type") == "Inoperative":
             self._call("ChangeAvailability", {"connectorId": 0, "type": "Operative"})
 
+    def _profile(self) -> None:
+        """A charging profile, or a question about them."""
+        chance = self.chance
+        match chance.randrange(4):
+            case 0 | 1:
+                connector_id, profile = random_profile(chance)
+                payload = {"connectorId": connector_id, "csChargingProfiles": profile}
+                self._call("SetChargingProfile", payload)
+            case 2:
+                question = {"connectorId": chance.choice((0, 1)), "duration": 300}
+                unit = chance.choice(({}, {"chargingRateUnit": "A"}, {"chargingRateUnit": "W"}))
+                self._call("GetCompositeSchedule", question | unit)
+            case 3:
+                wanted: dict[str, Any] = {"id": chance.randrange(1, 4)}
+                self._call("ClearChargingProfile", chance.choice((wanted, {})))
+
     def _change(self) -> dict[str, str]:
         key = self.chance.choice(sorted(_CONFIGURATIONS))
         return {"key": key, "value": self.chance.choice(_CONFIGURATIONS[key])}
@@ -217,6 +241,41 @@ class _Writer:
         self.events.append(Event(self.at_ms, 0, action, parameters, {}))
         # Never a whole second apart: timers of both would fall into the same moment.
         self.at_ms += self.chance.randrange(4, 24) * 1_000 + self.chance.randrange(17, 33) * 20
+
+
+def random_profile(chance: random.Random) -> tuple[int, dict[str, Any]]:
+    """A connectorId with csChargingProfiles; limits in whole ampere."""
+    purpose, connector_id = chance.choice(
+        (("ChargePointMaxProfile", 0), ("TxDefaultProfile", 0), ("TxDefaultProfile", 1),
+         ("TxProfile", 1))
+    )  # fmt: skip
+    schedule: dict[str, Any] = {
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [
+            {"startPeriod": start_s, "limit": chance.choice((0, 6, 17, 25))}
+            for start_s in (0, 37, 83)[: chance.randrange(1, 4)]
+        ],
+    }
+    if chance.random() < 0.3:
+        schedule["duration"] = 113
+    profile: dict[str, Any] = {
+        "chargingProfileId": chance.randrange(1, 4),
+        "stackLevel": chance.randrange(3),
+        "chargingProfilePurpose": purpose,
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": schedule,
+    }
+    if purpose == "ChargePointMaxProfile" or chance.random() < 0.4:
+        profile["chargingProfileKind"] = "Absolute"
+        schedule["startSchedule"] = chance.choice(("$now-20", "$now+0", "$now+25"))
+    if purpose == "TxProfile" and chance.random() < 0.5:
+        profile["transactionId"] = "$transaction"
+    if chance.random() < 0.3:
+        profile |= chance.choice(
+            ({"validTo": "$now+71"}, {"validFrom": "$now+31"},
+             {"validFrom": "$now-10", "validTo": "$now+43"})
+        )  # fmt: skip
+    return connector_id, profile
 
 
 def with_events(scenario: Scenario, events: Sequence[Event]) -> Scenario:

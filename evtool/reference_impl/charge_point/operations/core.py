@@ -123,7 +123,7 @@ def _reset(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
 
 def _clear_cache(charge_point: ChargePoint, _: ocpp16.Call) -> Answer:
     if charge_point.mode.has_cache:
-        if not charge_point.authorization.has_cache():
+        if not (charge_point.authorization.has_cache() or charge_point.mode.clears_unused_cache):
             return status("Rejected")
         charge_point.authorization.cache.clear()
         charge_point.persist(CACHE_KEY, None)

@@ -17,11 +17,16 @@ from evtool.reference_impl.charge_point.operations.handler import (
     nothing,
     status,
 )
-from evtool.reference_impl.charge_point.smart_charging import Profile, read_profile
+from evtool.reference_impl.charge_point.smart_charging import (
+    RECURS_UNSAID,
+    Profile,
+    read_profile,
+)
 
 if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
+_ANOTHER_PURPOSE = "chargingProfile: TxProfile"
 _UNITS = (("A", "Current"), ("W", "Power"))
 
 
@@ -45,7 +50,7 @@ def refuse_tx_profile(charge_point: ChargePoint, payload: ocpp16.Payload) -> Ans
     """What is wrong with the profile of a RemoteStartTransaction; None where nothing is."""
     read = _read(charge_point, 1, payload)
     if isinstance(read, Profile) and read.purpose != "TxProfile":
-        read = _refusal(charge_point, "chargingProfile: TxProfile")
+        read = _refusal(charge_point, _ANOTHER_PURPOSE)
     if isinstance(read, ocpp16.Violation):
         return read, nothing
     return status(read) if isinstance(read, str) else None
@@ -65,7 +70,9 @@ def _read(
 
 
 def _refusal(charge_point: ChargePoint, rule: str) -> str | ocpp16.Violation:
-    if charge_point.profiles.rules.refuses_with_status:
+    rules = charge_point.profiles.rules
+    before = rules.refuses_before and rule in (_ANOTHER_PURPOSE, RECURS_UNSAID)
+    if rules.refuses_with_status or before:
         charge_point.notice("charging profile refused", rule)
         return "Rejected"
     return ocpp16.Violation("PropertyConstraintViolation", rule)

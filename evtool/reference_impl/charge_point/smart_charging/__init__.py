@@ -8,7 +8,11 @@ from evtool.reference_impl.charge_point.smart_charging.composite import (
     composite_schedule,
 )
 from evtool.reference_impl.charge_point.smart_charging.limit import Limit, Supply
-from evtool.reference_impl.charge_point.smart_charging.profile import Profile, read_profile
+from evtool.reference_impl.charge_point.smart_charging.profile import (
+    RECURS_UNSAID,
+    Profile,
+    read_profile,
+)
 from evtool.reference_impl.charge_point.smart_charging.rules import (
     MAX_PERIODS,
     MAX_PROFILES,
@@ -25,6 +29,7 @@ __all__ = [
     "MAX_PROFILES",
     "MAX_STACK_LEVEL",
     "MICROOCPP_RULES",
+    "RECURS_UNSAID",
     "STRICT_RULES",
     "Composite",
     "Limit",

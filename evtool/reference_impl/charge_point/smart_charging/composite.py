@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from evtool.protocol import ocpp16
@@ -14,6 +14,7 @@ from evtool.reference_impl.charge_point.smart_charging.rules import Rules
 MAX_DURATION_S = 31 * 86_400
 MAX_COMPOSITE_PERIODS = 1_000
 NO_LIMIT = -1
+_PHASES_UNLESS_SAID = 3  # OCPP 1.6, 7.14
 _END_OF_SECOND_MS = 999
 
 
@@ -26,6 +27,10 @@ class Profiles(Protocol):
     def limit(
         self, unix_ms: int, transaction_start_ms: int | None, connector_id: int = 1
     ) -> Limit: ...
+
+    def next_change(
+        self, unix_ms: int, transaction_start_ms: int | None, connector_id: int
+    ) -> int | None: ...
 
     def changes(
         self, begin: int, end: int, transaction_start_ms: int | None, connector_id: int
@@ -43,11 +48,13 @@ class Composite:
             limit of an offset holds at that many whole seconds from the question; a change
             within the last second is told at that second's start. -1 stands for none where the
             rules say so.
+        start_unix_ms: told as startSchedule; None leaves it out.
     """
 
     unit: str
     duration_s: int
     periods: tuple[tuple[int, int, int | None], ...]
+    start_unix_ms: int | None = None
 
     def payload(self) -> ocpp16.Payload:
         """chargingSchedule; tenths rounded down, never above the limit."""
@@ -60,11 +67,14 @@ class Composite:
             if phases is not None:
                 period["numberPhases"] = phases
             periods.append(period)
-        return {
+        schedule: ocpp16.Payload = {
             "duration": self.duration_s,
             "chargingRateUnit": self.unit,
             "chargingSchedulePeriod": periods,
         }
+        if self.start_unix_ms is not None:
+            schedule["startSchedule"] = ocpp16.render_timestamp(self.start_unix_ms)
+        return schedule
 
 
 def composite_schedule(
@@ -93,7 +103,15 @@ def composite_schedule(
     """
     duration_s = min(max(duration_s, 0), MAX_DURATION_S)
     if not profiles.rules.converts_units:
-        return _unconverted(profiles, connector_id, unix_ms, duration_s, transaction_start_ms, unit)
+        found = _unconverted(
+            profiles,
+            connector_id,
+            unix_ms,
+            duration_s,
+            transaction_start_ms,
+            None if profiles.rules.mends_composites else unit,
+        )
+        return _mended(found, supply, unit) if profiles.rules.mends_composites else found
     if transaction_start_ms is None and profiles.rules.default_without_transaction:
         transaction_start_ms = unix_ms
     changes = profiles.changes(
@@ -155,16 +173,29 @@ def _unconverted(
     unit: str | None,
 ) -> Composite:
     """As MicroOcpp does: each unit by itself, -1 for none, a period at every possible change."""
-    moments = sorted(
-        {unix_ms}
-        | profiles.changes(unix_ms, unix_ms + duration_s * 1000, transaction_start_ms, connector_id)
-    )
     periods: list[tuple[int, int, int | None]] = []
-    for moment in moments[: profiles.rules.max_periods] if duration_s else ():
+    moment: int | None = unix_ms
+    end_ms = unix_ms + duration_s * 1000
+    while moment is not None and moment < end_ms and len(periods) < profiles.rules.max_periods:
         limit = profiles.limit(moment, transaction_start_ms, connector_id)
         if unit is None:  # it takes the unit of the first limit
             unit = "W" if limit.power_mw is not None and limit.current_ma is None else "A"
         value = limit.power_mw if unit == "W" else limit.current_ma
         phases = NO_LIMIT if limit == Limit() else limit.phases or 3
         periods.append(((moment - unix_ms) // 1000, NO_LIMIT if value is None else value, phases))
-    return Composite(unit or "A", duration_s, tuple(periods))
+        moment = profiles.next_change(moment, transaction_start_ms, connector_id)
+    start_unix_ms = unix_ms if profiles.rules.tells_start else None
+    return Composite(unit or "A", duration_s, tuple(periods), start_unix_ms)
+
+
+def _mended(composite: Composite, supply: Supply, unit: str | None) -> Composite:
+    """What the device's adapter makes of the library's schedule in A (D27)."""
+    periods: list[tuple[int, int, int | None]] = []
+    for start_s, value, phases in composite.periods:
+        limit_ma = supply.max_current_ma if value < 0 else value
+        told = limit_ma, phases if phases is not None and phases > 0 else _PHASES_UNLESS_SAID
+        if not periods or periods[-1][1:] != told:
+            periods.append((start_s, *told))
+    if unit == "W":
+        periods = [(start_s, supply.power_mw(ma, n), n) for start_s, ma, n in periods]
+    return replace(composite, unit=unit or "A", periods=tuple(periods))

@@ -18,6 +18,8 @@ from evtool.reference_impl.charge_point.smart_charging.rules import STRICT_RULES
 
 MAXIMUM, TX_DEFAULT, TX = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
 
+RECURS_UNSAID = "Recurring: recurrencyKind and startSchedule"
+
 _NOTHING_BEYOND = 2_000_000_000  # thousandths of A or W that no wire carries: no limit
 RECURRENCE_MS: Mapping[str, int] = MappingProxyType({"Daily": 86_400_000, "Weekly": 7 * 86_400_000})
 _DECADE_MS = 10 * 366 * 86_400_000
@@ -103,6 +105,33 @@ class Profile:
                 moment = start + number * (cycle or 0) + offset
                 if begin < moment < end and (cycle is None or offset < cycle):
                     yield moment
+
+    def next_change(
+        self, unix_ms: int, transaction_start_ms: int | None, known: int | None
+    ) -> int | None:
+        """When MicroOcpp believes that its limit changes next, given that another one's does at
+        `known`; None for never (D43).
+
+        A limit that ceases to be valid is overlooked, and so is `known` where a period follows.
+        """
+        if self.valid_to_unix_ms is not None and unix_ms > self.valid_to_unix_ms:
+            return known
+        if self.valid_from_unix_ms is not None and unix_ms < self.valid_from_unix_ms:
+            return _sooner(known, self.valid_from_unix_ms)
+        start = self._start(transaction_start_ms)
+        if start is None:
+            return known
+        if unix_ms < start:
+            return known if self.kind == "Relative" else _sooner(known, start)
+        if self.recurrence_ms is not None:
+            start = unix_ms - (unix_ms - start) % self.recurrence_ms
+            known = _sooner(known, start + self.recurrence_ms)
+        if self.duration_ms is not None:
+            if unix_ms - start >= self.duration_ms:
+                return known
+            known = _sooner(known, start + self.duration_ms)
+        later = (start + offset for offset, _, _ in self.periods if start + offset > unix_ms)
+        return next(later, known)
 
     def _start(self, transaction_start_ms: int | None) -> int | None:
         if self.kind == "Relative" or self.start_unix_ms is None:
@@ -206,10 +235,17 @@ def _broken_rule(
             valid_from is not None and valid_to is not None and valid_to <= valid_from,
             "validTo is after validFrom",
         ),
-        (kind == "Recurring" and "recurrencyKind" not in payload, "recurrencyKind"),
-        (kind == "Recurring" and "startSchedule" not in times, "startSchedule"),
+        (
+            kind == "Recurring"
+            and ("recurrencyKind" not in payload or "startSchedule" not in times),
+            RECURS_UNSAID,
+        ),
     )
     return next((rule for broken, rule in faults if broken), None)
+
+
+def _sooner(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
 
 
 def _thousandths(limit: float) -> int:

@@ -33,6 +33,14 @@ class Rules:
             says PropertyConstraintViolation.
         maximum_may_be_relative: a ChargePointMaxProfile may be Relative, although no transaction
             starts it.
+        tells_start: a composite schedule holds a startSchedule, the time of the question, beside
+            scheduleStart.
+        mends_composites: the device's adapter puts right what the library says in a composite
+            schedule (D27): the hardware's limit for -1, 3 phases where none are named, nothing
+            twice, and watt at the highest voltage.
+        refuses_before: the adapter answers with Rejected before the library sees it: another
+            purpose than TxProfile in a RemoteStartTransaction, and a Recurring profile that does
+            not say when it recurs.
     """
 
     max_stack_level: int = MAX_STACK_LEVEL
@@ -46,6 +54,9 @@ class Rules:
     raises_to_minimum: bool = False
     refuses_with_status: bool = True
     maximum_may_be_relative: bool = False
+    tells_start: bool = False
+    mends_composites: bool = False
+    refuses_before: bool = False
 
 
 STRICT_RULES = Rules()
@@ -59,4 +70,5 @@ MICROOCPP_RULES = Rules(
     raises_to_minimum=True,
     refuses_with_status=False,
     maximum_may_be_relative=True,
+    tells_start=True,
 )

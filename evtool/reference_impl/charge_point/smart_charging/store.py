@@ -119,6 +119,32 @@ class ProfileStore:
             transaction_start_ms: None for no transaction; then only the maximum counts.
             connector_id: 0 for the charge point as a whole.
         """
+        limit = Limit()
+        for groups in self._stacks(transaction_start_ms, connector_id):
+            for profile in (profile for group in groups for profile in group):
+                found = profile.limit(unix_ms, transaction_start_ms, self.rules)
+                if found is not None:
+                    limit = limit.both(found)
+                    break
+        return limit
+
+    def next_change(
+        self, unix_ms: int, transaction_start_ms: int | None, connector_id: int
+    ) -> int | None:
+        """When MicroOcpp believes that `limit` changes next; None for never."""
+        change: int | None = None
+        for groups in self._stacks(transaction_start_ms, connector_id):
+            for profile in (profile for group in groups for profile in group):
+                change = profile.next_change(unix_ms, transaction_start_ms, change)
+                if profile.limit(unix_ms, transaction_start_ms, self.rules) is not None:
+                    break
+        return change
+
+    def _stacks(
+        self, transaction_start_ms: int | None, connector_id: int
+    ) -> tuple[tuple[tuple[Profile, ...], ...], ...]:
+        """The profiles in the order in which they count; the first of a stack that says something
+        does, and of both stacks the lower limit."""
         own: tuple[tuple[Profile, ...], ...] = ()
         if connector_id != 0 and transaction_start_ms is not None:
             default, general = self._of(TX_DEFAULT, connector_id), self._of(TX_DEFAULT, 0)
@@ -127,14 +153,7 @@ class ProfileStore:
                 own = (self._of(TX, connector_id), _by_level((*default, *general)))
             else:
                 own = (self._of(TX, connector_id), default, general)
-        limit = Limit()
-        for groups in ((self._of(MAXIMUM, 0),), own):
-            for profile in (profile for group in groups for profile in group):
-                found = profile.limit(unix_ms, transaction_start_ms, self.rules)
-                if found is not None:
-                    limit = limit.both(found)
-                    break
-        return limit
+        return own, (self._of(MAXIMUM, 0),)
 
     def limit_ma(
         self,

@@ -10,6 +10,7 @@
 #include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
+#include <MicroOcpp/Model/SmartCharging/SmartChargingService.h>
 
 #include <climits>
 #include <cmath>
@@ -30,6 +31,7 @@ constexpr evcore::Millis kTimeToHearVehicle = 3500;
 // The core believes a word for less than 5000 ms.
 constexpr evcore::Millis kRepeatWordMs = 500;
 constexpr size_t kSecondsEnd = 19;  // of YYYY-MM-DDTHH:MM:SS
+constexpr evcore::Millis kAskProfilesMs = 200;
 
 // Literals, because the library keeps the pointer until the message has gone out.
 constexpr const char* kErrorCodes[] = {"HighTemperature",      "OverVoltage",
@@ -171,7 +173,8 @@ ChargePoint::~ChargePoint() { mocpp_deinitialize(); }
 void ChargePoint::install_inputs() {
   setConnectorPluggedInput([this] { return inputs_.plugged; }, kConnector);
   setEvReadyInput([this] { return inputs_.ev_ready; }, kConnector);
-  setEvseReadyInput([this] { return inputs_.evse_ready; }, kConnector);
+  // "Not offering energy to the EV, e.g. due to a smart charging restriction": SuspendedEVSE.
+  setEvseReadyInput([this] { return inputs_.evse_ready && limit_ma() != 0; }, kConnector);
   // One input for each code: the library reports a change from one to another only between
   // inputs. What the vehicle or the bus causes suspends; only a fault of ours is Faulted.
   for (const char* code : kErrorCodes) {
@@ -311,6 +314,7 @@ void ChargePoint::loop(evcore::Millis now) {
     firmware_->before_turn();
     diagnostics_->before_turn();
   }
+  ask_profiles_again(now);
   mocpp_loop();
   forget_given_up();
   present_waiting();
@@ -338,15 +342,30 @@ evcore::OcppWord ChargePoint::word() const {
   word.connected = filter_.isConnected() && filter_.registered();
   word.transaction = isTransactionRunning(kConnector);
   word.permitted = word.transaction && ocppPermitsCharge(kConnector);
-  if (limit_a_ < 0.0F) {
-    word.limit_ma = evcore::kNoLimit;
-  } else if (limit_a_ < 2000000.0F) {
-    word.limit_ma = static_cast<std::int32_t>(limit_a_ * 1000.0F);
-  } else {
-    // Beyond what milliamperes hold, and what is not a number: no current, not no limit.
-    word.limit_ma = std::isnan(limit_a_) ? 0 : INT32_MAX;
-  }
+  word.limit_ma = limit_ma();
   return word;
+}
+
+std::int32_t ChargePoint::limit_ma() const {
+  if (limit_a_ < 0.0F) {
+    return evcore::kNoLimit;
+  }
+  if (limit_a_ < 2000000.0F) {
+    return static_cast<std::int32_t>(limit_a_ * 1000.0F);
+  }
+  // Beyond what milliamperes hold, and what is not a number: no current, not no limit.
+  return std::isnan(limit_a_) ? 0 : INT32_MAX;
+}
+
+// The library asks its profiles when it believes that one of them changes. It overlooks where one
+// ceases to be valid, and where one begins while another has a later period (D43).
+void ChargePoint::ask_profiles_again(evcore::Millis now) {
+  auto* service = getOcppContext()->getModel().getSmartChargingService();
+  if (service != nullptr && now >= ask_profiles_at_) {
+    ask_profiles_at_ = now + kAskProfilesMs;
+    service->clearChargingProfile(
+        [](int, int, MicroOcpp::ChargingProfilePurposeType, int) { return false; });
+  }
 }
 
 bool ChargePoint::start(const std::string& id_tag) {

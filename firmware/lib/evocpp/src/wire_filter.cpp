@@ -296,6 +296,9 @@ bool WireFilter::put_off(JsonArray message) {
 }
 
 void WireFilter::take_put_off() {
+  if (!below_.isConnected()) {
+    put_off_.clear();  // nobody would hear its answer
+  }
   if (put_off_.empty() ||
       (policy_.start_unanswered() && mocpp_tick_ms() - put_off_at_ < kPutOffMs)) {
     return;

@@ -88,6 +88,8 @@ class ChargePoint {
 
  private:
   evcore::OcppWord word() const;
+  std::int32_t limit_ma() const;
+  void ask_profiles_again(evcore::Millis now);
   WireFilter::Policy policy(const Hooks& hooks);
   void install_inputs();
   void install_meters();
@@ -118,6 +120,7 @@ class ChargePoint {
   std::string waiting_card_;  // held to the reader while another one was being authorised
   evcore::OcppWord said_;
   evcore::Millis say_at_ = 0;
+  evcore::Millis ask_profiles_at_ = 0;
 };
 
 }  // namespace evocpp
