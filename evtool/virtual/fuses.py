@@ -44,7 +44,7 @@ def raw_sizes(chip: Chip) -> tuple[int, ...]:
 
 
 def factory_bits(chip: Chip, mac: bytes | None) -> bytes:
-    """The fuses of a chip fresh from the factory; without a MAC only its revision is burned."""
+    """A chip fresh from the factory; without a MAC nothing is burned but an ESP32's revision."""
     sizes = raw_sizes(chip)
     blocks = [bytes(size) for size in sizes]
     major, minor = chip.revision
