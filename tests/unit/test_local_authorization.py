@@ -72,7 +72,8 @@ def test_the_library_asks_all_the_same_and_ends_what_was_wrong() -> None:
         payload for action, payload in station.sent
         if action == "StatusNotification" and payload["errorCode"] == "LocalListConflict"
     ]  # fmt: skip
-    assert [conflict["connectorId"] for conflict in conflicts] == [0]
+    told_of = [conflict["connectorId"] for conflict in conflicts]
+    assert told_of == [0, 0], "by the answers to Authorize and to StartTransaction"
     assert station.sent[-1][1]["reason"] == "DeAuthorized"
     assert "Authorize" in station.heard()
 

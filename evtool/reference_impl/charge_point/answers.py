@@ -133,15 +133,22 @@ def _decide(charge_point: ChargePoint, request: Request, accepted: bool, parent:
                 card_reader.end_of_family(connector, id_tag, parent)
             return
     if not accepted and charge_point.mode.authorizes_listed:
-        _on_list_conflict(charge_point, request.payload["idTag"])
+        _refuse_listed(charge_point, request.payload["idTag"])
 
 
-def _on_list_conflict(charge_point: ChargePoint, id_tag: str) -> None:
+def _refuse_listed(charge_point: ChargePoint, id_tag: str) -> None:
     """The CSMS does not accept whom the local list has let in already."""
     for connector in charge_point.connectors:
         if connector.session.id_tag.lower() == id_tag.lower():
-            charge_point.outbox.put(charge_point.status_request(0, "LocalListConflict"))
             connector.refuse()
+
+
+def _learn(charge_point: ChargePoint, id_tag: str, info: ocpp16.Payload | None) -> None:
+    """What an answer says of a tag, for the cache and beside the local list."""
+    charge_point.authorization.learn(id_tag, info)
+    tells = charge_point.mode.tells_list_conflicts
+    if tells and charge_point.authorization.contradicts_list(id_tag, info):
+        charge_point.outbox.put(charge_point.status_request(0, "LocalListConflict"))
 
 
 def _on_heartbeat(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:
@@ -150,7 +157,7 @@ def _on_heartbeat(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload
 
 def _on_authorize(charge_point: ChargePoint, request: Request, payload: ocpp16.Payload) -> None:
     info = payload["idTagInfo"]
-    charge_point.authorization.learn(request.payload["idTag"], info)
+    _learn(charge_point, request.payload["idTag"], info)
     accepted = info["status"] == "Accepted"
     _decide(charge_point, request, accepted, info.get("parentIdTag", ""))
 
@@ -159,7 +166,7 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
     transaction, info = request.transaction, payload["idTagInfo"]
     if transaction is None:
         return
-    charge_point.authorization.learn(transaction.id_tag, info)
+    _learn(charge_point, transaction.id_tag, info)
     transaction.transaction_id = payload["transactionId"]
     transaction.parent_id_tag = info.get("parentIdTag", transaction.parent_id_tag)
     transaction.refused = info["status"] != "Accepted"
@@ -172,7 +179,7 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
 
 
 def _on_stop(charge_point: ChargePoint, request: Request, payload: ocpp16.Payload) -> None:
-    charge_point.authorization.learn(request.payload.get("idTag", ""), payload.get("idTagInfo"))
+    _learn(charge_point, request.payload.get("idTag", ""), payload.get("idTagInfo"))
 
 
 def _on_boot(charge_point: ChargePoint, _: Request, payload: ocpp16.Payload) -> None:

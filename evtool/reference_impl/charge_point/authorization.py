@@ -95,6 +95,19 @@ class Authorization:
         self.cache.put(id_tag, read_info(info))
         self._charge_point.persist(CACHE_KEY, self.cache.render())
 
+    def contradicts_list(self, id_tag: str, info: ocpp16.Payload | None) -> bool:
+        """Whether an answer says of a tag what the local list does not: status or parent.
+        ConcurrentTx is Accepted here: the tag is good, only in use."""
+        listed = self.local_list.find(id_tag) if self.has_list() and id_tag else None
+        if listed is None or info is None:
+            return False
+        status = listed.status
+        if status == "Accepted" and not listed.is_accepted(self._charge_point.unix_now()):
+            status = "Expired"
+        told = read_info(info)
+        said = "Accepted" if told.status == "ConcurrentTx" else told.status
+        return (said, told.parent_id_tag) != (status, listed.parent_id_tag)
+
     def has_list(self) -> bool:
         """Whether the local list is offered and enabled."""
         configuration = self._charge_point.configuration

@@ -32,6 +32,8 @@ class Mode:
 
     Attributes:
         name: as on the command line.
+        tells_list_conflicts: an answer that disagrees with the local list about a tag is told as
+            LocalListConflict of connector 0; else the CSMS's word simply counts.
         authorizes_listed: D1, Authorize is sent for a tag that LocalPreAuthorize has let in; an
             answer that is not Accepted ends the transaction.
         has_cache: D2, there is an authorization cache; without one ClearCache is Accepted all
@@ -110,6 +112,7 @@ class Mode:
     """
 
     name: str
+    tells_list_conflicts: bool = False
     authorizes_listed: bool = False
     has_cache: bool = True
     clears_unused_cache: bool = False
@@ -183,6 +186,7 @@ _SECURITY_KEYS = frozenset(
 
 MICROOCPP_1_2_0 = Mode(
     "microocpp",
+    tells_list_conflicts=True,
     authorizes_listed=True,
     has_cache=False,
     stops_refused_start=False,

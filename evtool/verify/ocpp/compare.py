@@ -145,7 +145,7 @@ def _lasting(items: Sequence[Item], fleeting_s: int) -> list[Item]:
     """Without the statuses that did not last: which of two turns sees them is open."""
     kept: list[Item] = []
     for item, after in zip_longest(items, items[1:]):
-        changed = after is not None and after.fields.get("status") != item.fields.get("status")
+        changed = after is not None and after.what != item.what
         lasted_s = _seconds_between(item, after) if after is not None and changed else None
         if lasted_s is not None and lasted_s <= fleeting_s:
             continue
