@@ -103,7 +103,7 @@ bench: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.fleet
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.virtual_boards
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.flashing
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.nvs
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.nvs_images
 
 clean:
 	rm -rf $(VENV) build firmware/.pio

@@ -9,11 +9,13 @@ import pytest
 
 pytest.importorskip("esp_idf_nvs_partition_gen", reason="needs esp-idf-nvs-partition-gen")
 
-from benchmarks import nvs
+from benchmarks import nvs_images
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_every_way_makes_the_same_image(tmp_path: Path, encrypted: bool) -> None:
-    nvs.prepare(tmp_path)
-    images = {call() for group in nvs.ways(tmp_path, encrypted=encrypted) for _, call, _ in group}
-    assert [len(image) for image in images] == [nvs.SIZE]
+    nvs_images.prepare(tmp_path)
+    images = {
+        call() for group in nvs_images.ways(tmp_path, encrypted=encrypted) for _, call, _ in group
+    }
+    assert [len(image) for image in images] == [nvs_images.SIZE]
