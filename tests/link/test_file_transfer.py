@@ -19,9 +19,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
+from ftp_server import ftp_server
 
 from evtool.errors import DeviceError, EvtoolError
 from evtool.link.file_transfer import (
@@ -52,27 +50,8 @@ class Server:
 @pytest.fixture
 def ftp(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "ftp"
-    folder.mkdir()
-    authorizer = DummyAuthorizer()
-    authorizer.add_user(USER, PASSWORD, str(folder), perm="elradfmw")
-
-    class Handler(FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
-        pass
-
-    Handler.authorizer = authorizer
-    server = FTPServer(("127.0.0.1", 0), Handler)
-    stopped = threading.Event()
-
-    def serve() -> None:
-        while not stopped.is_set():
-            server.serve_forever(timeout=0.05, blocking=False, handle_exit=False)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield Server(f"127.0.0.1:{server.address[1]}", folder)
-    stopped.set()
-    thread.join()
-    server.close_all()
+    with ftp_server(folder, USER, PASSWORD) as address:
+        yield Server(address, folder)
 
 
 class Dripping(http.server.BaseHTTPRequestHandler):

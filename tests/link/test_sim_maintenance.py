@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +13,7 @@ from typing import Any
 import pytest
 from certificates import Authority
 from charge_point_process import WAIT_S, Central, charge_point
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
+from ftp_server import ftp_server
 
 USER, PASSWORD = "bench", "a-secret-of-the-server"
 NOW = "2020-01-01T00:00:00Z"
@@ -33,27 +30,8 @@ def central() -> Iterator[Central]:
 def ftp(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A server's URL with user and password, and its folder."""
     folder = tmp_path / "ftp"
-    folder.mkdir()
-    authorizer = DummyAuthorizer()
-    authorizer.add_user(USER, PASSWORD, str(folder), perm="elradfmw")
-
-    class Handler(FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
-        pass
-
-    Handler.authorizer = authorizer
-    server = FTPServer(("127.0.0.1", 0), Handler)
-    stopped = threading.Event()
-
-    def serve() -> None:
-        while not stopped.is_set():
-            server.serve_forever(timeout=0.05, blocking=False, handle_exit=False)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield f"ftp://{USER}:{PASSWORD}@127.0.0.1:{server.address[1]}", folder
-    stopped.set()
-    thread.join(WAIT_S)
-    server.close_all()
+    with ftp_server(folder, USER, PASSWORD) as address:
+        yield f"ftp://{USER}:{PASSWORD}@{address}", folder
 
 
 def told(unit: Any, action: str, status: str) -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+from charging_profiles import moment, payload
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,39 +23,6 @@ NOW = 1_714_564_800_000  # 2024-05-01T12:00:00Z
 AC = Supply(48_000, 230_000, 3)
 LAST = 172_799
 """The last second of the composite."""
-
-
-def text(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
-
-
-def payload(
-    purpose: str = "TxDefaultProfile",
-    periods: Any = ((0, 16),),
-    *,
-    number: int = 1,
-    level: int = 0,
-    kind: str = "Absolute",
-    unit: str = "A",
-    **more: Any,
-) -> dict[str, Any]:
-    schedule: dict[str, Any] = {
-        "chargingRateUnit": unit,
-        "chargingSchedulePeriod": [
-            {"startPeriod": start, "limit": limit} | ({"numberPhases": phases[0]} if phases else {})
-            for start, limit, *phases in periods
-        ],
-    }
-    for name in ("duration", "startSchedule", "minChargingRate"):
-        if name in more:
-            schedule[name] = more.pop(name)
-    return {
-        "chargingProfileId": number,
-        "stackLevel": level,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": kind,
-        "chargingSchedule": schedule,
-    } | more
 
 
 # The pointwise limit again, from the payloads and with the calendar, to hold against the store.
@@ -143,15 +111,15 @@ def installations(draw: st.DrawFn) -> tuple[int, dict[str, Any]]:
     more: dict[str, Any] = {}
     offsets = st.integers(-20 * 86_400 * S, 2 * 86_400 * S)
     if kind != "Relative":
-        more["startSchedule"] = text(NOW + draw(offsets))
+        more["startSchedule"] = moment(NOW + draw(offsets))
     if kind == "Recurring":
         more["recurrencyKind"] = draw(st.sampled_from(["Daily", "Weekly"]))
     if draw(st.booleans()):
         more["duration"] = draw(st.integers(1, 200_000))
     if draw(st.booleans()):
-        more["validFrom"] = text(NOW + draw(offsets))
+        more["validFrom"] = moment(NOW + draw(offsets))
     if draw(st.booleans()):
-        more["validTo"] = text(NOW + 3 * 86_400 * S + draw(st.integers(0, 86_400 * S)))
+        more["validTo"] = moment(NOW + 3 * 86_400 * S + draw(st.integers(0, 86_400 * S)))
     return connector, payload(purpose, periods, kind=kind, unit=unit, **more)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from charging_profiles import moment, payload
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,39 +28,6 @@ from evtool.reference_impl.charge_point.smart_charging.kept_profile import read_
 NOW = 1_714_564_800_000  # 2024-05-01T12:00:00Z, a Wednesday
 AC = Supply(48_000, 230_000, 3, 2)
 DC = Supply(300_000)
-
-
-def text(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
-
-
-def payload(
-    purpose: str = "TxDefaultProfile",
-    periods: Any = ((0, 16),),
-    *,
-    number: int = 1,
-    level: int = 0,
-    kind: str = "Absolute",
-    unit: str = "A",
-    **more: Any,
-) -> dict[str, Any]:
-    schedule: dict[str, Any] = {
-        "chargingRateUnit": unit,
-        "chargingSchedulePeriod": [
-            {"startPeriod": start, "limit": limit} | ({"numberPhases": phases[0]} if phases else {})
-            for start, limit, *phases in periods
-        ],
-    }
-    for name in ("duration", "startSchedule", "minChargingRate"):
-        if name in more:
-            schedule[name] = more.pop(name)
-    return {
-        "chargingProfileId": number,
-        "stackLevel": level,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": kind,
-        "chargingSchedule": schedule,
-    } | more
 
 
 def profile(connector: int = 1, *args: Any, rules: Rules = STRICT_RULES, **more: Any) -> Profile:
@@ -116,9 +83,9 @@ def steps(
 def test_three_purposes_together() -> None:
     """Maximum 10 A; the default's steps; a TxProfile over them for four minutes."""
     at: dict[str, Any] = {
-        "startSchedule": text(NOW),
-        "validFrom": text(NOW),
-        "validTo": text(NOW + 86_400_000),
+        "startSchedule": moment(NOW),
+        "validFrom": moment(NOW),
+        "validTo": moment(NOW + 86_400_000),
     }
     made = store(
         profile(0, "ChargePointMaxProfile", [(0, 10)], duration=86_400, **at),
@@ -185,7 +152,7 @@ def test_daily_and_weekly() -> None:
             periods=[(0, 14), (5000, 16), (15000, 20)],
             kind="Recurring",
             recurrencyKind="Daily",
-            startSchedule=text(NOW),
+            startSchedule=moment(NOW),
         ),
         profile(
             periods=[(0, 10), (10000, 22), (20000, 6)],
@@ -193,7 +160,7 @@ def test_daily_and_weekly() -> None:
             level=1,
             kind="Recurring",
             recurrencyKind="Daily",
-            startSchedule=text(NOW),
+            startSchedule=moment(NOW),
             duration=86_400,
         ),
     ]
@@ -211,7 +178,7 @@ def test_daily_and_weekly() -> None:
         level=1,
         kind="Recurring",
         recurrencyKind="Weekly",
-        startSchedule=text(NOW),
+        startSchedule=moment(NOW),
         duration=86_400,
     )
     assert steps(store(daily[0], weekly), 100_000) == [
@@ -228,7 +195,7 @@ def test_a_recurring_schedule_longer_than_its_cycle_starts_again() -> None:
             periods=[(0, 10), (80_000, 8), (90_000, 1)],
             kind="Recurring",
             recurrencyKind="Daily",
-            startSchedule=text(NOW - 7 * 86_400_000),
+            startSchedule=moment(NOW - 7 * 86_400_000),
             duration=200_000,
         )
     )
@@ -241,7 +208,7 @@ def test_a_recurring_schedule_waits_for_its_first_day() -> None:
         profile(
             kind="Recurring",
             recurrencyKind="Daily",
-            startSchedule=text(NOW + 60_000),
+            startSchedule=moment(NOW + 60_000),
             duration=30,
         )
     )
@@ -253,8 +220,8 @@ def test_validity_and_absolute_without_start() -> None:
     made = store(
         profile(
             periods=[(0, 16), (30, 10)],
-            validFrom=text(NOW + 10_000),
-            validTo=text(NOW + 60_000),
+            validFrom=moment(NOW + 10_000),
+            validTo=moment(NOW + 60_000),
         )
     )
     # Without startSchedule it counts from the start of the transaction.
@@ -346,7 +313,7 @@ def test_the_composite_of_the_adapter() -> None:
     assert steps(ProfileStore(rules), 100, supply=supply) == [(0, 50.0, 3)]
     made = store(
         profile(periods=[(0, 10), (20, 10), (40, 12, 1)], duration=60, rules=rules,
-                startSchedule=text(NOW)),
+                startSchedule=moment(NOW)),
         rules=rules,
     )  # fmt: skip
     assert steps(made, 100, supply=supply) == [(0, 10.0, 3), (40, 12.0, 1), (60, 50.0, 3)]
@@ -360,11 +327,11 @@ def test_the_composite_of_the_adapter() -> None:
 def test_d43_the_composite_overlooks_what_ceases_to_be_valid() -> None:
     def periods(rules: Rules) -> list[tuple[int, float, int | None]]:
         made = store(
-            profile(periods=[(0, 16), (80, 9)], startSchedule=text(NOW), rules=rules),
-            profile(periods=[(0, 30)], number=2, level=1, validTo=text(NOW + 20_000), rules=rules,
-                    startSchedule=text(NOW)),
-            profile(periods=[(0, 6)], number=3, level=2, validFrom=text(NOW + 40_000), rules=rules,
-                    startSchedule=text(NOW)),
+            profile(periods=[(0, 16), (80, 9)], startSchedule=moment(NOW), rules=rules),
+            profile(periods=[(0, 30)], number=2, level=1, validTo=moment(NOW + 20_000), rules=rules,
+                    startSchedule=moment(NOW)),
+            profile(periods=[(0, 6)], number=3, level=2, validFrom=moment(NOW + 40_000),
+                    rules=rules, startSchedule=moment(NOW)),
             rules=rules,
         )  # fmt: skip
         return [(start, limit, 3) for start, limit, _ in steps(made, 100)]
@@ -386,14 +353,14 @@ def test_a_schedule_too_long_is_cut() -> None:
             periods=[(number * 60, 10 + number % 2) for number in range(24)],
             kind="Recurring",
             recurrencyKind="Daily",
-            startSchedule=text(NOW),
+            startSchedule=moment(NOW),
         ),
         *(
             profile(
                 periods=[(number * 60, 10 + number % 3) for number in range(24)],
                 kind="Recurring",
                 recurrencyKind="Daily",
-                startSchedule=text(NOW + level * 3_600_000),
+                startSchedule=moment(NOW + level * 3_600_000),
                 number=level + 1,
                 level=level,
                 duration=1440,
@@ -426,8 +393,8 @@ def test_a_schedule_too_long_is_cut() -> None:
         (1, payload(duration=-1)),
         (1, payload(minChargingRate=-1)),
         (1, payload(validFrom="soon")),
-        (1, payload(validFrom=text(NOW), validTo=text(NOW))),
-        (1, payload(kind="Recurring", startSchedule=text(NOW))),
+        (1, payload(validFrom=moment(NOW), validTo=moment(NOW))),
+        (1, payload(kind="Recurring", startSchedule=moment(NOW))),
         (1, payload(kind="Recurring", recurrencyKind="Daily")),
         (1, payload(unit="W")),
     ],
@@ -477,8 +444,8 @@ def test_profiles_survive_a_restart() -> None:
     kept: dict[str, str] = {"other": "x"}
     made = store(
         profile(0, "ChargePointMaxProfile", [(0, 10), (60, 5, 1)], minChargingRate=1.5, level=7),
-        profile(1, number=2, kind="Recurring", recurrencyKind="Weekly", startSchedule=text(NOW)),
-        profile(2, "TxProfile", number=3, transactionId=9, unit="W", validTo=text(NOW + 9)),
+        profile(1, number=2, kind="Recurring", recurrencyKind="Weekly", startSchedule=moment(NOW)),
+        profile(2, "TxProfile", number=3, transactionId=9, unit="W", validTo=moment(NOW + 9)),
     )
     update(kept, made)
     assert not made.take_changes()
@@ -523,7 +490,7 @@ def test_hostile_storage(garbage: str, data: st.DataObject) -> None:
 def test_a_kept_cycle_is_a_day_or_a_week() -> None:
     """A month of milliseconds would hold up a composite schedule for ever."""
     kept = update(
-        {}, store(profile(kind="Recurring", recurrencyKind="Daily", startSchedule=text(NOW)))
+        {}, store(profile(kind="Recurring", recurrencyKind="Daily", startSchedule=moment(NOW)))
     )
     document = json.loads(next(iter(kept.values())))
     for cycle_ms, is_kept in [(86_400_000, True), (1, False)]:

@@ -7,12 +7,12 @@ An upload that a power cut interrupted begins again; the attempts that are left 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point.effects import Abandon, LogKind, Notify, Upload
-from evtool.reference_impl.charge_point.kept_record import read_record, render_record
+from evtool.reference_impl.charge_point.kept_record import kinds_of, read_record, render_record
 from evtool.reference_impl.charge_point.retries import MOST, Retries
 from evtool.reference_impl.charge_point.update_rules import STRICT_UPDATE, UpdateRules
 from evtool.reference_impl.charge_point.values import Effect, Persist
@@ -40,14 +40,7 @@ class _Wanted:
     request_id: int | None = None
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    field.name: {
-        "str": (str,),
-        "int": (int,),
-        "int | None": (int, type(None)),
-    }[str(field.type)]
-    for field in fields(_Wanted)
-}
+_KINDS = kinds_of(_Wanted)
 
 
 class LogUpload:

@@ -18,7 +18,7 @@ Every step is kept, so a power cut costs an attempt at most: what was under way 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Literal
 
@@ -31,7 +31,7 @@ from evtool.reference_impl.charge_point.effects import (
     Notify,
     Reboot,
 )
-from evtool.reference_impl.charge_point.kept_record import read_record, render_record
+from evtool.reference_impl.charge_point.kept_record import kinds_of, read_record, render_record
 from evtool.reference_impl.charge_point.retries import MOST, Retries
 from evtool.reference_impl.charge_point.security.firmware_signature import is_signed_by
 from evtool.reference_impl.charge_point.update_rules import STRICT_UPDATE, UpdateRules
@@ -69,14 +69,7 @@ class _Update:
     sha256: str = ""
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    field.name: {
-        "str": (str,),
-        "int": (int,),
-        "int | None": (int, type(None)),
-    }[str(field.type)]
-    for field in fields(_Update)
-}
+_KINDS = kinds_of(_Update)
 
 
 class FirmwareUpdate:

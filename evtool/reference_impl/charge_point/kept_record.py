@@ -5,8 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 
 VERSION = 1
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+}
 
 Field = str | int | None
 
@@ -14,6 +20,11 @@ Field = str | int | None
 def render_record(fields: Mapping[str, Field]) -> str:
     """The text that `read_record` understands."""
     return json.dumps({"version": VERSION, **fields}, separators=(",", ":"))
+
+
+def kinds_of(record: type) -> dict[str, tuple[type, ...]]:
+    """What each field of a dataclass may be, for `read_record`; they are str, int, int | None."""
+    return {field.name: _KINDS[str(field.type)] for field in fields(record)}
 
 
 def read_record(text: str, kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Field] | None:

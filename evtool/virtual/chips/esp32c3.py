@@ -3,25 +3,17 @@
 
 from __future__ import annotations
 
-from evtool.virtual.chips.description import Chip, Field, ResetCause, ResetCode, RomText, bits
-from evtool.virtual.chips.later import SPI_CONTROLLER
+from evtool.virtual.chips.description import Chip, Field, RomText, bits
+from evtool.virtual.chips.later import LOAD, PREAMBLE, RESETS, SPI_CONTROLLER
 from evtool.virtual.chips.reed_solomon import fuse_layout, security_fields
 
 _ROM = RomText(
     head="ESP-ROM:esp32c3-api1-20210207\r\nBuild:Feb  7 2021\r\n",
     flash_boot="0xc (SPI_FAST_FLASH_BOOT)",
     download_boot="0x4 (DOWNLOAD(USB/UART0/1))",
-    resets={
-        ResetCause.POWER_ON: ResetCode(0x1, "POWERON"),
-        ResetCause.SOFTWARE: ResetCode(0xC, "RTC_SW_CPU_RST"),
-        ResetCause.PANIC: ResetCode(0xC, "RTC_SW_CPU_RST"),
-        ResetCause.RTC_WATCHDOG: ResetCode(0x10, "RTCWDT_RTC_RST"),
-        ResetCause.TIMER_WATCHDOG: ResetCode(0x8, "TG1WDT_SYS_RST"),
-        ResetCause.BROWNOUT: ResetCode(0xF, "BROWNOUT_RST"),
-        ResetCause.BOOTLOADER: ResetCode(0x3, "RTC_SW_SYS_RST"),
-    },
-    preamble=("SPIWP:0xee", "mode:{mode}, clock div:1"),
-    load="load:{address:#010x},len:{length:#x}",
+    resets=RESETS,
+    preamble=PREAMBLE,
+    load=LOAD,
     complaint="ets_main.c 333 ",
 )
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from evtool.virtual.chips.description import SpiController
+from evtool.virtual.chips.description import ResetCause, ResetCode, SpiController
 
 SPI_CONTROLLER = SpiController(
     base=0x60002000,
@@ -15,3 +15,16 @@ SPI_CONTROLLER = SpiController(
     data=0x58,
     address_msb_aligned=False,
 )
+
+# What both say on their console: the ROM names the cause of a reset, and the load.
+RESETS = {
+    ResetCause.POWER_ON: ResetCode(0x1, "POWERON"),
+    ResetCause.SOFTWARE: ResetCode(0xC, "RTC_SW_CPU_RST"),
+    ResetCause.PANIC: ResetCode(0xC, "RTC_SW_CPU_RST"),
+    ResetCause.RTC_WATCHDOG: ResetCode(0x10, "RTCWDT_RTC_RST"),
+    ResetCause.TIMER_WATCHDOG: ResetCode(0x8, "TG1WDT_SYS_RST"),
+    ResetCause.BROWNOUT: ResetCode(0xF, "BROWNOUT_RST"),
+    ResetCause.BOOTLOADER: ResetCode(0x3, "RTC_SW_SYS_RST"),
+}
+PREAMBLE = ("SPIWP:0xee", "mode:{mode}, clock div:1")
+LOAD = "load:{address:#010x},len:{length:#x}"
