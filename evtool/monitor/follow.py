@@ -36,6 +36,8 @@ class Line:
         malformed: why a line that begins as a record is none; "" otherwise.
         reset: the ROM's reset reason where the line is its boot banner; "" otherwise.
         panic: whether the line reports a breakdown of the program.
+        at_ns: the same moment as Unix time in nanoseconds; 0 where nobody said.
+        port: the name of the port it came from; "" where there is only one.
     """
 
     at_ms: int
@@ -44,6 +46,13 @@ class Line:
     malformed: str = ""
     reset: str = ""
     panic: bool = False
+    at_ns: int = 0
+    port: str = ""
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it is more than text: a record, a broken one, a reset, a panic."""
+        return self.record is not None or bool(self.malformed or self.reset) or self.panic
 
     @property
     def event(self) -> str:
@@ -68,42 +77,48 @@ class Follower:
     Args:
         now_ms: when the port was opened.
         silence_ms: how long nothing may arrive before that is worth saying.
+        port: what its lines say they came from.
     """
 
-    def __init__(self, now_ms: int, silence_ms: int = DEFAULT_SILENCE_MS) -> None:
+    def __init__(self, now_ms: int, silence_ms: int = DEFAULT_SILENCE_MS, port: str = "") -> None:
+        self._port = port
         self._splitter = LineSplitter()
         self._silence_ms = silence_ms
         self._heard_ms = now_ms
         self._silent = False
 
-    def feed(self, data: bytes, now_ms: int) -> list[Happening]:
-        """What `data` (b"" where nothing came) and the time bring."""
+    def feed(self, data: bytes, now_ms: int, at_ns: int = 0) -> list[Happening]:
+        """What `data` (b"" where nothing came) and the time bring; `at_ns` is `Line.at_ns`."""
         if data:
             self._heard_ms = now_ms
             self._silent = False
-            return [read_line(text, now_ms) for text in self._splitter.feed(data)]
+            return [
+                read_line(text, now_ms, at_ns, self._port) for text in self._splitter.feed(data)
+            ]
         for_ms = now_ms - self._heard_ms
         if self._silent or for_ms < self._silence_ms:
             return []
         self._silent = True
         return [Silence(now_ms, for_ms)]
 
-    def finish(self, now_ms: int) -> list[Happening]:
+    def finish(self, now_ms: int, at_ns: int = 0) -> list[Happening]:
         """The line that the port went away in."""
-        return [read_line(text, now_ms) for text in self._splitter.finish()]
+        return [read_line(text, now_ms, at_ns, self._port) for text in self._splitter.finish()]
 
 
-def read_line(text: str, now_ms: int) -> Line:
+def read_line(text: str, now_ms: int, at_ns: int = 0, port: str = "") -> Line:
     """Everything that one line says."""
     parsed = parse_line(text)
     if isinstance(parsed, Malformed):
-        return Line(now_ms, text, malformed=parsed.reason)
+        return Line(now_ms, text, malformed=parsed.reason, at_ns=at_ns, port=port)
     if parsed is not None:
-        return Line(now_ms, text, record=parsed)
+        return Line(now_ms, text, record=parsed, at_ns=at_ns, port=port)
     reset = _RESET.search(text)
     return Line(
         now_ms,
         text,
         reset=reset[1] if reset is not None else "",
         panic=_PANIC.search(text) is not None,
+        at_ns=at_ns,
+        port=port,
     )

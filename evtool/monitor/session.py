@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from evtool.errors import DeviceError, LinkTimeout
+from evtool.errors import DeviceError, EvtoolError, LinkTimeout
 from evtool.monitor.follow import Follower, Happening, Line
 from evtool.monitor.goal import Goal, Watch
 from evtool.monitor.redact import Redactor
+from evtool.monitor.stream import Audience, Batch, News
 from evtool.monitor.views import TITLES, VIEW_RECORDS
 
 READ_TIMEOUT_S = 0.05  # how late a key press may be passed on
@@ -30,6 +31,9 @@ class Port(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send all of it. Raises DeviceError when the port is gone."""
+
+    def reset(self) -> bool:
+        """Press the board's reset button; False where the port has no such line."""
 
     def close(self) -> None:
         """Give it back."""
@@ -58,6 +62,7 @@ class Wiring:
     Attributes:
         open_port: opens the port; raises DeviceError.
         now_ms: the monotonic clock.
+        now_ns: Unix time in nanoseconds.
         pause: waits that many seconds.
         keys: the keys pressed since the last call.
         log: takes every line, masked; None for no log.
@@ -67,6 +72,7 @@ class Wiring:
     now_ms: Callable[[], int]
     pause: Callable[[float], None]
     keys: Callable[[], bytes]
+    now_ns: Callable[[], int]
     log: Callable[[str], None] | None = None
 
 
@@ -80,6 +86,7 @@ class Session:
         goal: what ends the watch.
         reconnect: whether to wait for a port that disappeared.
         redactor: masks the project's secrets before anything else sees them.
+        audience: who hears of everything, on the view or not. The session is its `Controls`.
     """
 
     def __init__(  # noqa: PLR0913  a session is what joins all of these
@@ -93,6 +100,7 @@ class Session:
         view_key: str,
         send: str = "",
         reconnect: bool = True,
+        audience: Audience | None = None,
     ) -> None:
         self._wiring = wiring
         self._display = display
@@ -104,7 +112,10 @@ class Session:
         self._send = send
         self._reconnect = reconnect
         self._port: Port | None = None
-        self._follower = Follower(wiring.now_ms())
+        self._audience = audience if audience is not None else Audience()
+        self._follower = Follower(wiring.now_ms(), port=port_name)
+        self._error: EvtoolError | None = None
+        self._next_ms: int | None = None
         self._gone: DeviceError | None = None
         self._done = False
 
@@ -116,6 +127,7 @@ class Session:
                 to wait for it or its time ran out before it was back.
             LinkTimeout: the board said nothing.
             CheckFailed: the goal was not reached.
+            EvtoolError: as `end` was told.
         """
         self._port = self._wiring.open_port()
         try:
@@ -125,14 +137,38 @@ class Session:
             self._write(self._send)
             while not self._done:
                 self._step()
+            if self._error is not None:
+                raise self._error
         finally:
             if self._port is not None:
                 self._port.close()
 
+    def write(self, data: bytes, port: str = "") -> bool:
+        """As `Controls` says."""
+        if self._port is None or port not in ("", self._port_name):
+            return False
+        self._write(data.decode("latin-1"))
+        return self._port is not None
+
+    def reset(self, port: str = "") -> bool:
+        """As `Controls` says."""
+        if self._port is None or port not in ("", self._port_name):
+            return False
+        try:
+            return self._port.reset()
+        except DeviceError as error:
+            self._disconnect(error)
+            return False
+
+    def end(self, error: EvtoolError | None = None) -> None:
+        """As `Controls` says; the first error counts."""
+        self._done = True
+        self._error = self._error or error
+
     def _attach(self) -> None:
         self._gone = None
-        self._follower = Follower(self._wiring.now_ms())
-        self._display.note("connected", f"{self._port_name} is open")
+        self._follower = Follower(self._wiring.now_ms(), port=self._port_name)
+        self._note("connected", f"{self._port_name} is open")
         self._write(self._view_key)
 
     def _step(self) -> None:
@@ -148,6 +184,7 @@ class Session:
             if self._gone is not None:
                 raise self._gone
             self._done = self._watch.timed_out(now_ms)
+        self._call_in_time(now_ms)
         self._display.refresh(now_ms)
 
     def _listen(self, port: Port) -> None:
@@ -155,12 +192,16 @@ class Session:
         timeout_s = READ_TIMEOUT_S
         if remaining_ms is not None:
             timeout_s = min(timeout_s, remaining_ms / 1000)
+        if self._next_ms is not None:
+            timeout_s = min(timeout_s, max(0, self._next_ms - self._wiring.now_ms()) / 1000)
         try:
             data = self._redactor.feed(port.read(timeout_s))
         except DeviceError as error:
             self._disconnect(error)
             return
-        self._take(self._follower.feed(data, self._wiring.now_ms()))
+        self._hand_on(data)
+        now_ms = self._wiring.now_ms()
+        self._take(self._follower.feed(data, now_ms, self._wiring.now_ns()))
 
     def _wait(self) -> None:
         """Let some time pass, then see whether the port is back."""
@@ -176,17 +217,51 @@ class Session:
         if self._port is not None:
             self._port.close()
             self._port = None
-        now_ms = self._wiring.now_ms()
-        self._take(self._follower.feed(self._redactor.finish(), now_ms))
-        self._take(self._follower.finish(now_ms))
+        now_ms, now_ns = self._wiring.now_ms(), self._wiring.now_ns()
+        rest = self._redactor.finish()
+        self._hand_on(rest)
+        self._take(self._follower.feed(rest, now_ms, now_ns))
+        self._take(self._follower.finish(now_ms, now_ns))
         if self._done:
             return
         if not self._reconnect:
             raise error
         self._gone = error
-        self._display.note("disconnected", f"{error.message}; waiting for it to return")
+        self._note("disconnected", f"{error.message}; waiting for it to return")
+
+    def _note(self, event: str, text: str) -> None:
+        self._display.note(event, text)
+        self._announce(event, text)
+
+    def _announce(self, event: str, text: str) -> None:
+        news = News(self._port_name, self._wiring.now_ns(), self._wiring.now_ms(), event, text)
+        for listener in self._audience.news:
+            listener.on_news(news)
+
+    def _hand_on(self, data: bytes) -> None:
+        if data and self._audience.batches:
+            batch = Batch(self._port_name, self._wiring.now_ns(), self._wiring.now_ms(), data)
+            for consumer in self._audience.batches:
+                consumer.on_batch(batch)
+
+    def _hand_on_lines(self, happenings: list[Happening]) -> None:
+        lines = [each for each in happenings if isinstance(each, Line)]
+        if lines:
+            for consumer in self._audience.lines:
+                consumer.on_lines(lines)
+        telling = [line for line in lines if line.is_telling] if self._audience.telling else []
+        if telling:
+            for consumer in self._audience.telling:
+                consumer.on_lines(telling)
+        if len(lines) < len(happenings):
+            self._announce("silence", f"{self._port_name}: nothing comes")
+
+    def _call_in_time(self, now_ms: int) -> None:
+        wanted = [consumer.on_time(now_ms) for consumer in self._audience.times]
+        self._next_ms = min((each for each in wanted if each is not None), default=None)
 
     def _take(self, happenings: list[Happening]) -> None:
+        self._hand_on_lines(happenings)
         for happening in happenings:
             if self._done:
                 return
@@ -210,7 +285,7 @@ class Session:
             if key not in BOARD_KEYS:
                 continue
             if self._port is None:
-                self._display.note("refused", f"{key}: the port is not there")
+                self._note("refused", f"{key}: the port is not there")
                 continue
             if key in VIEW_RECORDS:
                 self._view_key = key
@@ -222,7 +297,7 @@ class Session:
         if self._port is None or not keys:
             return
         try:
-            self._port.write(keys.encode())
+            self._port.write(keys.encode("latin-1"))
         except LinkTimeout:
             raise
         except DeviceError as error:

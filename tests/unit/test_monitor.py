@@ -220,6 +220,9 @@ class ScriptedPort:
     def write(self, data: bytes) -> None:
         self.sent += data
 
+    def reset(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.closed = True
 
@@ -271,7 +274,9 @@ def session(
             raise port
         return port
 
-    wiring = Wiring(open_port, lambda: clock.now, clock.pause, keys, log.append)
+    wiring = Wiring(
+        open_port, lambda: clock.now, clock.pause, keys, lambda: clock.now * 1_000_000, log.append
+    )
     made = Session(
         wiring,
         notebook,

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wires one run of `evtool monitor`: ports, keyboard, display, log, and who else listens."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evtool.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+    from evtool.cli.monitor_options import StreamOptions
+    from evtool.cli.monitor_script_options import ScriptOptions
+    from evtool.cli.monitor_view_options import ViewOptions
+    from evtool.monitor.goal import Goal
+    from evtool.monitor.session import Display
+    from evtool.monitor.stream import Audience
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that was asked for."""
+
+    stream: StreamOptions
+    view: ViewOptions
+    script: ScriptOptions
+    project_path: Path | None
+    as_json: bool
+
+
+def run(order: Order) -> None:
+    """Watch to the end.
+
+    Raises:
+        EvtoolError: as `Session.run`.
+        click.UsageError: options that contradict each other.
+    """
+    import time
+    from contextlib import ExitStack
+
+    from evtool.cli.monitor_secrets import known_secrets
+    from evtool.link import clock, serial_line
+    from evtool.link.keyboard import Keyboard
+    from evtool.monitor.redact import Redactor
+    from evtool.monitor.session import Session, Wiring
+
+    goal, view_key = _goal(order.view, order.script)
+    secrets = known_secrets(order.project_path)
+    stream = order.stream
+    with ExitStack() as stack:
+        _end_on_signals(stack)
+        log = _open_log(stack, stream.log_path)
+        keyboard = None
+        if not order.as_json and sys.stdout.isatty() and Keyboard.available():
+            keyboard = stack.enter_context(Keyboard())
+        display = _display(stack, order, goal, plain=stream.plain or keyboard is None)
+        wiring = Wiring(
+            open_port=lambda: serial_line.open_serial_line(stream.serial_port, stream.baudrate),
+            now_ms=clock.monotonic_ms,
+            pause=time.sleep,
+            keys=keyboard.read if keyboard is not None else bytes,
+            now_ns=time.time_ns,
+            log=log,
+        )
+        Session(
+            wiring,
+            display,
+            Redactor(secrets),
+            port_name=stream.serial_port,
+            goal=goal,
+            view_key=view_key,
+            send=order.script.send,
+            reconnect=not stream.no_reconnect,
+            audience=_audience(order, stack),
+        ).run()
+
+
+def _audience(order: Order, stack: ExitStack) -> Audience:
+    """Who listens beside the display and the log. What must be closed goes onto `stack`."""
+    from evtool.monitor.stream import Audience
+
+    return Audience()
+
+
+def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
+    """What the options ask for, and the view's key; UsageError where they contradict."""
+    from evtool.monitor.goal import Goal
+    from evtool.monitor.views import ALL, MUTE, VIEW_RECORDS
+
+    until, count = script.until, script.count
+    duration_s, timeout_s = script.duration_s, script.timeout_s
+    if duration_s is not None and (until is not None or count is not None):
+        raise click.UsageError(
+            "--for ends well in any case: use --timeout with --until and --count"
+        )
+    if timeout_s is not None and until is None and count is None:
+        raise click.UsageError(
+            "--timeout limits --until and --count: use --for to end after a time"
+        )
+    chosen = set(view.views or (ALL,))
+    if MUTE in chosen and len(chosen) > 1:
+        raise click.UsageError("--view 0 shows no view: it goes with no other")
+    if MUTE in chosen and count is not None:
+        raise click.UsageError("--count counts the records of a view: --view 0 has none")
+    wanted = {name for key in chosen for name in VIEW_RECORDS[key]}
+    goal = Goal(
+        until=until,
+        fail_on=script.fail_on,
+        count=count,
+        duration_ms=None if duration_s is None else round(duration_s * 1000),
+        timeout_ms=None if timeout_s is None else round(timeout_s * 1000),
+        records=tuple(name for name in VIEW_RECORDS[ALL] if name in wanted),
+    )
+    # the board shows one view or all: two are picked out of all
+    return goal, chosen.pop() if len(chosen) == 1 else ALL
+
+
+def _display(stack: ExitStack, order: Order, goal: Goal, *, plain: bool) -> Display:
+    from evtool.link.clock import unix_ms
+
+    serial_port = order.stream.serial_port
+    if order.as_json:
+        from evtool.cli.monitor_lines import JsonLines
+
+        return JsonLines(Output(as_json=True), unix_ms, serial_port)
+    if not plain:
+        from rich.console import Console
+
+        from evtool.cli.monitor_screen import Screen
+
+        console = Console(highlight=False)
+        if not console.is_dumb_terminal:
+            return stack.enter_context(Screen(console, serial_port, goal.records))
+    from evtool.cli.monitor_lines import TextLines
+
+    return TextLines(unix_ms, timestamps=order.stream.timestamps)
+
+
+def _open_log(stack: ExitStack, path: Path | None) -> Callable[[str], None] | None:
+    if path is None:
+        return None
+    from evtool.cli.monitor_lines import timestamp
+    from evtool.link.clock import unix_ms
+    from evtool.link.log_file import LogFile
+
+    log = stack.enter_context(LogFile(path))
+    return lambda line: log.append(f"{timestamp(unix_ms())} {line}")
+
+
+def _end_on_signals(stack: ExitStack) -> None:
+    """Let SIGTERM and SIGHUP unwind the stack, so that the terminal is given back."""
+    import signal
+    from types import FrameType
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        stack.callback(signal.signal, number, signal.signal(number, end))
