@@ -92,9 +92,7 @@ def _escape_wifi(text: str) -> str:
 
 
 def _variables(text: str) -> list[tuple[str, str]]:
-    return [
-        _named(found) for found in _PART.finditer(text) if found.group() not in ("{{", "}}")
-    ]
+    return [_named(found) for found in _PART.finditer(text) if found.group() not in ("{{", "}}")]
 
 
 def _named(found: re.Match[str]) -> tuple[str, str]:

@@ -127,7 +127,15 @@ def _set(field: TextField, text: str, font: Font) -> Line:
 
 def _encode(field: QrField, content: str, dpi: int) -> Code:
     try:
-        code = segno.make_qr(content, error=field.correction, boost_error=True)
+        # Without the word that it is UTF-8, readers guess, and take Latin-1 for Shift JIS.
+        encoding = None if content.isascii() else "utf-8"
+        code = segno.make(
+            content,
+            error=field.correction,
+            encoding=encoding,
+            eci=encoding is not None,
+            micro=False,
+        )
     except segno.DataOverflowError as error:
         raise ValueError(f"{len(content)} characters are more than a QR code holds") from error
     rows = tuple(tuple(bool(module) for module in row) for row in code.matrix)

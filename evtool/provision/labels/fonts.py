@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from importlib.resources import files
 
-from reportlab.pdfbase.ttfonts import TTFont, TTFError
+from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
 
 class Font:

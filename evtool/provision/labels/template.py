@@ -117,9 +117,7 @@ def read_template(text: str) -> LabelTemplate:
         raise ValueError(f"not valid TOML: {error}") from error
     problems: list[str] = []
     known = ("label", "sheet", "text", "qr", "box")
-    problems.extend(
-        f"[{name}]: unknown{_hint(name, known)}" for name in data if name not in known
-    )
+    problems.extend(f"[{name}]: unknown{_hint(name, known)}" for name in data if name not in known)
     label = _Table(data.get("label", {}), "[label]", problems)
     width = label.number("width", low=5, high=_LARGEST_MM)
     height = label.number("height", low=5, high=_LARGEST_MM)
