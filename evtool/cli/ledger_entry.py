@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evtool import __version__
 from evtool.link.append_file import add_to_file
-from evtool.provision.ledger import FILE, other_boards, plan_addition, record_line
+from evtool.provision.ledger.line_file import FILE, other_boards, plan_addition, record_line
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output

@@ -20,7 +20,7 @@ from flash_project import KEY, PASSPHRASE, make_build, make_project
 
 from evtool.link.background_process import BackgroundProcess
 from evtool.protocol.nvs import parse_image
-from evtool.provision.ledger import read_records
+from evtool.provision.ledger.line_file import read_records
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 NO_PORT = "/dev/ttyNO_SUCH_PORT"

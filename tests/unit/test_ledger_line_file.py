@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtool.link.append_file import add_to_file
-from evtool.provision.ledger import other_boards, plan_addition, read_records, record_line
+from evtool.provision.ledger.line_file import other_boards, plan_addition, read_records, record_line
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One transaction on the ledger's tables: records, claims, serial numbers, sealed bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evtool.errors import ConfigError
+from evtool.link.ledger_schema import claims as claims_table
+from evtool.link.ledger_schema import numbers, ranges, records, sealed, stations
+from evtool.protocol.ledger_record import (
+    CLAIM_KINDS,
+    NO_HASH,
+    Claim,
+    ClaimTaken,
+    Head,
+    RangeEnded,
+    Record,
+    canonical_json,
+    next_record,
+)
+
+
+class SqlChange:
+    """A `provision.ledger.store.Change` within the transaction of `connection`.
+
+    Args:
+        connection: in a transaction, which the caller commits or rolls back.
+        station: whose chain is added to.
+        now: the time that the next record carries.
+    """
+
+    def __init__(self, connection: sa.Connection, station: str, now: Callable[[], str]) -> None:
+        self._connection = connection
+        self._station = station
+        self._now = now
+        self._head = self._locked_head()
+
+    def _locked_head(self) -> Head:
+        """The end of this station's chain; until the transaction ends no other adds to it."""
+        query = (
+            sa.select(stations.c.seq, stations.c.hash)
+            .where(stations.c.name == self._station)
+            .with_for_update()
+        )
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            self._insert_if_new(stations, name=self._station, seq=0, hash=NO_HASH)
+            row = self._connection.execute(query).one()
+        return Head(*row)
+
+    def append(
+        self,
+        event: str,
+        *,
+        unit: str | None = None,
+        mac: str | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> Record:
+        """Add a record to this station's chain. Raises ValueError or TypeError for bad fields."""
+        record = next_record(
+            self._station, self._head, self._now(), event, unit=unit, mac=mac, fields=fields
+        )
+        self._keep(record)
+        return record
+
+    def _keep(self, record: Record) -> None:
+        self._connection.execute(records.insert(), row_of(record))
+        self._connection.execute(
+            stations.update()
+            .where(stations.c.name == self._station)
+            .values(seq=record.seq, hash=record.hash)
+        )
+        self._head = Head(record.seq, record.hash)
+
+    def claim(
+        self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
+    ) -> Record | None:
+        """Win every (kind, value) for `unit` on board `mac`, or raise ClaimTaken and win none."""
+        # In one order everywhere, so that two stations never wait for one another.
+        wanted = sorted(set(claims))
+        for kind, _ in wanted:
+            if kind not in CLAIM_KINDS:
+                raise ValueError(f"no kind of claim: {kind}")
+        time = self._now()
+        with self._connection.begin_nested():
+            won = [each for each in wanted if self._win(each, unit, mac, time)]
+            if not won:
+                return None
+            fields = {"claims": won}
+            record = next_record(
+                self._station, self._head, time, "claimed", unit=unit, mac=mac, fields=fields
+            )
+            self._keep(record)
+            return record
+
+    def _win(self, wanted: tuple[str, str], unit: str, mac: str | None, time: str) -> bool:
+        """Whether the claim, or its binding to a board, is new."""
+        kind, value = wanted
+        while True:
+            seq = self._head.seq + 1
+            if self._insert_if_new(
+                claims_table,
+                kind=kind, value=value, unit=unit, mac=mac,
+                station=self._station, seq=seq, time=time,
+            ):  # fmt: skip
+                return True
+            holder = holder_of(self._connection, kind, value)
+            if holder is None:
+                continue  # released between the two statements
+            if not holder.fits(unit, mac):
+                raise ClaimTaken(holder, unit, mac)
+            if mac is None or holder.mac == mac:
+                return False
+            bound = self._connection.execute(
+                claims_table.update()
+                .where(
+                    claims_table.c.kind == kind,
+                    claims_table.c.value == value,
+                    claims_table.c.unit == unit,
+                    claims_table.c.mac.is_(None),
+                )
+                .values(mac=mac, station=self._station, seq=seq, time=time)
+            )
+            if bound.rowcount:
+                return True
+
+    def release(
+        self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
+    ) -> Record | None:
+        """Give up every (kind, value) that `unit` on board `mac` holds."""
+        given_up = []
+        for kind, value in sorted(set(claims)):
+            holds = [
+                claims_table.c.kind == kind,
+                claims_table.c.value == value,
+                claims_table.c.unit == unit,
+            ]
+            if mac is not None:
+                holds.append(sa.or_(claims_table.c.mac == mac, claims_table.c.mac.is_(None)))
+            if self._connection.execute(claims_table.delete().where(*holds)).rowcount:
+                given_up.append((kind, value))
+        if not given_up:
+            return None
+        left = [(each.kind, each.value) for each in claims_of(self._connection, unit)]
+        return self.append(
+            "released", unit=unit, mac=mac, fields={"claims": given_up, "left": left}
+        )
+
+    def put_sealed(self, name: str, key_id: str, data: bytes) -> bool:
+        """Keep sealed bytes. False: there are some of this name, which stay."""
+        return self._insert_if_new(sealed, name=name, key_id=key_id, data=data)
+
+    def replace_sealed(self, name: str, old_key_id: str, key_id: str, data: bytes) -> bool:
+        """Seal anew what `old_key_id` sealed. False: there is no such thing (now)."""
+        done = self._connection.execute(
+            sealed.update()
+            .where(sealed.c.name == name, sealed.c.key_id == old_key_id)
+            .values(key_id=key_id, data=data)
+        )
+        return done.rowcount > 0
+
+    def add_range(self, name: str, first: int, last: int) -> None:
+        """Define a range of serial numbers; the same one again changes nothing."""
+        if not 0 <= first <= last < 2**63:
+            raise ConfigError(
+                f"range {name}: {first} to {last} is no range of numbers from 0 to 2^63 - 1",
+                fix="give its first number, then its last",
+            )
+        if self._insert_if_new(ranges, name=name, first=first, last=last, next=first):
+            self.append("range_added", fields={"range": name, "first": first, "last": last})
+            return
+        found = self._connection.execute(sa.select(ranges).where(ranges.c.name == name)).one()
+        if (found.first, found.last) != (first, last):
+            raise ConfigError(
+                f"range {name} is {found.first} to {found.last}, not {first} to {last}",
+                fix="name a new range: the numbers of this one are in use",
+            )
+
+    def next_serial(self, range_name: str, unit: str) -> int:
+        """The unit's number from a range: the next free one, or the one that it took before."""
+        taken_before = sa.select(numbers.c.number).where(
+            numbers.c.range == range_name, numbers.c.unit == unit
+        )
+        # First the range's row, which only one station has at a time.
+        found = self._connection.execute(
+            sa.select(ranges).where(ranges.c.name == range_name).with_for_update()
+        ).one_or_none()
+        if found is None:
+            raise RangeEnded(
+                f"there is no range of serial numbers named {range_name}",
+                fix="define it: evtool provision ledger range NAME FIRST LAST",
+            )
+        number = self._connection.execute(taken_before).scalar_one_or_none()
+        if number is not None:
+            return int(number)
+        if found.next > found.last:
+            raise RangeEnded(
+                f"range {range_name} is used up: {found.first} to {found.last} are all taken",
+                fix="define another range: evtool provision ledger range NAME FIRST LAST",
+            )
+        number = int(found.next)
+        self._connection.execute(
+            ranges.update().where(ranges.c.name == range_name).values(next=number + 1)
+        )
+        self._connection.execute(
+            numbers.insert().values(range=range_name, number=number, unit=unit)
+        )
+        self.append("serial_taken", unit=unit, fields={"range": range_name, "number": number})
+        return number
+
+    def _insert_if_new(self, table: sa.Table, **values: Any) -> bool:
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+        return bool(self._connection.execute(statement).rowcount)
+
+
+def row_of(record: Record) -> dict[str, object]:
+    """A record as its table holds it."""
+    return {
+        "station": record.station,
+        "seq": record.seq,
+        "time": record.time,
+        "event": record.event,
+        "unit": record.unit,
+        "mac": record.mac,
+        "fields": canonical_json(dict(record.fields)),
+        "previous_hash": record.previous_hash,
+        "hash": record.hash,
+    }
+
+
+def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
+    """Who holds a claim."""
+    query = sa.select(claims_table).where(
+        claims_table.c.kind == kind, claims_table.c.value == value
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Claim(*row)
+
+
+def claims_of(connection: sa.Connection, unit: str) -> list[Claim]:
+    """Everything that a unit holds, by kind and value."""
+    query = (
+        sa.select(claims_table)
+        .where(claims_table.c.unit == unit)
+        .order_by(claims_table.c.kind, claims_table.c.value)
+    )
+    return [Claim(*row) for row in connection.execute(query)]
+
+
+def read_record(row: sa.Row[Any]) -> Record:
+    """A record from its row.
+
+    What cannot be parsed is what a tamperer left: it stays visible, and its hash is wrong.
+    """
+    try:
+        fields = json.loads(row.fields)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {"unreadable": str(row.fields)}
+    return Record(
+        row.station, int(row.seq), row.time, row.event, row.unit, row.mac, fields,
+        row.previous_hash, row.hash,
+    )  # fmt: skip
