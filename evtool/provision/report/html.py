@@ -43,7 +43,8 @@ def render_report(rows: Sequence[UnitRow], summary: Summary, title: str) -> Iter
     yield (
         f'<h2 id="units">Units</h2>\n<p class="find" hidden><input type="search" '
         'placeholder="identity, MAC, status, reason" aria-label="Find units"> '
-        f'<span class="faint" aria-live="polite">{len(rows):,} units</span></p>\n<table class="units">\n<thead><tr>'
+        f'<span class="faint" aria-live="polite">{len(rows):,} units</span></p>\n'
+        '<table class="units">\n<thead><tr>'
     )
     yield "".join(f'<th scope="col">{head}</th>' for head in _HEADS)
     yield "</tr></thead>\n<tbody>\n"
@@ -122,8 +123,9 @@ def _days(summary: Summary) -> str:
     )
     ends = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return (
-        f'<h2>Latest proofs by day</h2>\n<svg class="days" viewBox="0 0 900 102" role="img" '
-        f'aria-label="Units proved on each day, {ends}">{bars}<path d="M0 100.5h900"/></svg>\n'
+        f'<h2>Latest proofs by day</h2>\n<svg class="days" viewBox="0 0 900 102" '
+        f'preserveAspectRatio="none" role="img" aria-label="Units proved on each day, {ends}">'
+        f'{bars}<path d="M0 100.5h900"/></svg>\n'
         f'<p class="faint">{ends} (UTC); most in one day: {most:,}</p>\n'
     )
 
@@ -132,14 +134,17 @@ def _failures(summary: Summary) -> str:
     if not summary.failures:
         return ""
     rows = "".join(
-        f'<tr><td class="number">{units:,}</td><td>{escape(step)}</td><td>{escape(cause)}</td>'
+        f'<tr><td class="number">{units:,}</td>'
+        f'<td class="number">{summary.unmended[step, cause, reason]:,}</td>'
+        f"<td>{escape(step)}</td><td>{escape(cause)}</td>"
         f"<td>{escape(reason)}</td></tr>\n"
         for (step, cause, reason), units in summary.failures.most_common(50)
     )
     left = len(summary.failures) - 50
     more = f'<p class="faint">and {left:,} other reasons</p>\n' if left > 0 else ""
     return (
-        '<h2>Failures by cause</h2>\n<table><thead><tr><th class="number">Units</th><th>Step</th>'
+        '<h2>Failures by cause</h2>\n<table><thead><tr><th class="number">Units</th>'
+        '<th class="number">Not mended</th><th>Step</th>'
         f"<th>Cause</th><th>Reason</th></tr></thead>\n<tbody>{rows}</tbody></table>\n{more}"
     )
 
@@ -172,10 +177,10 @@ def _end(not_after: str, summary: Summary) -> str:
 
 
 def _unit(row: UnitRow, summary: Summary) -> str:
-    kind = (
-        "good" if row.is_done else "bad" if row.status == "failed" else "gone" * row.is_gone
-    )
+    kind = "good" if row.is_done else "bad" if row.status == "failed" else "gone" * row.is_gone
     remarks = ": ".join(text for text in (row.failed_step, row.failed_reason) if text)
+    if remarks and row.status != "failed":
+        remarks = f"mended: {remarks}"
     own_left = days_left(row.certificate_not_after, summary.now)
     if own_left is not None and own_left <= summary.expiring_days:
         end = f"its certificate ends {row.certificate_not_after[:10]}"
@@ -197,6 +202,8 @@ def _moment(now: datetime) -> str:
     return escape(f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def page_parts(rows: Iterable[UnitRow]) -> list[UnitRow]:
+def by_interest(rows: Iterable[UnitRow]) -> list[UnitRow]:
     """Units in the order of a reader's interest: failed, under way, done, gone."""
-    return sorted(rows, key=lambda row: (row.is_gone, row.status != "failed", row.is_done, row.unit))
+    return sorted(
+        rows, key=lambda row: (row.is_gone, row.status != "failed", row.is_done, row.unit)
+    )

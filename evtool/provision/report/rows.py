@@ -27,7 +27,7 @@ class UnitRow:
         since: when that was, UTC.
         first_pass: it was proved, and never failed; None before it was tried.
         proved_at: when it last proved what it is.
-        failed_step, failed_cause, failed_reason: of the failure that it is in.
+        failed_step, failed_cause, failed_reason: of its latest failure, mended or not.
         ca_sha256, ca_subject, ca_not_after: the root that it trusts.
         certificate_not_after: the end of its own certificate.
         station: whose record is its last.
@@ -115,7 +115,8 @@ def unit_row(records: Sequence[Record]) -> UnitRow | None:
     if state is None:
         return None
     held: Mapping[str, object] = {} if state.written is None else state.written.fields
-    failure: Mapping[str, object] = {} if state.failed is None else state.failed.fields
+    failures = [record for record in records if record.event == "failed"]
+    failure: Mapping[str, object] = failures[-1].fields if failures else {}
     tried = [record.event for record in records if record.event in (*DONE, "failed")]
     proofs = [record.time for record in records if record.event == "proved"]
     profile = held.get("security_profile")
@@ -129,7 +130,7 @@ def unit_row(records: Sequence[Record]) -> UnitRow | None:
         firmware=_text(held, "build_id") or _text(held, "firmware_sha256"),
         csms_url=_text(held, "csms_url"),
         security_profile=profile if isinstance(profile, int) else None,
-        first_pass=("failed" not in tried) if tried else None,
+        first_pass=not failures if tried else None,
         proved_at=max(proofs, default=""),
         failed_step=_text(failure, "step"),
         failed_cause=_text(failure, "cause"),

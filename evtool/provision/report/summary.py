@@ -38,7 +38,8 @@ class Summary:
         total: units, without those that left the fleet.
         gone: units that left it.
         statuses: units by status.
-        failures: units by (step, cause, reason) of the failure that they are in.
+        failures: units by (step, cause, reason) of their latest failure;
+        unmended: those of them that are still in it.
         tried, first_pass: units that were proved or failed, and those of them that never failed.
         expiring: units of which a certificate has ended or is about to.
         proofs: units by the day (UTC, YYYY-MM-DD) of their latest proof.
@@ -54,6 +55,7 @@ class Summary:
     expiring: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    unmended: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     proofs: Counter[str] = field(default_factory=Counter)
     _roots: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -68,8 +70,10 @@ class Summary:
         self.tried += row.first_pass is not None
         self.first_pass += row.first_pass is True
         self.expiring += row.expires_within(self.expiring_days, self.now)
-        if row.status == "failed":
-            self.failures[row.failed_step, row.failed_cause, row.failed_reason] += 1
+        if row.first_pass is False:
+            cause = (row.failed_step, row.failed_cause, row.failed_reason)
+            self.failures[cause] += 1
+            self.unmended[cause] += row.status == "failed"
         if row.proved_at:
             self.proofs[row.proved_at[:10]] += 1
         if row.ca_sha256:
@@ -101,7 +105,13 @@ class Summary:
             "expiring_days": self.expiring_days,
             "statuses": dict(sorted(self.statuses.items())),
             "failures": [
-                {"step": step, "cause": cause, "reason": reason, "units": units}
+                {
+                    "step": step,
+                    "cause": cause,
+                    "reason": reason,
+                    "units": units,
+                    "unmended": self.unmended[step, cause, reason],
+                }
                 for (step, cause, reason), units in self.failures.most_common()
             ],
             "roots": [
