@@ -31,6 +31,7 @@ from evtool.protocol import slip
 from evtool.protocol.nvs import parse_image
 from evtool.protocol.partition_table import TABLE_OFFSET
 from evtool.virtual.board import BOOT_MS, Board, Mode
+from evtool.virtual.chips import CHIPS, Chip
 from evtool.virtual.effects import StopApp
 
 
@@ -78,6 +79,34 @@ def test_an_empty_chip_says_so_for_ever_but_ever_more_slowly() -> None:
     restarts = board.console().count("rst:0x10 (RTCWDT_RTC_RESET)")
     assert 5 < restarts < 15
     assert board.reports("boot_failed") == [{"reason": "no boot loader at 0x1000"}]
+
+
+@pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
+def test_a_rom_without_a_boot_loader_complains_until_its_watchdog_bites(chip: Chip) -> None:
+    board = Bench(bytearray(b"\xff" * 0x100000), chip).start()
+    for _ in range(40):
+        board.effects.clear()
+        started_ms = board.now_ms
+        while (deadline_ms := board.board.deadline_ms) is not None:
+            board.wait(deadline_ms - board.now_ms)
+            if "rst:" in board.console():
+                break
+            assert board.mode() is Mode.HALTED
+            assert board.console().endswith("invalid header: 0xffffffff\r\n")
+            assert board.now_ms - started_ms <= 250
+            started_ms = board.now_ms
+        board.wait(BOOT_MS)
+
+
+def test_a_boot_loader_that_finds_nothing_to_start_says_so_once_for_each_start() -> None:
+    board = bench()
+    board.board.flash.erase(APP0, 0x1000)
+    board.start()
+    before = board.console()
+    for _ in range(4):
+        board.wait(100)
+    assert board.mode() is Mode.HALTED
+    assert board.console() == before
 
 
 @pytest.mark.parametrize(

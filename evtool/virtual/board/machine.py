@@ -31,6 +31,7 @@ from evtool.protocol.esp_loader import Request, decode_request
 from evtool.virtual.board.application import start_of
 from evtool.virtual.board.mode import Crash, Mode
 from evtool.virtual.board.reset_circuit import Edge, ResetCircuit
+from evtool.virtual.board.restart import Restart
 from evtool.virtual.board.sync_watch import SyncWatch
 from evtool.virtual.board_nvs import store_value
 from evtool.virtual.boot import BootResult, ResetCause, boot
@@ -57,8 +58,6 @@ from evtool.virtual.soc import Soc
 from evtool.virtual.spi_bus import SpiBus
 
 BOOT_MS = 50
-_RETRY_MS = 500
-_RETRY_MAX_MS = 8_000
 # An application that ran this long has started properly; its next crash restarts at once.
 _STABLE_MS = 10_000
 # The RTC watchdog's shortest delay, rounded up: the host's next request is still answered.
@@ -104,7 +103,7 @@ class Board:
         self._circuit = ResetCircuit()
         self._lines_carried = False
         self._cause = ResetCause.POWER_ON
-        self._retry_ms = _RETRY_MS
+        self._restart = Restart()
         self._app_started_ms = 0
         self._boot: BootResult | None = None
         self._last_failure: str | None = None
@@ -157,7 +156,7 @@ class Board:
     def reset(self, cause: ResetCause, now_ms: int) -> None:
         """Reset and boot: from flash, or into the loader where a line selects it."""
         if cause is ResetCause.POWER_ON:
-            self._retry_ms = _RETRY_MS
+            self._restart.forget()
             self._last_failure = None
             self._report("reset", reason=cause.reason)
         self._stop_everything()
@@ -273,7 +272,7 @@ class Board:
         if self.mode is not Mode.APP:
             return
         if now_ms - self._app_started_ms >= _STABLE_MS:
-            self._retry_ms = _RETRY_MS
+            self._restart.forget()
         if return_code == 0:
             self._cause = ResetCause.SOFTWARE
         else:
@@ -292,7 +291,12 @@ class Board:
             except PowerCutError:
                 self._power_lost()
         elif self.mode is Mode.HALTED:
-            self.reset(self._cause, now_ms)
+            due = self._restart.look(now_ms)
+            if due is None:
+                self.reset(self._cause, now_ms)
+                return
+            words, self._deadline_ms = due
+            self._send_text(words)
         elif self.mode is Mode.RAM and self._program is not None:
             self._run_program(self._program, now_ms)
         elif self.mode in _LOADERS:
@@ -305,7 +309,8 @@ class Board:
         self._boot = result
         self._send_text(result.text())
         if result.application is None or result.partition is None:
-            self._fail(result.failure or "nothing to boot", result.next_cause, now_ms)
+            reason = result.failure or "nothing to boot"
+            self._fail(reason, result.next_cause, now_ms, result.repeated_text())
             return
         started = start_of(result, self.flash, self._cause.reason, self._random_bytes)
         if started is None:
@@ -322,12 +327,12 @@ class Board:
         self._enter(Mode.APP)
         self._report("app", reset=self._cause.reason, **fields)
 
-    def _fail(self, failure: str, cause: ResetCause, now_ms: int) -> None:
+    def _fail(self, failure: str, cause: ResetCause, now_ms: int, words: bytes = b"") -> None:
         if failure != self._last_failure:
             self._last_failure = failure
             self._report("boot_failed", reason=failure)
         self._cause = cause
-        self._halt(cause, now_ms)
+        self._halt(cause, now_ms, words)
 
     def _panic(self, how: str, return_code: int) -> None:
         core = 0 if self.chip.riscv else 1
@@ -337,13 +342,12 @@ class Board:
         )
         self._report("panic", how=how, return_code=return_code)
 
-    def _halt(self, cause: ResetCause, now_ms: int) -> None:
-        """Start again after a while: longer each time, or a bad image would spin for ever."""
+    def _halt(self, cause: ResetCause, now_ms: int, words: bytes = b"") -> None:
+        """Start again after a while."""
         self._stop_everything()
         self._cause = cause
         self._enter(Mode.HALTED)
-        self._deadline_ms = now_ms + self._retry_ms
-        self._retry_ms = min(2 * self._retry_ms, _RETRY_MAX_MS)
+        self._deadline_ms = self._restart.plan(now_ms, words)
 
     def _power_lost(self) -> None:
         self._report("power_cut")
@@ -402,7 +406,7 @@ class Board:
     def _enter_rom(self, *, greet: bool = False) -> None:
         self._stop_everything()
         self._soc.reset()
-        self._retry_ms = _RETRY_MS
+        self._restart.forget()
         if greet:
             # After a SYNC nobody waits for words; after a reset by the lines they are read.
             download = self._soc.has_loader

@@ -30,7 +30,8 @@ def load_boot_loader(soc: Soc, view: FlashView, result: BootResult) -> AppImage 
         result.next_cause = ResetCause.RTC_WATCHDOG
         if raw[0] != app_image.MAGIC:
             word = int.from_bytes(raw[:4], "little")
-            result.log += [f"invalid header: {word:#010x}"] * 3
+            result.repeated = (f"invalid header: {word:#010x}",) * 3
+            result.log += result.repeated
             result.failure = f"no boot loader at {offset:#x}"
             return None
         result.log += [f"boot loader: {image.reason}", soc.chip.rom.complaint]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evtool.protocol.app_image import AppImage
@@ -14,8 +15,8 @@ from evtool.virtual.chips.description import ResetCause
 class BootResult:
     """What was printed and what is to run.
 
-    `application` is None when nothing can run: `failure` says why, and `next_cause` is how
-    the chip restarts to try again.
+    `application` is None when nothing can run: `failure` says why, `next_cause` is how
+    the chip restarts to try again, and `repeated` are the lines that it says until then.
     """
 
     log: list[str] = field(default_factory=list)
@@ -24,10 +25,19 @@ class BootResult:
     partitions: tuple[Partition, ...] = ()
     failure: str | None = None
     next_cause: ResetCause = ResetCause.BOOTLOADER
+    repeated: tuple[str, ...] = ()
 
     def text(self) -> bytes:
         """The log as the console shows it."""
-        return "".join(line + "\r\n" for line in self.log).encode("ascii", "replace")
+        return _lines(self.log)
+
+    def repeated_text(self) -> bytes:
+        """What a ROM that has found no boot loader says again and again."""
+        return _lines(self.repeated)
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(line + "\r\n" for line in lines).encode("ascii", "replace")
 
 
 class BootConsole:
