@@ -55,12 +55,14 @@ class FlashPart:
         name: what it is, for people.
         offset: in bytes, a multiple of a sector.
         secret: it holds keys or passphrases.
+        encrypt: the chip is to put it through its own cipher; only with flash encryption on.
     """
 
     name: str
     offset: int
     data: bytes
     secret: bool = False
+    encrypt: bool = False
 
     @property
     def end(self) -> int:
