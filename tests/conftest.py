@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["evtool.pytest_plugin"]
+pytest_plugins = ["evtool.pytest_plugin", "ledger_rig"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ from evtool.protocol.ledger_record import (
     Record,
     canonical_json,
     next_record,
+    time_text,
 )
 
 
@@ -32,14 +35,16 @@ class SqlChange:
     Args:
         connection: in a transaction, which the caller commits or rolls back.
         station: whose chain is added to.
-        now: the time that the next record carries.
+        now: the clock; None: the server's, or this computer's for a file.
     """
 
-    def __init__(self, connection: sa.Connection, station: str, now: Callable[[], str]) -> None:
+    def __init__(
+        self, connection: sa.Connection, station: str, now: Callable[[], datetime] | None
+    ) -> None:
         self._connection = connection
         self._station = station
-        self._now = now
         self._head = self._locked_head()
+        self._clock = now or self._clock_of_database()
 
     def _locked_head(self) -> Head:
         """The end of this station's chain; until the transaction ends no other adds to it."""
@@ -53,6 +58,19 @@ class SqlChange:
             self._insert_if_new(stations, name=self._station, seq=0, hash=NO_HASH)
             row = self._connection.execute(query).one()
         return Head(*row)
+
+    def _clock_of_database(self) -> Callable[[], datetime]:
+        """One clock for all stations of a server, so that their records can be put in order."""
+        if self._connection.dialect.name == "sqlite":
+            return lambda: datetime.now(UTC)
+        began = monotonic()
+        moment: datetime = self._connection.execute(
+            sa.select(sa.func.clock_timestamp())
+        ).scalar_one()
+        return lambda: moment + timedelta(seconds=monotonic() - began)
+
+    def _now(self) -> str:
+        return time_text(self._clock())
 
     def append(
         self,
@@ -127,7 +145,7 @@ class SqlChange:
                 )
                 .values(mac=mac, station=self._station, seq=seq, time=time)
             )
-            if bound.rowcount:
+            if bound.rowcount > 0:
                 return True
 
     def release(
@@ -143,7 +161,7 @@ class SqlChange:
             ]
             if mac is not None:
                 holds.append(sa.or_(claims_table.c.mac == mac, claims_table.c.mac.is_(None)))
-            if self._connection.execute(claims_table.delete().where(*holds)).rowcount:
+            if self._connection.execute(claims_table.delete().where(*holds)).rowcount > 0:
                 given_up.append((kind, value))
         if not given_up:
             return None
@@ -217,7 +235,9 @@ class SqlChange:
     def _insert_if_new(self, table: sa.Table, **values: Any) -> bool:
         dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-        return bool(self._connection.execute(statement).rowcount)
+        # Not by the number of rows: for an INSERT not every driver says it.
+        returned = statement.returning(*table.primary_key.columns)
+        return self._connection.execute(returned).one_or_none() is not None
 
 
 def row_of(record: Record) -> dict[str, object]:

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import heapq
 import itertools
 import os
-import platform
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,13 @@ import sqlalchemy as sa
 
 from evtool.errors import ConfigError, DeviceError
 from evtool.link.ledger_change import SqlChange, claims_of, holder_of, read_record
+from evtool.link.ledger_location import (
+    is_url,
+    postgresql_engine,
+    shown,
+    sqlite_engine,
+    station_name,
+)
 from evtool.link.ledger_schema import (
     MIGRATIONS,
     about,
@@ -32,9 +35,8 @@ from evtool.link.ledger_schema import (
     stations,
     version_of,
 )
-from evtool.protocol.ledger_record import Claim, Head, Record, time_text
+from evtool.protocol.ledger_record import Claim, Head, Record
 
-_BUSY_S = 60.0
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
 
 
@@ -47,61 +49,35 @@ class SealedBytes:
     data: bytes
 
 
-def utc_now() -> datetime:
-    """This computer's clock."""
-    return datetime.now(UTC)
-
-
 def open_ledger(
     location: str | Path,
     station: str | None = None,
-    now: Callable[[], datetime] = utc_now,
+    now: Callable[[], datetime] | None = None,
 ) -> SqlLedger:
     """Open a ledger, making it if it is missing; close it in the end.
 
     Args:
         location: a file, or a URL such as postgresql+psycopg://host/database.
         station: the name of this station's chain; None: one that this computer always gives.
-        now: the clock of the records.
+        now: the clock of the records; None: the server's, or this computer's for a file.
 
     Raises:
         ConfigError: it is something else, or of a later evtool; or the URL is wrong.
         DeviceError: the database cannot be reached, or the file system refused.
     """
-    text = os.fspath(location)
-    if "://" in text:
-        engine, where = _postgresql(text)
+    if is_url(location):
+        engine = postgresql_engine(os.fspath(location))
         name = station or station_name()
     else:
-        path = Path(text)
-        _make_private(path)
-        engine, where = _sqlite(text), text
-        name = station or station_name(path)
-    ledger = SqlLedger(engine, where, name, now)
+        engine = sqlite_engine(Path(location))
+        name = station or station_name(Path(location))
+    ledger = SqlLedger(engine, shown(location), name, now)
     try:
         ledger.prepare()
     except BaseException:
         ledger.close()
         raise
     return ledger
-
-
-def station_name(path: Path | None = None) -> str:
-    """A name for this computer's chain (in the ledger `path`, where it is a file of its own).
-
-    A copy of the file on another computer, or elsewhere on this one, gets another name: two
-    stations with one name would each continue the same chain.
-    """
-    seed = _machine_id() + ("" if path is None else "\0" + os.fspath(path.resolve()))
-    host = "".join(c for c in platform.node() if c.isalnum() or c in "-.")[:40] or "station"
-    return f"{host}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
-
-
-def _machine_id() -> str:
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        with contextlib.suppress(OSError):
-            return Path(path).read_text("ascii", errors="replace").strip()
-    return f"{uuid.getnode():012x}"
 
 
 class SqlLedger:
@@ -112,7 +88,7 @@ class SqlLedger:
     """
 
     def __init__(
-        self, engine: sa.Engine, where: str, station: str, now: Callable[[], datetime]
+        self, engine: sa.Engine, where: str, station: str, now: Callable[[], datetime] | None
     ) -> None:
         self._engine = engine
         self.where = where
@@ -148,7 +124,7 @@ class SqlLedger:
     def change(self) -> Iterator[SqlChange]:
         """A transaction, durable when the block ends; an exception in it undoes all of it."""
         with self._writing() as connection:
-            yield SqlChange(connection, self._station, lambda: time_text(self._now()))
+            yield SqlChange(connection, self._station, self._now)
 
     def history(self, *, unit: str | None = None, mac: str | None = None) -> list[Record]:
         """All records of a unit or a board, oldest first."""
@@ -182,9 +158,12 @@ class SqlLedger:
         for _, group in itertools.groupby(rows, key=lambda record: record.unit):
             yield in_order(group)
 
-    def chain(self, station: str) -> Iterator[Record]:
-        """The records of a station, from the first."""
-        query = sa.select(records).where(records.c.station == station).order_by(records.c.seq)
+    def chain(self, station: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
+        """The records of a station: those behind `after`, up to `until`."""
+        query = sa.select(records).where(records.c.station == station, records.c.seq > after)
+        if until is not None:
+            query = query.where(records.c.seq <= until)
+        query = query.order_by(records.c.seq)
         return map(read_record, self._stream(query))
 
     def heads(self) -> dict[str, Head]:
@@ -265,82 +244,3 @@ def in_order(rows: Iterator[Record] | list[Record]) -> list[Record]:
         times = itertools.accumulate((record.time for record in chain), max)
         dated.append(list(zip(times, (r.station for r in chain), chain, strict=True)))
     return [each[2] for each in heapq.merge(*dated, key=lambda each: each[:2])]
-
-
-def _make_private(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise DeviceError(
-            f"cannot open the ledger {path}: {error.strerror or error}",
-            fix="check the permissions of the folder, or name another file",
-        ) from error
-
-
-def _sqlite(path: str) -> sa.Engine:
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=path),
-        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        # SQLAlchemy, not the driver, says where a transaction begins.
-        connection.isolation_level = None
-        [[mode]] = connection.execute("PRAGMA journal_mode").fetchall()
-        deadline = time.monotonic() + _BUSY_S
-        while mode != "wal":
-            try:
-                [[mode]] = connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            except Exception as error:
-                # Another process opens it too: SQLite does not wait for this one.
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-        connection.execute("PRAGMA synchronous = FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _began(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("evtool_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _postgresql(text: str) -> tuple[sa.Engine, str]:
-    try:
-        url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError) as error:
-        raise ConfigError(
-            "the ledger's URL cannot be read",  # nor shown: it may hold a password
-            fix="give postgresql+psycopg://USER@HOST/DATABASE; the password in PGPASSFILE",
-        ) from error
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    where = url.render_as_string(hide_password=True)
-    if url.drivername != "postgresql+psycopg":
-        raise ConfigError(
-            f"the ledger {where}: no ledger can be kept there",
-            fix="name a file, or postgresql+psycopg://HOST/DATABASE",
-        )
-    engine = sa.create_engine(
-        url, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 15}
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        # What a station locked is free again soon after its computer or its cable has gone.
-        with connection.cursor() as cursor:
-            for setting in (
-                "synchronous_commit = on",
-                "lock_timeout = '60s'",
-                "idle_in_transaction_session_timeout = '60s'",
-                "tcp_keepalives_idle = 10",
-                "tcp_keepalives_interval = 5",
-                "tcp_keepalives_count = 3",
-            ):
-                cursor.execute(f"SET {setting}")
-        connection.commit()
-
-    return engine, where

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a ledger is: an SQLite file or a PostgreSQL database, and connections to it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from evtool.errors import ConfigError, DeviceError
+
+_BUSY_S = 60.0
+_NO_URL = "give postgresql+psycopg://USER@HOST/DATABASE, and the password in PGPASSFILE"
+
+
+def is_url(location: str | Path) -> bool:
+    """Whether it names a database server, not a file."""
+    return "://" in os.fspath(location)
+
+
+def shown(location: str | Path) -> str:
+    """A location as it may be printed: without a password.
+
+    Raises:
+        ConfigError: it is a URL that cannot be read.
+    """
+    text = os.fspath(location)
+    return _url(text).render_as_string(hide_password=True) if is_url(text) else text
+
+
+def station_name(path: Path | None = None) -> str:
+    """A name for this computer's chain (in the ledger `path`, where it is a file of its own).
+
+    A copy of the file on another computer, or elsewhere on this one, gets another name: two
+    stations with one name would each continue the same chain.
+    """
+    seed = _machine_id() + ("" if path is None else "\0" + os.fspath(path.resolve()))
+    host = "".join(c for c in platform.node() if c.isalnum() or c in "-.")[:40] or "station"
+    return f"{host}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+
+
+def _machine_id() -> str:
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        with contextlib.suppress(OSError):
+            return Path(path).read_text("ascii", errors="replace").strip()
+    return f"{uuid.getnode():012x}"
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """Connections to an SQLite file, which is made if it is missing, mode 0600.
+
+    Raises:
+        DeviceError: the file system refused.
+    """
+    _make_private(path)
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=os.fspath(path)),
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        hide_parameters=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        # SQLAlchemy, not the driver, says where a transaction begins.
+        connection.isolation_level = None
+        _switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _began(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("evtool_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """Readers and the writer do not wait for one another."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        [[mode]] = connection.execute("PRAGMA journal_mode").fetchall()
+        if mode == "wal":
+            return
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except Exception as error:
+            # Another process opens it too: for this lock SQLite does not wait by itself.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise DeviceError(
+            f"cannot open the ledger {path}: {error.strerror or error}",
+            fix="check the permissions of the folder, or name another file",
+        ) from error
+
+
+def postgresql_engine(text: str) -> sa.Engine:
+    """Connections to a PostgreSQL database; none is made yet.
+
+    Raises:
+        ConfigError: the URL is wrong.
+    """
+    url = _url(text)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername != "postgresql+psycopg":
+        raise ConfigError(
+            f"the ledger {url.render_as_string(hide_password=True)}: no ledger can be kept there",
+            fix="name a file, or postgresql+psycopg://HOST/DATABASE",
+        )
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": 15}
+    engine = sa.create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,  # the server may have been started anew between two units
+        connect_args=timeout,
+        hide_parameters=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for setting in _SETTINGS:
+                cursor.execute(f"SET {setting}")
+        connection.commit()
+
+    return engine
+
+
+# What a station locked is free again soon after its computer, or its cable, has gone.
+_SETTINGS = (
+    "synchronous_commit = on",
+    "lock_timeout = '60s'",
+    "idle_in_transaction_session_timeout = '60s'",
+    "tcp_keepalives_idle = 10",
+    "tcp_keepalives_interval = 5",
+    "tcp_keepalives_count = 3",
+)
+
+
+def _url(text: str) -> sa.URL:
+    try:
+        return sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        # Not shown: it may hold a password.
+        raise ConfigError("the ledger's URL cannot be read", fix=_NO_URL) from error
