@@ -10,11 +10,10 @@ from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from evtool.errors import ConfigError
-from evtool.link.ledger_schema import claims as claims_table
-from evtool.link.ledger_schema import numbers, ranges, records, sealed, stations
+from evtool.link.ledger_claims import claims_of, give_up, insert_if_new, take
+from evtool.link.ledger_schema import about, numbers, ranges, records, sealed, stations
 from evtool.protocol.ledger_record import (
     CLAIM_KINDS,
     NO_HASH,
@@ -27,6 +26,8 @@ from evtool.protocol.ledger_record import (
     next_record,
     time_text,
 )
+
+MOVING_LOCK = 0x65766D76  # "evmv": shared by those who change, of one who moves the ledger
 
 
 class SqlChange:
@@ -47,17 +48,22 @@ class SqlChange:
         self._clock = now or self._clock_of_database()
 
     def _locked_head(self) -> Head:
-        """The end of this station's chain; until the transaction ends no other adds to it."""
-        query = (
-            sa.select(stations.c.seq, stations.c.hash)
-            .where(stations.c.name == self._station)
-            .with_for_update()
-        )
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            self._insert_if_new(stations, name=self._station, seq=0, hash=NO_HASH)
-            row = self._connection.execute(query).one()
-        return Head(*row)
+        """The end of this station's chain; until the transaction ends no other adds to it.
+
+        Raises:
+            ConfigError: the ledger was moved elsewhere.
+        """
+        if self._connection.dialect.name == "postgresql":
+            # Who moves the ledger waits for changes that are under way.
+            self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(MOVING_LOCK)))
+        moved_to = self._connection.execute(sa.select(about.c.moved_to)).scalar_one()
+        if moved_to is not None:
+            raise ConfigError(
+                f"this ledger was moved to {moved_to}",
+                fix="name that one as `ledger` in [provision] of evtool.toml; if the move was "
+                "stopped, run `evtool provision ledger move` again",
+            )
+        return locked_head(self._connection, self._station)
 
     def _clock_of_database(self) -> Callable[[], datetime]:
         """One clock for all stations of a server, so that their records can be put in order."""
@@ -79,22 +85,38 @@ class SqlChange:
         unit: str | None = None,
         mac: str | None = None,
         fields: Mapping[str, object] | None = None,
+        time: datetime | None = None,
     ) -> Record:
-        """Add a record to this station's chain. Raises ValueError or TypeError for bad fields."""
-        record = next_record(
-            self._station, self._head, self._now(), event, unit=unit, mac=mac, fields=fields
-        )
-        self._keep(record)
-        return record
+        """Add a record to this station's chain.
 
-    def _keep(self, record: Record) -> None:
-        self._connection.execute(records.insert(), row_of(record))
-        self._connection.execute(
-            stations.update()
-            .where(stations.c.name == self._station)
-            .values(seq=record.seq, hash=record.hash)
+        Args:
+            event: what happened,
+            unit: to which unit,
+            mac: on which board.
+            fields: what else is known.
+            time: when, if it was before now.
+
+        Raises:
+            ValueError, TypeError: `fields` are no JSON values, or a text is none.
+        """
+        moment = self._now() if time is None else time_text(time)
+        return self._keep(moment, event, unit, mac, fields)
+
+    def _keep(
+        self,
+        time: str,
+        event: str,
+        unit: str | None,
+        mac: str | None,
+        fields: Mapping[str, object] | None,
+    ) -> Record:
+        record = next_record(
+            self._station, self._head, time, event, unit=unit, mac=mac, fields=fields
         )
+        self._connection.execute(records.insert(), row_of(record))
         self._head = Head(record.seq, record.hash)
+        set_head(self._connection, self._station, self._head)
+        return record
 
     def claim(
         self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
@@ -107,72 +129,44 @@ class SqlChange:
                 raise ValueError(f"no kind of claim: {kind}")
         time = self._now()
         with self._connection.begin_nested():
-            won = [each for each in wanted if self._win(each, unit, mac, time)]
+            won = [each for each in wanted if self._win(*each, unit, mac, time)]
             if not won:
                 return None
-            fields = {"claims": won}
-            record = next_record(
-                self._station, self._head, time, "claimed", unit=unit, mac=mac, fields=fields
-            )
-            self._keep(record)
-            return record
+            return self._keep(time, "claimed", unit, mac, {"claims": won})
 
-    def _win(self, wanted: tuple[str, str], unit: str, mac: str | None, time: str) -> bool:
-        """Whether the claim, or its binding to a board, is new."""
-        kind, value = wanted
-        while True:
-            seq = self._head.seq + 1
-            if self._insert_if_new(
-                claims_table,
-                kind=kind, value=value, unit=unit, mac=mac,
-                station=self._station, seq=seq, time=time,
-            ):  # fmt: skip
-                return True
-            holder = holder_of(self._connection, kind, value)
-            if holder is None:
-                continue  # released between the two statements
-            if not holder.fits(unit, mac):
-                raise ClaimTaken(holder, unit, mac)
-            if mac is None or holder.mac == mac:
-                return False
-            bound = self._connection.execute(
-                claims_table.update()
-                .where(
-                    claims_table.c.kind == kind,
-                    claims_table.c.value == value,
-                    claims_table.c.unit == unit,
-                    claims_table.c.mac.is_(None),
-                )
-                .values(mac=mac, station=self._station, seq=seq, time=time)
-            )
-            if bound.rowcount > 0:
-                return True
+    def _win(self, kind: str, value: str, unit: str, mac: str | None, time: str) -> bool:
+        wanted = Claim(kind, value, unit, mac, self._station, self._head.seq + 1, time)
+        is_new, holder = take(self._connection, wanted)
+        if holder is not None:
+            raise ClaimTaken(holder, unit, mac)
+        return is_new
 
     def release(
         self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
     ) -> Record | None:
         """Give up every (kind, value) that `unit` on board `mac` holds."""
-        given_up = []
-        for kind, value in sorted(set(claims)):
-            holds = [
-                claims_table.c.kind == kind,
-                claims_table.c.value == value,
-                claims_table.c.unit == unit,
-            ]
-            if mac is not None:
-                holds.append(sa.or_(claims_table.c.mac == mac, claims_table.c.mac.is_(None)))
-            if self._connection.execute(claims_table.delete().where(*holds)).rowcount > 0:
-                given_up.append((kind, value))
+        given_up = [
+            released
+            for kind, value in sorted(set(claims))
+            if (released := give_up(self._connection, kind, value, unit, mac)) is not None
+        ]
         if not given_up:
             return None
-        left = [(each.kind, each.value) for each in claims_of(self._connection, unit)]
+        boards = {each.mac for each in given_up if each.mac is not None}
+        left = claims_of(self._connection, unit)
         return self.append(
-            "released", unit=unit, mac=mac, fields={"claims": given_up, "left": left}
+            "released",
+            unit=unit,
+            mac=boards.pop() if len(boards) == 1 else mac,
+            fields={
+                "claims": [(each.kind, each.value) for each in given_up],
+                "left": [(each.kind, each.value) for each in left],
+            },
         )
 
     def put_sealed(self, name: str, key_id: str, data: bytes) -> bool:
         """Keep sealed bytes. False: there are some of this name, which stay."""
-        return self._insert_if_new(sealed, name=name, key_id=key_id, data=data)
+        return insert_if_new(self._connection, sealed, name=name, key_id=key_id, data=data)
 
     def replace_sealed(self, name: str, old_key_id: str, key_id: str, data: bytes) -> bool:
         """Seal anew what `old_key_id` sealed. False: there is no such thing (now)."""
@@ -190,7 +184,7 @@ class SqlChange:
                 f"range {name}: {first} to {last} is no range of numbers from 0 to 2^63 - 1",
                 fix="give its first number, then its last",
             )
-        if self._insert_if_new(ranges, name=name, first=first, last=last, next=first):
+        if insert_if_new(self._connection, ranges, name=name, first=first, last=last, next=first):
             self.append("range_added", fields={"range": name, "first": first, "last": last})
             return
         found = self._connection.execute(sa.select(ranges).where(ranges.c.name == name)).one()
@@ -232,13 +226,6 @@ class SqlChange:
         self.append("serial_taken", unit=unit, fields={"range": range_name, "number": number})
         return number
 
-    def _insert_if_new(self, table: sa.Table, **values: Any) -> bool:
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-        # Not by the number of rows: for an INSERT not every driver says it.
-        returned = statement.returning(*table.primary_key.columns)
-        return self._connection.execute(returned).one_or_none() is not None
-
 
 def row_of(record: Record) -> dict[str, object]:
     """A record as its table holds it."""
@@ -255,23 +242,25 @@ def row_of(record: Record) -> dict[str, object]:
     }
 
 
-def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
-    """Who holds a claim."""
-    query = sa.select(claims_table).where(
-        claims_table.c.kind == kind, claims_table.c.value == value
+def set_head(connection: sa.Connection, station: str, head: Head) -> None:
+    """Note where a station's chain ends now."""
+    connection.execute(
+        stations.update().where(stations.c.name == station).values(seq=head.seq, hash=head.hash)
+    )
+
+
+def locked_head(connection: sa.Connection, station: str) -> Head:
+    """The end of a station's chain, which no other adds to until the transaction ends."""
+    query = (
+        sa.select(stations.c.seq, stations.c.hash)
+        .where(stations.c.name == station)
+        .with_for_update()
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else Claim(*row)
-
-
-def claims_of(connection: sa.Connection, unit: str) -> list[Claim]:
-    """Everything that a unit holds, by kind and value."""
-    query = (
-        sa.select(claims_table)
-        .where(claims_table.c.unit == unit)
-        .order_by(claims_table.c.kind, claims_table.c.value)
-    )
-    return [Claim(*row) for row in connection.execute(query)]
+    if row is None:
+        insert_if_new(connection, stations, name=station, seq=0, hash=NO_HASH)
+        row = connection.execute(query).one()
+    return Head(*row)
 
 
 def read_record(row: sa.Row[Any]) -> Record:

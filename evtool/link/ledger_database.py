@@ -17,7 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from evtool.errors import ConfigError, DeviceError
-from evtool.link.ledger_change import SqlChange, claims_of, holder_of, read_record
+from evtool.link.ledger_change import MOVING_LOCK, SqlChange, read_record
+from evtool.link.ledger_claims import claims_of, holder_of
 from evtool.link.ledger_location import (
     is_url,
     postgresql_engine,
@@ -25,19 +26,23 @@ from evtool.link.ledger_location import (
     sqlite_engine,
     station_name,
 )
+from evtool.link.ledger_merging import SqlMergingChange
 from evtool.link.ledger_schema import (
     MIGRATIONS,
     about,
     check_version,
+    claims,
+    contested,
     migrate,
     records,
     sealed,
     stations,
     version_of,
 )
-from evtool.protocol.ledger_record import Claim, Head, Record
+from evtool.protocol.ledger_record import NO_HEAD, Claim, Head, Record
 
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
+_MERGING_LOCK = 0x65766D67
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,7 @@ class SqlLedger:
         check_version(version, self.where)
         if version < len(MIGRATIONS):
             with self._writing() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+                self._alone(connection, _MIGRATION_LOCK)
                 migrate(connection, str(uuid.uuid4()), self.where)
 
     def close(self) -> None:
@@ -125,6 +129,27 @@ class SqlLedger:
         """A transaction, durable when the block ends; an exception in it undoes all of it."""
         with self._writing() as connection:
             yield SqlChange(connection, self._station, self._now)
+
+    @contextmanager
+    def merging(self) -> Iterator[SqlMergingChange]:
+        """A transaction that takes another ledger in; one such at a time."""
+        with self._writing() as connection:
+            self._alone(connection, _MERGING_LOCK)
+            yield SqlMergingChange(connection, self._station, self._now)
+
+    def move_to(self, where: str) -> None:
+        """Take no more records: they are kept at `where` from now on.
+
+        Returns when the changes under way have ended.
+        """
+        with self._writing() as connection:
+            self._alone(connection, MOVING_LOCK)
+            connection.execute(about.update().values(moved_to=where))
+
+    def _alone(self, connection: sa.Connection, lock: int) -> None:
+        # SQLite has one writer at a time anyway.
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
 
     def history(self, *, unit: str | None = None, mac: str | None = None) -> list[Record]:
         """All records of a unit or a board, oldest first."""
@@ -168,9 +193,13 @@ class SqlLedger:
 
     def heads(self) -> dict[str, Head]:
         """Where each station's chain ends, as the ledger holds it; by station."""
-        query = sa.select(stations).order_by(stations.c.name)
+        noted = sa.select(stations).order_by(stations.c.name)
+        # A chain whose head was taken away has none: that is for `verify` to see.
+        chains = sa.select(records.c.station).distinct()
         with self._reading() as connection:
-            return {row.name: Head(row.seq, row.hash) for row in connection.execute(query)}
+            found = dict.fromkeys(connection.execute(chains).scalars(), NO_HEAD)
+            found |= {row.name: Head(row.seq, row.hash) for row in connection.execute(noted)}
+        return dict(sorted(found.items()))
 
     def claim_holder(self, kind: str, value: str) -> Claim | None:
         """Who has this value, if anyone."""
@@ -181,6 +210,19 @@ class SqlLedger:
         """Everything that a unit has claimed."""
         with self._reading() as connection:
             return claims_of(connection, unit)
+
+    def claims(self) -> Iterator[Claim]:
+        """Every claim, by kind and value."""
+        query = sa.select(claims).order_by(claims.c.kind, claims.c.value)
+        return (Claim(*row) for row in self._stream(query))
+
+    def contested(self) -> list[Claim]:
+        """Claims on what another holder has, by kind and value."""
+        query = sa.select(contested).order_by(
+            contested.c.kind, contested.c.value, contested.c.time, contested.c.station
+        )
+        with self._reading() as connection:
+            return [Claim(*row) for row in connection.execute(query)]
 
     def get_sealed(self, name: str) -> SealedBytes | None:
         """The sealed bytes of this name."""
@@ -198,7 +240,7 @@ class SqlLedger:
         with self._reading() as connection:
             return [(row.name, row.key_id) for row in connection.execute(query)]
 
-    def _stream(self, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    def _stream(self, query: sa.Select[Any]) -> Iterator[Any]:
         with self._reading() as connection:
             yield from connection.execution_options(yield_per=1000).execute(query)
 

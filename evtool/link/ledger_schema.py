@@ -22,6 +22,8 @@ about = sa.Table(
     sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("ledger_id", sa.Text, nullable=False),
+    # Where it went, if it was moved: it takes no more records then.
+    sa.Column("moved_to", sa.Text),
 )
 
 records = sa.Table(
@@ -68,6 +70,19 @@ claims = sa.Table(
     sa.Column("time", sa.Text, nullable=False),
 )
 sa.Index("ledger_claims_unit", claims.c.unit)
+
+# Claims that another holder was in the way of when two stations' ledgers were merged.
+contested = sa.Table(
+    "ledger_contested",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("mac", sa.Text),
+    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.Text, nullable=False),
+)
 
 ranges = sa.Table(
     "ledger_ranges",

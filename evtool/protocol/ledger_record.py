@@ -154,8 +154,11 @@ def next_record(
     """The record that follows `head` in the chain of `station`.
 
     Raises:
-        ValueError, TypeError: `fields` are no JSON values.
+        ValueError, TypeError: `fields` are no JSON values, or a text has control characters.
     """
+    for text in (station, event, unit, mac):
+        if text is not None and not text.isprintable():  # which lone surrogates are not either
+            raise ValueError(f"not for a ledger: {text!a}")
     # As they will be read: tuples become lists, and nothing that the caller changes later counts.
     kept = json.loads(canonical_json(dict(fields or {})))
     record = Record(station, head.seq + 1, time, event, unit, mac, kept, head.hash, "")
@@ -228,13 +231,13 @@ def _fault(record: Record, last: Head) -> str | None:
     return None
 
 
-def chain_of(records: Iterable[Record]) -> Iterator[Record]:
-    """Pass records on as long as they form one chain, from its start.
+def chain_of(records: Iterable[Record], after: Head = NO_HEAD) -> Iterator[Record]:
+    """Pass records on as long as they continue the chain that ends with `after`.
 
     Raises:
         ValueError: one does not follow; the message says which and why.
     """
-    last = NO_HEAD
+    last = after
     for record in records:
         reason = _fault(record, last)
         if reason is not None:

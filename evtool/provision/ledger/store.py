@@ -131,8 +131,8 @@ class Ledger(Protocol):
     def latest(self) -> Iterator[list[Record]]:
         """For each unit, the latest record of each event and board, oldest first; by unit."""
 
-    def chain(self, station: str) -> Iterator[Record]:
-        """The records of a station, from the first."""
+    def chain(self, station: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
+        """The records of a station: those behind `after`, up to `until`."""
 
     def heads(self) -> dict[str, Head]:
         """Where each station's chain ends, as the ledger holds it."""
@@ -142,6 +142,12 @@ class Ledger(Protocol):
 
     def claims_of(self, unit: str) -> list[Claim]:
         """Everything that a unit has claimed."""
+
+    def claims(self) -> Iterator[Claim]:
+        """Every claim, by kind and value."""
+
+    def contested(self) -> list[Claim]:
+        """Claims on what another holder has; they come from merging ledgers."""
 
     def get_sealed(self, name: str) -> Sealed | None:
         """The sealed bytes of this name."""

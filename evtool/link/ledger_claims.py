@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has what: the ledger's tables of claims, and of claims that two stations made apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evtool.errors import ConfigError
+from evtool.link.ledger_schema import claims, contested
+from evtool.protocol.ledger_record import Claim
+
+
+def insert_if_new(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
+    """Insert a row; False: there is one of its key. Waits for who is about to insert it."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    # Not by the number of rows: for an INSERT not every driver says it.
+    returned = statement.returning(*table.primary_key.columns)
+    return connection.execute(returned).one_or_none() is not None
+
+
+def take(connection: sa.Connection, wanted: Claim) -> tuple[bool, Claim | None]:
+    """Win a claim, or bind the one that its unit has to its board.
+
+    Returns:
+        Whether something is new, and the claim of another holder that is in the way.
+    """
+    while True:
+        if insert_if_new(connection, claims, **dataclasses.asdict(wanted)):
+            return True, None
+        holder = holder_of(connection, wanted.kind, wanted.value)
+        if holder is None:
+            continue  # released between the two statements
+        if not holder.fits(wanted.unit, wanted.mac):
+            return False, holder
+        if wanted.mac is None or holder.mac == wanted.mac:
+            return False, None
+        bound = connection.execute(
+            claims.update()
+            .where(*_key(claims, wanted), claims.c.unit == wanted.unit, claims.c.mac.is_(None))
+            .values(mac=wanted.mac, station=wanted.station, seq=wanted.seq, time=wanted.time)
+        )
+        if bound.rowcount > 0:
+            return True, None
+
+
+def contest(connection: sa.Connection, claim: Claim) -> None:
+    """Keep a claim on what another holder has."""
+    for other in contenders_of(connection, claim.kind, claim.value):
+        if other.fits(claim.unit, claim.mac):
+            if claim.mac is not None and other.mac is None:
+                connection.execute(
+                    contested.update()
+                    .where(*_key(contested, other), *_origin(other))
+                    .values(mac=claim.mac)
+                )
+            return
+    connection.execute(contested.insert().values(**dataclasses.asdict(claim)))
+
+
+def give_up(
+    connection: sa.Connection, kind: str, value: str, unit: str, mac: str | None
+) -> Claim | None:
+    """Release what `unit` on board `mac` (None: on any) holds; who contested it gets it.
+
+    Raises:
+        ConfigError: without `mac` it is not clear which of two boards gives it up.
+    """
+    holder = holder_of(connection, kind, value)
+    others = contenders_of(connection, kind, value)
+    fitting = [each for each in (holder, *others) if each is not None and each.fits(unit, mac)]
+    if not fitting:
+        return None
+    if len(fitting) > 1:
+        boards = ", ".join(sorted(each.mac or "a board not known" for each in fitting))
+        raise ConfigError(
+            f"{kind} {value} is claimed by {unit} on several boards: {boards}",
+            fix="name the board that gives it up",
+        )
+    [released] = fitting
+    if released is not holder:
+        connection.execute(contested.delete().where(*_key(contested, released), *_origin(released)))
+        return released
+    connection.execute(claims.delete().where(*_key(claims, released)))
+    if others:
+        heir = others[0]
+        connection.execute(contested.delete().where(*_key(contested, heir), *_origin(heir)))
+        connection.execute(claims.insert().values(**dataclasses.asdict(heir)))
+    return released
+
+
+def _key(table: sa.Table, claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.kind == claim.kind, table.c.value == claim.value
+
+
+def _origin(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    return contested.c.station == claim.station, contested.c.seq == claim.seq
+
+
+def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
+    """Who holds a claim."""
+    query = sa.select(claims).where(claims.c.kind == kind, claims.c.value == value)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Claim(*row)
+
+
+def contenders_of(connection: sa.Connection, kind: str, value: str) -> list[Claim]:
+    """Who else claims it, the earliest first."""
+    query = (
+        sa.select(contested)
+        .where(contested.c.kind == kind, contested.c.value == value)
+        .order_by(contested.c.time, contested.c.station, contested.c.seq)
+    )
+    return [Claim(*row) for row in connection.execute(query)]
+
+
+def claims_of(connection: sa.Connection, unit: str) -> list[Claim]:
+    """Everything that a unit holds, by kind and value."""
+    query = sa.select(claims).where(claims.c.unit == unit)
+    query = query.order_by(claims.c.kind, claims.c.value)
+    return [Claim(*row) for row in connection.execute(query)]
