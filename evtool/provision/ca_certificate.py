@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,6 +43,7 @@ class CertificateReport:
     warnings: tuple[str, ...]
 
 
+@lru_cache(maxsize=64)  # a fleet has one root, or few
 def read_ca_certificate(data: bytes, now: datetime) -> CertificateReport:
     """Read and judge a PEM file; whitepaper ed. 3, A00.FR.501-511. Never raises."""
     if b"PRIVATE KEY" in data:

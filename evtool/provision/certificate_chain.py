@@ -12,6 +12,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -123,6 +124,17 @@ def judge_client_certificate(
     else:
         _judge_key(leaf, key, remarks)
     return remarks
+
+
+def judge_chain_order(chain: Sequence[x509.Certificate], remarks: Remarks) -> None:
+    """Note where a certificate of `chain` was not issued by the one behind it (RFC 8446, 4.4.2)."""
+    for here, issuer in pairwise(chain):
+        if not _issued(issuer, here):
+            remarks.problems.append(
+                f"{_name(here)}: was not issued by {_name(issuer)}, which stands behind it"
+            )
+        elif not _may_issue(issuer):
+            remarks.problems.append(f"{_name(issuer)}: has issued others, and is no authority")
 
 
 def judge_authorities(authorities: Sequence[x509.Certificate], now: datetime) -> Remarks:

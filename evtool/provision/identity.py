@@ -70,6 +70,21 @@ class Identity:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An identity looked at, rule by rule.
+
+    Attributes:
+        identity: None where a rule is broken.
+        problems: the rules that are broken.
+        warnings: what is allowed and still likely to cause trouble.
+    """
+
+    identity: Identity | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
 def check_identity(
     values: IdentityInput, *, now: datetime, locate: Callable[[str, str], str] | None = None
 ) -> Identity:
@@ -82,36 +97,43 @@ def check_identity(
     Raises:
         ConfigError: one line for every rule that is broken, with its key; no secret in it.
     """
+    judged = judge_identity(values, now=now)
+    if judged.identity is not None:
+        return judged.identity
+    lines = [
+        f"{locate(table, name) + ': ' if locate else ''}[{table}] {name}: {rule}"
+        for table, name, rule in judged.problems
+    ]
+    count = len(lines)
+    raise ConfigError(
+        "\n".join(lines),
+        fix=f"mend the {'value' if count == 1 else f'{count} values'} above; no board was touched",
+    )
+
+
+def judge_identity(values: IdentityInput, *, now: datetime) -> Judgement:
+    """Every rule that `values` break, and what is to be said about them; `now` is aware."""
     problems: list[Problem] = []
-    warnings: list[str] = []
+    warnings: list[Problem] = []
     _check_charge_point(values.charge_point, problems, warnings)
     _check_wifi(values, problems)
     key = _check_key(values.authorization_key, problems, warnings)
     certificate = _check_certificate(values, now, problems, warnings)
     _check_csms(values, problems, warnings)
     if problems:
-        lines = [
-            f"{locate(table, name) + ': ' if locate else ''}[{table}] {name}: {rule}"
-            for table, name, rule in problems
-        ]
-        count = len(problems)
-        raise ConfigError(
-            "\n".join(lines),
-            fix=f"mend the {'value' if count == 1 else f'{count} values'} above; "
-            "no board was touched",
-        )
-    identity = values.charge_point.identity
-    return Identity(
+        return Judgement(None, tuple(problems), tuple(warnings))
+    identity = Identity(
         charge_point=values.charge_point,
         wifi_ssid=values.wifi_ssid,
         wifi_passphrase=values.wifi_passphrase,
         csms_url=values.csms_url.rstrip("/"),
-        full_url=charge_point_url(values.csms_url, identity),
+        full_url=charge_point_url(values.csms_url, values.charge_point.identity),
         authorization_key=Secret(key),
         security_profile=values.security_profile,
         ca_certificate=certificate,
-        warnings=tuple(warnings),
+        warnings=tuple(f"[{table}] {name}: {rule}" for table, name, rule in warnings),
     )
+    return Judgement(identity, (), tuple(warnings))
 
 
 def _is_printable(text: str) -> bool:
@@ -119,7 +141,7 @@ def _is_printable(text: str) -> bool:
 
 
 def _check_charge_point(
-    charge_point: ChargePoint, problems: list[Problem], warnings: list[str]
+    charge_point: ChargePoint, problems: list[Problem], warnings: list[Problem]
 ) -> None:
     table = "charge_point"
     identity = charge_point.identity
@@ -134,10 +156,8 @@ def _check_charge_point(
             )
         )
     elif len(identity) > _EASY_IDENTITY_LENGTH:
-        warnings.append(
-            f"[{table}] identity: {len(identity)} characters; some central systems keep only "
-            f"{_EASY_IDENTITY_LENGTH}"
-        )
+        rule = f"{len(identity)} characters; some central systems keep only {_EASY_IDENTITY_LENGTH}"
+        warnings.append((table, "identity", rule))
     for key, text, least, most in (
         ("vendor", charge_point.vendor, 1, 20),
         ("model", charge_point.model, 1, 20),
@@ -172,7 +192,7 @@ def _check_wifi(values: IdentityInput, problems: list[Problem]) -> None:
         )
 
 
-def _check_key(secret: Secret, problems: list[Problem], warnings: list[str]) -> str:
+def _check_key(secret: Secret, problems: list[Problem], warnings: list[Problem]) -> str:
     text = secret.reveal()
     try:
         key = key_as_hex(text)
@@ -181,25 +201,26 @@ def _check_key(secret: Secret, problems: list[Problem], warnings: list[str]) -> 
         return ""
     plain = bytes.fromhex(key)
     if len(plain) != _KEY_LENGTH or any(not 0x20 < byte < 0x7F for byte in plain):
-        warnings.append(
-            "[csms] authorization_key: not 20 printable characters, the one form that all "
-            "known central systems read alike; { generate = true } makes such a key"
+        rule = (
+            "not 20 printable characters, the one form that all known central systems read "
+            "alike; { generate = true } makes such a key"
         )
+        warnings.append(("csms", "authorization_key", rule))
     return key
 
 
 def _check_certificate(
-    values: IdentityInput, now: datetime, problems: list[Problem], warnings: list[str]
+    values: IdentityInput, now: datetime, problems: list[Problem], warnings: list[Problem]
 ) -> CaCertificate | None:
     if values.ca_certificate is None:
         return None
     found = read_ca_certificate(values.ca_certificate, now)
     problems.extend(("csms", "ca_certificate", problem) for problem in found.problems)
-    warnings.extend(f"[csms] ca_certificate: {warning}" for warning in found.warnings)
+    warnings.extend(("csms", "ca_certificate", warning) for warning in found.warnings)
     return found.certificate
 
 
-def _check_csms(values: IdentityInput, problems: list[Problem], warnings: list[str]) -> None:
+def _check_csms(values: IdentityInput, problems: list[Problem], warnings: list[Problem]) -> None:
     table = "csms"
     text = values.csms_url
     profile = values.security_profile
@@ -223,6 +244,6 @@ def _check_csms(values: IdentityInput, problems: list[Problem], warnings: list[s
     if url.tls and values.ca_certificate is None:
         problems.append((table, "ca_certificate", "missing; a wss:// url needs the CSMS's root"))
     if not url.tls and values.ca_certificate is not None:
-        warnings.append(f"[{table}] ca_certificate: not used by a ws:// url")
+        warnings.append((table, "ca_certificate", "not used by a ws:// url"))
     if profile == 0:
-        warnings.append(f"[{table}] security_profile: 0 sends no password; for a bench only")
+        warnings.append((table, "security_profile", "0 sends no password; for a bench only"))

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows of a fleet, checked one by one and against each other, before anything is written.
+
+Nothing is kept of a row but hashes of what must not come twice, so a fleet may be as long as
+it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from evtool.errors import ConfigError
+from evtool.project import Secret, SecretRef
+from evtool.provision.certificate_chain import (
+    Remarks,
+    judge_chain_order,
+    judge_client_certificate,
+    read_certificates,
+)
+from evtool.provision.fleet.csv_rows import Row
+from evtool.provision.fleet.finding import Finding
+from evtool.provision.fleet.order import AUTHORIZATION_KEY, CLIENT_KEY, UnitOrder, Where
+from evtool.provision.fleet.row_order import OrderMaker
+from evtool.provision.fleet.uniqueness import Uniqueness
+from evtool.provision.identity import IdentityInput, judge_identity
+
+# What a generated secret will look like: a rule that this one keeps, that one keeps too.
+_TO_BE_GENERATED = Secret("0123456789abcdefghij")
+_COLUMNS = {
+    ("wifi", "ssid"): "wifi_ssid",
+    ("wifi", "passphrase"): "wifi_passphrase",
+    ("csms", "url"): "csms_url",
+}
+
+
+class ReadSecrets(Protocol):
+    """Looks secrets up and changes nothing."""
+
+    def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
+        """The secret, or None where it will be generated.
+
+        Raises:
+            ConfigError: the reference leads nowhere, or to what no secret may stand in.
+        """
+
+
+@dataclass(slots=True)
+class FleetCheck:
+    """Checks the rows of one fleet.
+
+    Args:
+        maker: makes an order from a row.
+        secrets: looks up what the references lead to.
+        now: aware.
+        unique: knows what other units have.
+
+    Attributes:
+        units: how many rows were read.
+        to_generate: how many secrets of theirs are to be made.
+    """
+
+    maker: OrderMaker
+    secrets: ReadSecrets
+    now: datetime
+    unique: Uniqueness
+    units: int = 0
+    to_generate: int = 0
+    # Findings about the template would come again with every row.
+    _told: set[Finding] = field(default_factory=set)
+
+    def check(self, rows: Iterable[Row | Finding]) -> Iterator[UnitOrder | Finding]:
+        """An order for each row that is good, and a finding for each thing that is not."""
+        for row in rows:
+            if isinstance(row, Finding):
+                yield row
+                continue
+            self.units += 1
+            order, findings = self.maker.make(row)
+            broken = {finding.column for finding in findings if not finding.is_warning}
+            # Of a column that is broken already nothing more is said.
+            findings += [
+                each for each in self._judged(order, row, broken) if each.column not in broken
+            ]
+            for finding in findings:
+                if finding.where.file != row.where.file or finding.where.line != row.where.line:
+                    if finding in self._told:
+                        continue
+                    self._told.add(finding)
+                yield finding
+            if all(finding.is_warning for finding in findings):
+                yield order
+
+    def _judged(self, order: UnitOrder, row: Row, broken: Set[str]) -> Iterator[Finding]:
+        secrets, findings = self._secrets(order, row, broken)
+        yield from findings
+        values = IdentityInput(
+            charge_point=order.charge_point,
+            wifi_ssid=order.wifi_ssid,
+            wifi_passphrase=secrets.get("wifi_passphrase", _TO_BE_GENERATED),
+            csms_url=order.csms_url,
+            authorization_key=secrets.get(AUTHORIZATION_KEY, _TO_BE_GENERATED),
+            security_profile=order.security_profile,
+            ca_certificate=order.ca_certificate,
+        )
+        judged = judge_identity(values, now=self.now)
+        for is_warning, told in ((False, judged.problems), (True, judged.warnings)):
+            for table, key, rule in told:
+                column = _COLUMNS.get((table, key), key)
+                yield Finding(self._place(row, column), column, rule, is_warning=is_warning)
+        yield from self._client_certificate(order, row, secrets.get(CLIENT_KEY))
+        yield from self.unique.findings(order, secrets, lambda name: self._place(row, name))
+
+    def _secrets(
+        self, order: UnitOrder, row: Row, broken: Set[str]
+    ) -> tuple[dict[str, Secret], list[Finding]]:
+        """The secrets that are there already, and what is wrong with the others."""
+        secrets: dict[str, Secret] = {}
+        findings = []
+        for name, ref in order.secret_references().items():
+            if name in broken:
+                continue
+            try:
+                secret = self.secrets.look(order.identity, name, ref)
+            except ConfigError as error:
+                rule = error.message.removeprefix(f"{order.identity} {name}: ")
+                findings.append(Finding(self._place(row, name), name, rule))
+                continue
+            if secret is None:
+                self.to_generate += 1
+            else:
+                secrets[name] = secret
+        return secrets, findings
+
+    def _client_certificate(
+        self, order: UnitOrder, row: Row, key: Secret | None
+    ) -> Iterator[Finding]:
+        column = "client_certificate"
+        place = self._place(row, column)
+        if order.client_certificate is None:
+            if order.client_key is not None:
+                yield Finding(self._place(row, CLIENT_KEY), CLIENT_KEY, "without a certificate")
+            return
+        if order.client_key is None:
+            yield Finding(place, column, "its private key is missing: client_key")
+            return
+        remarks = Remarks()
+        chain = read_certificates(order.client_certificate, "it", remarks)
+        if chain:
+            pem = None if key is None else key.reveal().encode()
+            remarks = judge_client_certificate(chain, pem, order.identity, self.now)
+            judge_chain_order(chain, remarks)
+        yield from (Finding(place, column, rule) for rule in remarks.problems)
+        yield from (Finding(place, column, rule, is_warning=True) for rule in remarks.warnings)
+
+    def _place(self, row: Row, column: str) -> Where:
+        """The row's place, or the template's where all rows have the value from there."""
+        if column in row.values or column not in self.maker.template.values:
+            return row.where if column not in row.lines else row.place(column)
+        given = self.maker.template.values[column]
+        return row.where if given.is_for_each() else given.where
