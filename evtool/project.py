@@ -16,10 +16,10 @@ from evtool.errors import ConfigError
 from evtool.toml_table import TomlTables
 
 FILE_NAME = "evtool.toml"
+LEDGER_FILE = ".evtool/ledger.db"
 ENVIRONMENTS = ("host", "host_asan", "esp32dev", "esp32dev_lab")
 
-SecretKind = Literal["env", "file", "prompt", "generate"]
-_SECRET_KINDS = ("env", "file", "prompt", "generate")
+SecretKind = Literal["env", "file", "prompt", "generate", "keyring"]
 # What the ESP32's CAN controller has timings for (ESP-IDF, hal/twai_types.h).
 _BITRATES = (25_000, 50_000, 100_000, 125_000, 250_000, 500_000, 800_000, 1_000_000)
 _MCP2515_FASTEST = 500_000  # with its 8 MHz crystal, and at least eight quanta in a bit
@@ -62,8 +62,9 @@ class SecretRef:
     """Where a secret comes from; never the secret.
 
     Attributes:
-        kind: environment variable, file (first line), prompt, or generated and kept.
-        name: the variable's name or the file's absolute path; empty for the other two.
+        kind: environment variable, file (first line), prompt, or generated and kept; the
+            sealing key also from the keyring.
+        name: of the variable, the file's absolute path, the name in the keyring; else empty.
     """
 
     kind: SecretKind
@@ -148,6 +149,19 @@ class Codegen:
 
 
 @dataclass(frozen=True, slots=True)
+class Provision:
+    """Where the record of all units is, and what opens its secrets.
+
+    Attributes:
+        ledger: the file's absolute path, or a URL such as postgresql+psycopg://host/database.
+        sealing_key: None: generated secrets are kept in clear, mode 0600.
+    """
+
+    ledger: str
+    sealing_key: SecretRef | None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """Everything that evtool.toml says; every path is absolute."""
 
@@ -160,6 +174,7 @@ class Project:
     limits: Limits
     build: Build
     codegen: Codegen
+    provision: Provision
 
 
 def find_project(start: Path) -> Path:
@@ -215,6 +230,7 @@ def load_project(path: Path) -> Project:
             bundle=_optional_path(tables, root, "build", "bundle"),
         ),
         codegen=_codegen(tables, root),
+        provision=_provision(tables, root),
     )
     tables.finish()
     return project
@@ -273,6 +289,25 @@ def _codegen(tables: TomlTables, root: Path) -> Codegen:
             "codegen", "cpp_tables", f"{firmware}/lib/evcore/include/evcore/can_tables.hpp"
         ),
         python_tables=root / tables.text("codegen", "python_tables", "can_tables.py"),
+    )
+
+
+def _provision(tables: TomlTables, root: Path) -> Provision:
+    table, key = "provision", "sealing_key"
+    ledger = tables.text(table, "ledger", LEDGER_FILE)
+    value = tables.raw(table, key, None)
+    name = value.get("keyring") if isinstance(value, dict) and len(value) == 1 else None
+    sealing_key: SecretRef | None
+    if isinstance(name, str) and name:
+        sealing_key = SecretRef("keyring", name)
+    else:
+        sealing_key = None if value is None else _secret(tables, root, table, key)
+        if sealing_key is not None and sealing_key.kind == "generate":
+            rule = "is made with `evtool provision secrets new-key`; name where it is kept"
+            tables.problem(table, key, rule)
+    return Provision(
+        ledger=ledger if "://" in ledger else str(root / Path(ledger).expanduser()),
+        sealing_key=sealing_key,
     )
 
 

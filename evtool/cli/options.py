@@ -69,10 +69,15 @@ def secret_source(project: Project, *, create: bool = True) -> SecretSource:
 
     With `create` False a generated secret that does not exist yet is an error.
     """
+    return secret_source_at(project.root, create=create)
+
+
+def secret_source_at(root: Path, *, create: bool = True) -> SecretSource:
+    """The same for the folder of a project, or one that is none."""
     from evtool.link.secret_source import SecretSource
 
     def ask(label: str) -> str:
         answer: str = click.prompt(label, hide_input=True, err=True)
         return answer
 
-    return SecretSource(project.root, ask if sys.stdin.isatty() else None, create=create)
+    return SecretSource(root, ask if sys.stdin.isatty() else None, create=create)

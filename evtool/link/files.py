@@ -64,6 +64,34 @@ def replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, mode 0600, whole or not at all; its folder is made.
+
+    Raises:
+        FileExistsError: something of this name is there, and stays.
+        EvtoolError: the file system refused.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise EvtoolError(
+            f"cannot write {path}: {error.strerror or error}",
+            fix="check free space and permissions of the folder",
+        ) from error
+
+
 def _is_device(path: Path) -> bool:
     # /dev/stdout is a link, and what it leads to may be a file.
     return not path.is_file() or (path.is_symlink() and path.absolute().parts[:2] == ("/", "dev"))

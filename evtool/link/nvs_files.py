@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
-from evtool.errors import ConfigError, EvtoolError
-from evtool.link.files import sync_folder
+from evtool.errors import ConfigError
+from evtool.link.core_dumps import forbid_core_dumps
+from evtool.link.files import write_new
 from evtool.protocol.can_frame import Malformed
 from evtool.protocol.nvs_encryption import KEYS_SIZE, NvsKeys, decode_keys, encode_keys
 
@@ -47,6 +46,7 @@ def read_keys(path: Path) -> NvsKeys:
     Raises:
         ConfigError: not such a file, or others than its owner may read it.
     """
+    forbid_core_dumps()
     keys = decode_keys(read_whole(path, "the keys"))
     if isinstance(keys, Malformed):
         raise ConfigError(
@@ -60,6 +60,7 @@ def read_keys(path: Path) -> NvsKeys:
 
 def new_keys() -> NvsKeys:
     """Keys from the operating system's generator."""
+    forbid_core_dumps()
     both = secrets.token_bytes(KEYS_SIZE)
     return NvsKeys(both[: KEYS_SIZE // 2], both[KEYS_SIZE // 2 :])
 
@@ -72,24 +73,9 @@ def write_new_keys(path: Path, keys: NvsKeys) -> None:
         EvtoolError: the file system refused.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(encode_keys(keys))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(temporary, path)  # unlike a rename it replaces nothing
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        sync_folder(path.parent)
+        write_new(path, encode_keys(keys))
     except FileExistsError as error:
         raise keys_are_there(path) from error
-    except OSError as error:
-        raise EvtoolError(
-            f"cannot write {path}: {error.strerror or error}",
-            fix="check free space and permissions of the folder",
-        ) from error
 
 
 def keys_are_there(path: Path) -> ConfigError:

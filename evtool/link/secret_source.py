@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evtool.errors import ConfigError, SecretMissing
+from evtool.link.core_dumps import forbid_core_dumps
 from evtool.link.files import make_private_folder, write_atomically
 from evtool.project import Secret, SecretRef
 
@@ -50,6 +51,7 @@ class SecretSource:
     def __init__(
         self, root: Path, ask: Callable[[str], str] | None = None, *, create: bool = True
     ) -> None:
+        forbid_core_dumps()
         self.folder = root / ".evtool" / "secrets"
         self._ask = ask
         self._create = create
@@ -85,7 +87,24 @@ class SecretSource:
             return Secret(self._ask(label))
         return self._generated(label)
 
+    def resolve_text(self, ref: SecretRef, label: str) -> Secret:
+        """The same for a secret of several lines, such as a private key: the whole file.
+
+        Raises: as `resolve`.
+        """
+        if ref.kind == "file":
+            return Secret(self._file_text(Path(ref.name), label))
+        return self.resolve(ref, label)
+
     def _from_file(self, path: Path, label: str) -> Secret:
+        value = self._file_text(path, label).split("\n", 1)[0].rstrip("\r")
+        if not value:
+            raise ConfigError(
+                f"{label}: the first line of {path} is empty", fix="write the secret there"
+            )
+        return Secret(value)
+
+    def _file_text(self, path: Path, label: str) -> str:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
@@ -107,12 +126,7 @@ class SecretSource:
                 f"{label}: {path} can be read by others than its owner",
                 fix=f"chmod 600 {path}",
             )
-        value = text.split("\n", 1)[0].rstrip("\r")
-        if not value:
-            raise ConfigError(
-                f"{label}: the first line of {path} is empty", fix="write the secret there"
-            )
-        return Secret(value)
+        return text
 
     def _generated(self, label: str) -> Secret:
         path = self.folder / _UNSAFE.sub("_", label)

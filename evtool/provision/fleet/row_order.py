@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from evtool.project import ChargePoint, SecretRef
 from evtool.provision.fleet.columns import COLUMNS, Column
@@ -142,7 +142,7 @@ class _RowValues:
         if not isinstance(value, str):
             self._problem(where, name, "must be a file's name")
             return None
-        path = os.path.join(self._folder(name), value)  # noqa: PTH118  # no file is touched
+        path = self._path(name, value)
         try:
             return self.maker.read_file(path)
         except OSError as error:
@@ -178,8 +178,7 @@ class _RowValues:
             check_environment_name(ref.name)
         elif ref.kind == "file":
             no_path(expansion.used)
-            path = os.path.join(self._folder(name), ref.name)  # noqa: PTH118
-            return SecretRef("file", os.path.normpath(path))
+            return SecretRef("file", self._path(name, ref.name))
         elif ref.kind == "prompt" and name not in self.maker.template.shared:
             raise ValueError(
                 "a prompt asks once for all units: name the secret in `shared`, or use env or file"
@@ -225,10 +224,11 @@ class _RowValues:
             return self.row.place(name)
         return self.maker.template.values[name].where
 
-    def _folder(self, name: str) -> str:
+    def _path(self, name: str, written: str) -> str:
+        """A file's name as it was written, from the folder of the file that it was written in."""
         given = self.maker.template.values.get(name)
-        is_own = name in self.row.values or given is None
-        return self.maker.folder if given is None or is_own else given.folder
+        own = given is None or name in self.row.values
+        return str(PurePath(self.maker.folder if own or given is None else given.folder, written))
 
     def _check_cell(self, where: Where, name: str, text: str) -> None:
         if name in _BLANKS_COUNT:

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The argument and options that name a fleet; `evtool.cli.fleet_input` opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PATH = click.Path(dir_okay=False, path_type=Path)
+
+
+def fleet_options(function: F) -> F:
+    """FILE, `--template`, `--delimiter` and `--shared`, as `open_fleet` takes them."""
+    file = click.argument("file", type=_PATH)
+    template = click.option(
+        "--template",
+        "template_path",
+        type=_PATH,
+        metavar="TOML",
+        help="What all units have in common, for a FILE in CSV.",
+    )
+    delimiter = click.option(
+        "--delimiter",
+        metavar="CHAR",
+        help="What separates the cells: , ; tab or | (default: found out, and said).",
+    )
+    shared = click.option(
+        "--shared",
+        multiple=True,
+        metavar="COLUMN",
+        help="Several units may have the same secret here; as `shared` in the template.",
+    )
+    decorated: F = file(template(delimiter(shared(function))))
+    return decorated

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool provision fleet`: many units from one file."""
+
+from __future__ import annotations
+
+import click
+
+from evtool.cli.group import LazyGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("evtool.cli.provision_fleet_check", "Check a fleet's file; write nothing."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def command() -> None:
+    """A fleet: units in a CSV or TOML file, with a template for what they share.
+
+    docs/fleet.md describes the file, the template and its {names}.
+    """

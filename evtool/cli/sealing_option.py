@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`--sealing-key`, and the sealed secrets of a ledger that it opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from evtool.project import Project, SecretRef
+    from evtool.provision.ledger.store import Ledger
+    from evtool.provision.secrets.sealed_store import SealedStore
+    from evtool.provision.secrets.unit_secrets import UnitSecretStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMS = "keyring:NAME, file:PATH, env:NAME or prompt"
+_FORM = re.compile(r"(keyring|file|env):(.+)\Z")
+
+
+def sealing_option(function: F) -> F:
+    """`--sealing-key WHERE`, passed on as `sealing_key`; None: the project's."""
+    decorated: F = click.option(
+        "--sealing-key",
+        metavar="WHERE",
+        help=f"What opens the sealed secrets: {FORMS} (default: the project's).",
+    )(function)
+    return decorated
+
+
+def read_place(text: str, option: str) -> SecretRef:
+    """The place that an option's text names.
+
+    Raises:
+        ConfigError: it names none. The text is not repeated: it may be the key.
+    """
+    from evtool.errors import ConfigError
+    from evtool.project import SecretRef
+
+    if text == "prompt":
+        return SecretRef("prompt")
+    found = _FORM.match(text)
+    if found is None:
+        raise ConfigError(
+            f"{option}: must say where the key is: {FORMS}",
+            fix="never put a key or passphrase into an argument: every user could read it",
+        )
+    if found[1] == "keyring":
+        return SecretRef("keyring", found[2])
+    return SecretRef("file" if found[1] == "file" else "env", found[2])
+
+
+def sealing_place(text: str | None, project: Project | None) -> SecretRef | None:
+    """Where the sealing key is: as the option says, or the project; None: there is none."""
+    if text is not None:
+        return read_place(text, "--sealing-key")
+    return None if project is None else project.provision.sealing_key
+
+
+def open_sealed(
+    ledger: Ledger, place: SecretRef, root: Path, *, create: bool = True
+) -> SealedStore:
+    """The ledger's sealed values.
+
+    Args:
+        create: take the key as the ledger's first one where it has none.
+
+    Raises:
+        ConfigError: there is no key at `place`, or it is not the ledger's.
+    """
+    import secrets
+
+    from evtool.cli.options import secret_source_at
+    from evtool.link.sealing_key import read_sealing_key
+    from evtool.provision.secrets.sealed_store import open_store
+
+    key = read_sealing_key(place, secret_source_at(root, create=False))
+    return open_store(ledger, key, secrets.token_bytes, create=create)
+
+
+def unit_secrets(sealed: SealedStore | None, root: Path) -> UnitSecretStore:
+    """The secrets of a project's units; with `sealed` None nothing can be generated."""
+    from evtool.cli.options import secret_source_at
+    from evtool.link.secret_source import generate_key
+    from evtool.provision.secrets.unit_secrets import UnitSecretStore
+
+    return UnitSecretStore(secret_source_at(root, create=False), sealed, generate_key)
