@@ -37,14 +37,16 @@ class FleetInput:
 
     Attributes:
         file: with the units, as messages name it.
-        findings: about the template; with a problem among them no row is looked at.
+        findings: about the template.
+        is_readable: False where the template is no TOML: then no row is looked at.
     """
 
     file: str
     template: Template
     findings: tuple[Finding, ...]
     delimiter: str | None
-    toml_rows: tuple[Row, ...] | None
+    toml_rows: tuple[Row | Finding, ...] | None
+    is_readable: bool = True
 
     def checked(
         self, look: ReadSecrets, now: datetime, holders: Holders | None = None
@@ -87,7 +89,7 @@ class FleetReading:
     def __iter__(self) -> Iterator[UnitOrder | Finding]:
         """An order for each good row, a finding for each thing to be said."""
         yield from self.fleet.findings
-        if any(not finding.is_warning for finding in self.fleet.findings):
+        if not self.fleet.is_readable:
             return
         with self.fleet.rows() as rows:
             for found in self.check.check(rows):
@@ -131,11 +133,11 @@ def open_fleet(
     if is_toml and template_path is not None:
         raise ConfigError(f"--template: {file} has its own", fix="leave one of them out")
     toml_path = file if is_toml else template_path
-    units, rows, template = str(file), None, Template()
+    units, rows, template, is_readable = str(file), None, Template(), True
     findings: tuple[Finding, ...] = ()
     if toml_path is not None:
         read = read_fleet_toml(str(toml_path), _whole(toml_path), str(toml_path.parent))
-        template, findings = read.template, read.findings
+        template, findings, is_readable = read.template, read.findings, read.is_readable
         separator = separator or read.delimiter
         if is_toml:
             units, rows, findings = _units_of(toml_path, read.units, read.rows, findings)
@@ -149,12 +151,12 @@ def open_fleet(
         values=defaults | dict(template.values),
         shared=template.shared | frozenset(named),
     )
-    return FleetInput(units, template, findings, separator, rows)
+    return FleetInput(units, template, findings, separator, rows, is_readable)
 
 
 def _units_of(
-    path: Path, units: str | None, rows: tuple[Row, ...], findings: tuple[Finding, ...]
-) -> tuple[str, tuple[Row, ...] | None, tuple[Finding, ...]]:
+    path: Path, units: str | None, rows: tuple[Row | Finding, ...], findings: tuple[Finding, ...]
+) -> tuple[str, tuple[Row | Finding, ...] | None, tuple[Finding, ...]]:
     """The file of the units, the rows where they are in this one, and the findings."""
     if units is not None:
         return str(path.parent / units), None, findings

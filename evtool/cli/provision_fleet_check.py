@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,13 +34,11 @@ SHOWN = 40
 @json_option
 def command(
     file: Path,
-    template_path: Path | None,
-    delimiter: str | None,
-    shared: tuple[str, ...],
     project_path: Path | None,
     ledger_location: str | None,
     sealing_key: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Check a fleet's FILE (CSV or TOML) before anything is written.
 
@@ -60,9 +58,7 @@ def command(
     output = Output(as_json)
     project = found_project(project_path)
     root = Path.cwd() if project is None else project.root
-    fleet = open_fleet(
-        file, project=project, template_path=template_path, delimiter=delimiter, shared=shared
-    )
+    fleet = open_fleet(file, project=project, **options)
     report = FindingReport(output)
     good = 0
     with existing_ledger(ledger_location, project) as ledger:

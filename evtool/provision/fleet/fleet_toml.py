@@ -42,16 +42,19 @@ class FleetToml:
     """What a file says; use it only where no finding is a problem.
 
     Attributes:
+        is_readable: False where the file is no TOML at all.
         units: the CSV file's name as it was written; None where the units stand here.
         delimiter: of the CSV file, or None.
-        rows: the units that stand here.
+        rows: the units that stand here, and what is wrong with their keys.
+        findings: about everything but units.
     """
 
     template: Template
     units: str | None
     delimiter: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[Row | Finding, ...]
     findings: tuple[Finding, ...]
+    is_readable: bool = True
 
 
 def read_fleet_toml(file: str, data: bytes, folder: str) -> FleetToml:
@@ -77,7 +80,8 @@ def read_fleet_toml(file: str, data: bytes, folder: str) -> FleetToml:
 
 
 def _refused(file: str, line: int, rule: str) -> FleetToml:
-    return FleetToml(Template(), None, None, (), (Finding(Where(file, line), "", rule),))
+    finding = Finding(Where(file, line), "", rule)
+    return FleetToml(Template(), None, None, (), (finding,), is_readable=False)
 
 
 @dataclass(slots=True)
@@ -197,7 +201,7 @@ class _Reader:
             return None
         return value
 
-    def _rows(self, template: Template) -> Iterator[Row]:
+    def _rows(self, template: Template) -> Iterator[Row | Finding]:
         units = self.document.get("unit", [])
         if not isinstance(units, list) or not all(isinstance(unit, dict) for unit in units):
             self._problem("", "unit", "units are written as [[unit]] tables")
@@ -213,9 +217,9 @@ class _Reader:
                 where = Where(self.file, keys.get(name, line))
                 if name not in known:
                     rule = f"unknown key; it is no column, and no {{{key}}} is in the template"
-                    self.findings.append(Finding(where, key, rule + meant(key, known)))
+                    yield Finding(where, key, rule + meant(key, known))
                 elif name in values:
-                    self.findings.append(Finding(where, key, f"stands there twice (as {name})"))
+                    yield Finding(where, key, f"stands there twice (as {name})")
                 elif value != "":
                     values[name] = value
             yield Row(Where(self.file, line), number, values, keys)
