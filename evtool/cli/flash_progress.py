@@ -1,33 +1,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run of `evtool flash` as it goes: a bar for each board, JSON lines, or a line for each step."""
+"""A run at many ports as it goes: a bar for each board, JSON lines, or a line for each step."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from evtool.flash.station.report import board_document
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from evtool.cli.output import Output
-    from evtool.flash.station.verdict import BoardResult
+    from evtool.errors import EvtoolError
 
 _SAID = ("connected", "retry")
 
 
-class FlashProgress:
-    """Shows what the boards' threads tell; use it in a `with`."""
+class StationVerdict(Protocol):
+    """The last word on a board."""
 
-    def __init__(self, output: Output) -> None:
+    @property
+    def value(self) -> str:
+        """In one word."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the board needs nothing more."""
+
+
+class StationResult(Protocol):
+    """What became of one board."""
+
+    @property
+    def port(self) -> str:
+        """Where it was."""
+
+    @property
+    def verdict(self) -> StationVerdict:
+        """The last word on it."""
+
+    @property
+    def error(self) -> EvtoolError | None:
+        """What stopped it; None where all is well."""
+
+
+R = TypeVar("R", bound=StationResult)
+
+
+class FlashProgress(Generic[R]):
+    """Shows what the boards' threads tell; use it in a `with`.
+
+    Args:
+        output: where to.
+        document: gives a result's fields for the line of JSON.
+    """
+
+    def __init__(self, output: Output, document: Callable[[R], Mapping[str, object]]) -> None:
         self._output = output
+        self._document = document
         self._bars = None if output.as_json or not sys.stderr.isatty() else _bars()
         self._tasks: dict[str, TaskID] = {}
         self._percent: dict[str, int] = {}
 
-    def __enter__(self) -> FlashProgress:
+    def __enter__(self) -> FlashProgress[R]:
         if self._bars is not None:
             self._bars.start()
         return self
@@ -50,9 +85,9 @@ class FlashProgress:
             words = " ".join(f"{key}={value}" for key, value in shown.items())
             self._output.say(f"{port}: {name} {words}")
 
-    def result(self, result: BoardResult) -> None:
+    def result(self, result: R) -> None:
         """A board is done with."""
-        self._output.event("board", **board_document(result))
+        self._output.event("board", **self._document(result))
         text = result.verdict.value
         if self._bars is not None:
             task = self._task(result.port)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from evtool.errors import EvtoolError, LinkTimeout, Stopped, ToolError
 from evtool.flash.station.attempts import Attempt
-from evtool.flash.station.board_run import Board, Task, Tell, run_board
+from evtool.flash.station.board_run import Board, Task, run_board
+from evtool.flash.station.flash_parts import Tell
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict
 from evtool.link.clock import monotonic_ms

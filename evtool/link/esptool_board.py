@@ -112,6 +112,10 @@ class EsptoolBoard:
         """Whether the flash has each part's MD5, computed by the stub over the flash itself."""
         return self._guarded(lambda: [self._md5(part) == _md5(part.data) for part in parts])
 
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes of flash from `offset`, checked by the stub's MD5 of what it sent."""
+        return self._guarded(lambda: bytes(self._esp.read_flash(offset, size)))
+
     def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
         """Write the parts; sectors are erased as the data reaches them.
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from evtool.errors import EvtoolError
-from evtool.flash.station.attempts import Attempt, ProofFailed, first_attempt, next_attempt
+from evtool.flash.station.attempts import Attempt, first_attempt, next_attempt
 from evtool.flash.station.boot import BootConsole, BootProof, wait_for_build
-from evtool.flash.station.differences import changed_parts, differing_pieces, differing_sectors
+from evtool.flash.station.flash_parts import Counts, PartsWork, Tell
 from evtool.flash.station.gates import Gates, check_board
 from evtool.flash.station.order import Order
 from evtool.flash.station.verdict import BoardResult, FailedAttempt, Verdict
-from evtool.protocol.board_flash import SECTOR, BoardFacts, FlashPart
+from evtool.protocol.board_flash import BoardFacts, FlashPart
 
 PHASES = ("connect", "compare", "write", "prove", "boot")
 
@@ -78,10 +78,6 @@ class Task:
     admit: Callable[[BoardFacts], None] = lambda _facts: None
 
 
-Tell = Callable[[str, Mapping[str, object]], None]
-"""Told of each step: its name, and what belongs to it."""
-
-
 def run_board(
     port: str,
     open_board: Callable[[Attempt], Board],
@@ -130,9 +126,7 @@ class _Work:
         self._now_ms = now_ms
         self._tell = tell
         self._facts: BoardFacts | None = None
-        self._written = 0
-        self._writes = 0
-        self._questions = 0
+        self._counts = Counts()
         self._boot: Mapping[str, str] | None = None
         self._times: dict[str, int] = {}
         self._phase, self._began = "", 0
@@ -172,94 +166,24 @@ class _Work:
         elif self._task.only_identify:
             verdict = Verdict.IDENTIFIED
         else:
-            verdict = Verdict.FLASHED if self._written else Verdict.UNCHANGED
+            verdict = Verdict.FLASHED if self._counts.bytes_written else Verdict.UNCHANGED
         return BoardResult(
             port=port,
             verdict=verdict,
             facts=self._facts,
             error=error,
             failed=tuple(self.failed),
-            bytes_written=self._written,
-            writes=self._writes,
-            questions=self._questions,
+            bytes_written=self._counts.bytes_written,
+            writes=self._counts.writes,
+            questions=self._counts.questions,
             times_ms=dict(self._times),
             boot=self._boot,
         )
 
     def _flash(self, board: Board) -> None:
-        parts = self._task.order.parts
-        self._begin("compare")
-        wanted = self._wanted(board)
-        if not wanted and self._task.known is None:
-            return  # the questions have proved all of it
-        self._begin("write")
-        self._write(board, wanted)
-        self._begin("prove")
-        wrong = self._not_held(board, parts)
-        if wrong and self._task.known is not None:
-            # The board held something else than the user said: find out what it does hold.
-            self._begin("write")
-            self._write(board, [each for part in wrong for each in self._differing(board, part)])
-            self._begin("prove")
-            wrong = self._not_held(board, parts)
-        if wrong:
-            raise self._proof_failed(board, wrong)
-
-    def _wanted(self, board: Board) -> list[FlashPart]:
-        parts = self._task.order.parts
-        known = self._task.known
-        if known is not None:
-            return [each for part in parts for each in changed_parts(part, known)]
-        if not board.fine:
-            return self._not_held(board, parts)
-        # One question a part before any is looked at more closely.
-        differing = self._not_held(board, parts)
-        return [each for part in differing for each in self._differing(board, part)]
-
-    def _differing(self, board: Board, part: FlashPart) -> list[FlashPart]:
-        if not board.fine:
-            return [part]
-        return differing_pieces(part, lambda asked: self._held(board, asked))
-
-    def _held(self, board: Board, parts: Sequence[FlashPart]) -> Sequence[bool]:
-        self._questions += len(parts)
-        return board.holds(parts) if parts else ()
-
-    def _not_held(self, board: Board, parts: Sequence[FlashPart]) -> list[FlashPart]:
-        held = self._held(board, parts)
-        return [part for part, there in zip(parts, held, strict=True) if not there]
-
-    def _write(self, board: Board, parts: Sequence[FlashPart]) -> None:
-        total = sum(len(part.data) for part in parts)
-        done = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done += count
-            self._tell("progress", {"done": done, "total": total})
-
-        self._tell("progress", {"done": 0, "total": total})
-        self._writes += len(parts)
-        if parts:
-            board.write(parts, on_bytes)
-            self._written += total
-
-    def _proof_failed(self, board: Board, wrong: Sequence[FlashPart]) -> ProofFailed:
-        places = [f"{part.name} at {part.offset:#x}" for part in wrong]
-        if board.fine:
-            pieces = [
-                piece
-                for part in wrong
-                for piece in differing_sectors(part, lambda asked: self._held(board, asked))
-            ]
-            sectors = sum(-(-len(piece.data) // SECTOR) for piece in pieces)
-            if pieces:
-                name, first = pieces[0].name, pieces[0].offset
-                places = [f"{name} at {first:#x}" + (f", {sectors} sectors" if sectors > 1 else "")]
-        return ProofFailed(
-            f"the flash does not hold what was written to it: {', '.join(places)}",
-            fix="the flash chip is worn or protected: take the board out",
-        )
+        parts, known = self._task.order.parts, self._task.known
+        work = PartsWork(board, parts, known, self._counts, self._begin, self._tell)
+        work.bring(work.compare())
 
     def _begin(self, phase: str) -> None:
         now = self._now_ms()

@@ -8,9 +8,11 @@ from xml.etree import ElementTree as ET
 
 from evtool.flash.station.verdict import Verdict
 
+_BAD_FLASH = {"ProofFailed", "NotBooted", "CheckFailed"}
 
-def render_junit(document: Mapping[str, object]) -> str:
-    """The XML of a run's document (`report.run_document`).
+
+def render_junit(document: Mapping[str, object], command: str = "evtool flash") -> str:
+    """The XML of a run's document (`report.station_document`).
 
     A refused board and a bad flash are failures, everything else that is not good is an error.
     """
@@ -24,15 +26,15 @@ def render_junit(document: Mapping[str, object]) -> str:
         "time": f"{sum(_seconds(board) for board in boards):.3f}",
     }
     root = ET.Element("testsuites", counts)
-    suite = ET.SubElement(root, "testsuite", {"name": "evtool flash"} | counts)
+    suite = ET.SubElement(root, "testsuite", {"name": command} | counts)
     for board, kind in zip(boards, kinds, strict=True):
-        port, mac = str(board["serial_port"]), str(board.get("mac") or "")
+        who = [board["serial_port"], board.get("mac"), board.get("unit")]
         case = ET.SubElement(
             suite,
             "testcase",
             {
-                "classname": f"evtool.flash.{document['chip']}",
-                "name": _text(f"{port} {mac}".strip()),
+                "classname": f"{command.replace(' ', '.')}.{document['chip']}",
+                "name": _text(" ".join(str(word) for word in who if word)),
                 "time": f"{_seconds(board):.3f}",
             },
         )
@@ -53,10 +55,9 @@ def render_junit(document: Mapping[str, object]) -> str:
 
 
 def _kind(board: Mapping[str, object]) -> str:
-    verdict = Verdict(board["verdict"])
-    if verdict.good:
+    if board["exit_code"] == 0:
         return ""
-    bad = verdict is Verdict.REFUSED or board.get("error") in {"ProofFailed", "NotBooted"}
+    bad = board["verdict"] == Verdict.REFUSED.value or board.get("error") in _BAD_FLASH
     return "failure" if bad else "error"
 
 

@@ -8,9 +8,10 @@ run, a report of what was done is there, and `--retry-failed` takes up from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from evtool.errors import ConfigError, EvtoolError
 from evtool.flash.station.board_run import facts_document
@@ -19,6 +20,14 @@ from evtool.flash.station.verdict import BoardResult, Verdict
 
 SCHEMA = 1
 _FIX = "name the file that --report has written"
+
+
+class Word(Protocol):
+    """A verdict, of a run of any kind."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the board needs nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +85,7 @@ def run_document(
         unfinished: the ports that still work, or wait.
         kept: boards of the run that this one takes up.
     """
-    boards = [*kept, *(board_document(result) for result in results)]
-    boards += [
-        {
-            "serial_port": port,
-            "verdict": Verdict.UNFINISHED.value,
-            "exit_code": EvtoolError.exit_code,
-            "message": "the run ended before this board was done",
-        }
-        for port in sorted(unfinished)
-    ]
-    counts: dict[str, int] = {}
-    for board in boards:
-        word = str(board["verdict"])
-        counts[word] = counts.get(word, 0) + 1
-    return {
-        "schema": SCHEMA,
+    head = {
         "chip": order.chip,
         "build_id": order.build_id,
         "title": order.title,
@@ -106,14 +100,46 @@ def run_document(
             }
             for part in order.parts
         ],
-        "boards": boards,
-        "counts": counts,
-        "exit_code": max((_code(board) for board in boards), default=0),
     }
+    return station_document(head, [*kept, *map(board_document, results)], unfinished)
 
 
-def parse_report(text: str, path: Path) -> PreviousRun:
-    """What `run_document` wrote.
+def station_document(
+    head: Mapping[str, object],
+    boards: Sequence[Mapping[str, object]],
+    unfinished: Iterable[str],
+) -> dict[str, object]:
+    """A run of any kind.
+
+    Args:
+        head: what is said of it as a whole.
+        boards: the documents of those that are done with.
+        unfinished: the ports that still work, or wait.
+    """
+    waiting = [
+        {
+            "serial_port": port,
+            "verdict": Verdict.UNFINISHED.value,
+            "exit_code": EvtoolError.exit_code,
+            "message": "the run ended before this board was done",
+        }
+        for port in sorted(unfinished)
+    ]
+    listed = [*boards, *waiting]
+    counts: dict[str, int] = {}
+    for board in listed:
+        word = str(board["verdict"])
+        counts[word] = counts.get(word, 0) + 1
+    code = max((_code(board) for board in listed), default=0)
+    tail = {"boards": listed, "counts": counts, "exit_code": code}
+    return {"schema": SCHEMA} | dict(head) | tail
+
+
+def parse_report(text: str, path: Path, words: Callable[[object], Word] = Verdict) -> PreviousRun:
+    """What `station_document` made.
+
+    Args:
+        words: the verdicts of such a run; each says whether it is `good`.
 
     Raises:
         ConfigError: it is not such a report.
@@ -129,7 +155,7 @@ def parse_report(text: str, path: Path) -> PreviousRun:
     for number, board in enumerate(boards):
         port = board.get("serial_port") if isinstance(board, dict) else None
         try:
-            verdict = Verdict(board.get("verdict") if isinstance(board, dict) else None)
+            verdict = words(board.get("verdict") if isinstance(board, dict) else None)
         except ValueError as error:
             raise ConfigError(f"{path}: boards[{number}]: no verdict", fix=_FIX) from error
         if not isinstance(port, str) or not isinstance(board, dict):
@@ -144,13 +170,13 @@ def parse_report(text: str, path: Path) -> PreviousRun:
     return PreviousRun(fingerprint, tuple(dict.fromkeys(ports)), done, tuple(kept))
 
 
-def check_same_order(previous: PreviousRun, order: Order, path: Path) -> None:
+def check_same_order(previous: PreviousRun, fingerprint: str, path: Path) -> None:
     """See that a run is taken up with what it was begun with.
 
     Raises:
-        ConfigError: the images are others.
+        ConfigError: the images, or the units, are others.
     """
-    if previous.fingerprint != order.fingerprint:
+    if previous.fingerprint != fingerprint:
         raise ConfigError(
             f"{path}: that run wrote other images than this one would",
             fix="flash all boards anew, without --retry-failed",
