@@ -22,7 +22,10 @@ from evtool.link.line_news import LineNews
 from evtool.link.pty_line import PtyLine
 from evtool.virtual.board import Board
 from evtool.virtual.chips import ESP32
+from evtool.virtual.chips.description import Field
 from evtool.virtual.flash_chip import SECTOR_SIZE, FlashChip
+from evtool.virtual.fuses import Fuses, factory_bits
+from evtool.virtual.pace import Faults as LineFaults
 
 T = TypeVar("T")
 FLASH_SIZE = 4 << 20
@@ -42,6 +45,10 @@ class Faults:
         noisy_above: at a higher speed than this, what the board says is spoiled.
         dead_sector: address of a sector that programs nothing.
         magic: another chip's.
+        late: chance of a frame that is held up, and by how many milliseconds.
+        latency_ms: what a slow USB bridge adds in each direction.
+        cut_after: its power goes when so many bytes of flash were erased or programmed.
+        burned: a fuse of block 0, burned to all ones.
     """
 
     mute_after: int | None = None
@@ -51,6 +58,10 @@ class Faults:
     noisy_above: int | None = None
     dead_sector: int | None = None
     magic: int | None = None
+    late: tuple[float, int] | None = None
+    latency_ms: int = 0
+    cut_after: int | None = None
+    burned: Field | None = None
 
 
 class _FaultyLine(PtyLine):
@@ -169,15 +180,20 @@ class BoardRack:
         storage = memoryview(board.flash)
         chip = FlashChip(storage) if dead is None else _WornChip(storage, dead)
         magic = ESP32.magic if board.faults.magic is None else board.faults.magic
-        virtual = Board(
-            chip,
-            board.mac,
-            lambda count: bytes(range(count)),
-            chip=replace(ESP32, magic=magic),
-        )
+        described = replace(ESP32, magic=magic)
+        fuses = Fuses(described, factory_bits(described, board.mac))
+        if board.faults.burned is not None:
+            fuses.burn(0, board.faults.burned.mask.to_bytes(32, "little"))
+        virtual = Board(chip, board.mac, lambda count: bytes(range(count)), fuses=fuses)
+        if board.faults.cut_after is not None:
+            chip.cut_after(board.faults.cut_after)
         board.host = BoardHost(
             virtual, line, lambda *report: board.reports.append(report), lambda _: {}
         )
+        board.host.pace.latency_us = 1000 * board.faults.latency_ms
+        if board.faults.late is not None:
+            chance, late_ms = board.faults.late
+            board.host.pace.faults = LineFaults(late=chance, late_us=1000 * late_ms)
         link = Path(self._links.name, f"ttyBOARD{board.mac[-1]}")
         link.symlink_to(line.serial_port)
         board.port, board.line, board.plugged = str(link), line, True

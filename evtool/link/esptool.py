@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from evtool.errors import DeviceError, EvtoolError, TransferFault
+from evtool.errors import DeviceError, EvtoolError, ToolError, TransferFault
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool_faults import CABLE_FIX, SerialFault, deadline_passed, translate
 from evtool.link.serial_line import check_url, is_url, open_serial_line
@@ -28,9 +28,11 @@ from evtool.protocol.board_flash import (
     WriteProgress,
     parse_flash_size,
 )
+from evtool.protocol.can_frame import Malformed
+from evtool.protocol.chip_fuses import FuseState, parse_summary
 
 BAUDRATE = 460_800
-SLOW_BAUDRATE = 115_200
+SLOW_BAUDRATE = ROM_BAUDRATE = 115_200
 # Connecting and uploading the stub, with esptool's own attempts.
 _OVERHEAD_S = 60.0
 # Worst of typical NOR flash: 400 ms to erase a sector of 4096 bytes.
@@ -122,6 +124,26 @@ class Esptool:
             output = self._call(["flash-id"], folder, 0, None).output
         return board_facts(output)
 
+    def read_fuses(self) -> FuseState:
+        """All fuses of the chip; keys that are not read-protected are among them.
+
+        The chip stays in its loader; every other call starts it again at its end.
+
+        Raises:
+            DeviceError, LinkTimeout, ToolError: as `translate` says.
+            SecureDownloadMode: the chip does not tell any more.
+        """
+        with _scratch_folder() as folder:
+            target = folder / "fuses.json"
+            arguments = ["summary", "--format", "json", "--file", str(target)]
+            output = self._call(arguments, folder, 0, None, "espefuse").output
+            text = target.read_text() if target.exists() else ""
+        chip = self._chip if self._chip != "auto" else self.identify().chip.chip
+        state = parse_summary(text, chip)
+        if isinstance(state, Malformed):
+            raise ToolError(f"espefuse: {state.reason}", output=output)
+        return state
+
     def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
         """`size` bytes of flash from `offset`, and the chip that gave them.
 
@@ -192,11 +214,12 @@ class Esptool:
         folder: Path,
         size: int,
         on_line: Callable[[str], None] | None,
+        program: str = "esptool",
     ) -> CommandResult:
         self.check_port()
         slower = min(self._baudrate, SLOW_BAUDRATE)
         try:
-            return self._run(self._baudrate, arguments, folder, size, on_line)
+            return self._run(self._baudrate, arguments, folder, size, on_line, program)
         except SerialFault as fault:
             if self._once:
                 raise TransferFault(fault.message, fix=CABLE_FIX) from fault
@@ -204,7 +227,7 @@ class Esptool:
                 self._on_retry(Retry(fault.message, slower))
         self.check_port()
         try:
-            return self._run(slower, arguments, folder, size, on_line)
+            return self._run(slower, arguments, folder, size, on_line, program)
         except SerialFault as fault:
             raise fault.as_error() from fault
 
@@ -215,9 +238,12 @@ class Esptool:
         folder: Path,
         size: int,
         on_line: Callable[[str], None] | None,
+        program: str,
     ) -> CommandResult:
-        argv = [sys.executable, "-m", "esptool", "--chip", self._chip, "--port", self._port]
-        argv += ["--baud", str(baudrate), *arguments]
+        argv = [sys.executable, "-m", program, "--chip", self._chip, "--port", self._port]
+        # Fuses are read by the ROM's loader, which espefuse does not tell to be faster.
+        speed = ROM_BAUDRATE if program == "espefuse" else baudrate
+        argv += ["--baud", str(speed), *arguments]
         # Twice the time on the wire (10 bits a byte), and the erasing.
         timeout_s = _OVERHEAD_S + size * (2 * 10 / min(baudrate, SLOW_BAUDRATE) + _ERASE_S_PER_BYTE)
         try:

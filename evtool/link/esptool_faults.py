@@ -34,6 +34,10 @@ class FlashDiffers(DeviceError):
     """What was compared with the flash is not what it holds."""
 
 
+class SecureDownloadMode(DeviceError):
+    """The loader is down to a few commands, for good."""
+
+
 class SerialFault(Exception):
     """Bytes were lost or spoiled; the whole call may be made again.
 
@@ -84,7 +88,7 @@ def translate(
             f"{port}: the port cannot do {found[1]} baud", fix="give a lower --baudrate"
         )
     elif _DOWNLOAD_OFF.search(output):
-        error = DeviceError(
+        error = SecureDownloadMode(
             f"{port}: the chip is in secure download mode and gives no access to its flash",
             fix="this unit can no longer be changed over its serial port",
         )

@@ -2,12 +2,13 @@
 """One board, flashed by esptool as a program of its own: slower, and safe from its internals.
 
 What a rack falls back to where this esptool's own code cannot be used, or when it is asked for.
-Nothing is asked about single sectors (a question is a whole run of esptool), and the security
-fuses are left to esptool's own refusals. A `Board` of `evtool.flash.station`.
+Nothing is asked about single sectors: a question is a whole run of esptool. The fuses are read by a
+run of espefuse. A `Board` of `evtool.flash.station`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -15,8 +16,15 @@ from evtool.errors import DeviceError
 from evtool.link.boot_console import PortConsole, restarted_console
 from evtool.link.command import CommandRunner
 from evtool.link.esptool import Esptool
-from evtool.link.esptool_faults import FlashDiffers
-from evtool.protocol.board_flash import BoardFacts, FlashPart, WriteProgress
+from evtool.link.esptool_faults import FlashDiffers, SecureDownloadMode
+from evtool.protocol.board_flash import (
+    SECURE_DOWNLOAD,
+    BoardFacts,
+    ChipInfo,
+    FlashPart,
+    WriteProgress,
+)
+from evtool.protocol.chip_fuses import secured
 
 
 class EsptoolProcessBoard:
@@ -34,7 +42,7 @@ class EsptoolProcessBoard:
         self._esptool: Esptool | None = None
 
     def connect(self, baudrate: int) -> BoardFacts:
-        """See that the port is free, and what is there.
+        """See that the port is free, what is there, and what its fuses have switched on.
 
         Raises:
             DeviceError, LinkTimeout, TransferFault, ToolError: as `Esptool`.
@@ -42,9 +50,14 @@ class EsptoolProcessBoard:
         runner = CommandRunner(stop=self._stop)
         self._esptool = Esptool(runner, self._name, chip=self._chip, baudrate=baudrate, once=True)
         self._esptool.check_port()
-        facts = self._esptool.identify()
+        try:
+            fuses = secured(self._esptool.read_fuses())
+            facts = self._esptool.identify()
+        except SecureDownloadMode as error:
+            self._say(error.message)
+            return BoardFacts(ChipInfo(self._chip, "", ""), None, None, (SECURE_DOWNLOAD,))
         self._say(f"{facts.chip.description} {facts.chip.mac}")
-        return facts
+        return dataclasses.replace(facts, secured=fuses, security_known=True)
 
     def holds(self, parts: Sequence[FlashPart]) -> list[bool]:
         """All of them, or none as far as is known: esptool compares them in one run."""

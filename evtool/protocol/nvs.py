@@ -244,6 +244,23 @@ def parse_image(image: bytes) -> NvsImage:
     return NvsImage(tuple(entries), tuple(problems))
 
 
+def is_sound(image: bytes) -> bool:
+    """Whether the firmware would read a factory's partition at all (`evnvs::Partition::sound`).
+
+    Every page is blank or whole, every entry that was never written is blank, every other one
+    fits its checksums, and its namespace is declared.
+    """
+    if not image or len(image) % PAGE_SIZE:
+        return False
+    starts = range(0, len(image), PAGE_SIZE)
+    pages = [scan_page(image[start : start + PAGE_SIZE]) for start in starts]
+    if any(page.problems for page in pages):
+        return False
+    items = list(items_in_order(pages))
+    declared = {0, *(item.data[0] for item in items if item.namespace == 0)}
+    return all(item.namespace in declared for item in items)
+
+
 _Values = dict[tuple[int, str], NvsItem]
 _Chunks = dict[tuple[int, str, int], NvsItem]
 

@@ -33,6 +33,8 @@ _KEY_SIZE = 32
 _BLOCK = 16
 _BLOCK_MASK = (1 << 128) - 1
 KEYS_SIZE = 2 * _KEY_SIZE
+KEY_RECORD = KEYS_SIZE + 4
+"""Both keys and their CRC-32: what the firmware reads of the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,17 @@ def decode_keys(data: bytes) -> NvsKeys | Malformed:
         return Malformed(f"it has {len(data)} bytes; a partition nvs_keys has {PAGE_SIZE}")
     if not data.strip(b"\xff"):
         return Malformed("it is blank: it holds no keys yet")
-    both, stored = data[:KEYS_SIZE], data[KEYS_SIZE : KEYS_SIZE + 4]
+    keys = decode_key_record(data[:KEY_RECORD])
+    if isinstance(keys, NvsKeys) and data[KEY_RECORD:].strip(b"\xff"):
+        return Malformed("something stands behind its keys")
+    return keys
+
+
+def decode_key_record(data: bytes) -> NvsKeys | Malformed:
+    """The keys in the first `KEY_RECORD` bytes of the partition, or what is wrong with them."""
+    both, stored = data[:KEYS_SIZE], data[KEYS_SIZE:KEY_RECORD]
     if stored != struct.pack("<I", crc32(both)):
         return Malformed("its checksum is wrong: it is damaged, or encrypted by flash encryption")
-    if data[KEYS_SIZE + 4 :].strip(b"\xff"):
-        return Malformed("something stands behind its keys")
     try:
         return NvsKeys(both[:_KEY_SIZE], both[_KEY_SIZE:])
     except ValueError as error:

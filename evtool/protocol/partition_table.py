@@ -202,6 +202,12 @@ def find(partitions: Iterable[Partition], name: str) -> Partition | None:
     return next((partition for partition in partitions if partition.name == name), None)
 
 
+def find_nvs_keys(partitions: Iterable[Partition]) -> Partition | None:
+    """The partition for the keys of encrypted NVS, as the firmware looks for it: by its type."""
+    wanted = (DATA, SUBTYPES[DATA]["nvs_keys"])
+    return next((each for each in partitions if (each.type, each.subtype) == wanted), None)
+
+
 def parse_size(text: str) -> int:
     """`4096`, `0x1000`, `24K` or `1M` as bytes.
 

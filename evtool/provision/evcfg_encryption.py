@@ -34,10 +34,9 @@ from evtool.protocol.nvs_encryption import (
     encode_keys,
     encrypt_image,
 )
-from evtool.protocol.partition_table import DATA, SUBTYPES, Partition
+from evtool.protocol.partition_table import Partition, find_nvs_keys
 from evtool.provision.evcfg import evcfg_image, find_evcfg
 
-_NVS_KEYS = (DATA, SUBTYPES[DATA]["nvs_keys"])
 _SAME_FLASH = (
     "the keys of evcfg lie in the same flash, which is not encrypted: "
     "whoever reads the one reads the other"
@@ -94,11 +93,6 @@ class EvcfgWrite:
     def parts(self) -> tuple[FlashPart, ...]:
         """In the order in which they must be written: the keys first."""
         return (self.evcfg,) if self.nvs_keys is None else (self.nvs_keys, self.evcfg)
-
-
-def find_nvs_keys(partitions: tuple[Partition, ...]) -> Partition | None:
-    """The partition for keys, found as the firmware finds it: the first of its type."""
-    return next((each for each in partitions if (each.type, each.subtype) == _NVS_KEYS), None)
 
 
 def plan_evcfg(

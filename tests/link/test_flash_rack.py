@@ -20,7 +20,8 @@ from evtool.flash.station.order import Order
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict
 from evtool.link.rack import Rack
-from evtool.protocol.board_flash import FlashPart
+from evtool.protocol.board_flash import FLASH_ENCRYPTION, SECURE_BOOT, FlashPart
+from evtool.virtual.chips import ESP32
 
 _RANDOM = random.Random(1)  # noqa: S311 - bytes that do not compress
 PARTS = (
@@ -68,6 +69,11 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
     worn = rack.add(Faults(dead_sector=0x13000))
     unplugged = rack.add(Faults(unplug_after=50_000))
     other_chip = rack.add(Faults(magic=ESP32_S2_MAGIC))
+    late = rack.add(Faults(late=(0.2, 30)))
+    slow_bridge = rack.add(Faults(latency_ms=12))
+    loses_power = rack.add(Faults(cut_after=70_000))
+    encrypted = rack.add(Faults(burned=ESP32.security.flash_encryption))
+    signed = rack.add(Faults(burned=ESP32.security.secure_boot))
     busy = rack.add()
     with serial.Serial(busy.port, exclusive=True):
         results = flash([*rack.ports[1:], "/dev/ttyNO_SUCH_PORT"])
@@ -81,7 +87,13 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
         )  # fmt: skip
         assert all(board.holds(part.offset, part.data) for part in PARTS)
     # Where in a frame the byte was decides whether esptool's own second try of a block helps.
-    for board, tries in ((loses, {1, 2}), (flips, {1, 2}), (noisy, {3})):
+    for board, tries in (
+        (loses, {1, 2}),
+        (flips, {1, 2}),
+        (noisy, {3}),
+        (late, {1}),
+        (slow_bridge, {1}),
+    ):
         assert results[board.port].verdict is Verdict.FLASHED, results[board.port]
         assert results[board.port].attempts in tries
         assert all(board.holds(part.offset, part.data) for part in PARTS)
@@ -90,6 +102,7 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
     for board, kind, words in (
         (mute, LinkTimeout, "no ESP32 answered"),
         (falls_silent, LinkTimeout, "no ESP32 answered"),
+        (loses_power, LinkTimeout, "no ESP32 answered"),
         (worn, ProofFailed, "app at 0x13000"),
         (unplugged, DeviceError, "no serial port"),
         (other_chip, DeviceError, "the chip is ESP32-S2, the firmware is for ESP32"),
@@ -99,6 +112,10 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
         assert result.verdict is Verdict.FAILED, board.faults
         assert type(result.error) is kind, (board.faults, result.error)
         assert words in str(result.error)
+    for board, words in ((encrypted, FLASH_ENCRYPTION), (signed, SECURE_BOOT)):
+        assert results[board.port].verdict is Verdict.REFUSED, results[board.port]
+        assert f"{words} is switched on" in str(results[board.port].error)
+        assert board.flash == bytearray(b"\xff" * len(board.flash))
     assert results[worn.port].exit_code == 1
     assert results["/dev/ttyNO_SUCH_PORT"].exit_code == 3
     assert other_chip.flash == busy.flash == bytearray(b"\xff" * len(busy.flash))
@@ -162,10 +179,14 @@ def test_the_same_unit_at_two_ports_is_flashed_once(rack: BoardRack) -> None:
     assert second.flash == bytearray(b"\xff" * len(second.flash))
 
 
-@pytest.mark.slow  # nine runs of esptool
+@pytest.mark.slow  # a dozen runs of esptool and espefuse
 def test_programs_of_their_own_do_the_same_work(rack: BoardRack) -> None:
     good, worn = rack.add(), rack.add(Faults(dead_sector=0x13000))
-    results = flash([good.port, worn.port], isolate=True)
+    encrypted = rack.add(Faults(burned=ESP32.security.flash_encryption))
+    results = flash([good.port, worn.port, encrypted.port], isolate=True)
+    assert results[encrypted.port].verdict is Verdict.REFUSED
+    assert "flash encryption is switched on" in str(results[encrypted.port].error)
+    assert encrypted.flash == bytearray(b"\xff" * len(encrypted.flash))
     assert results[good.port].verdict is Verdict.FLASHED
     assert all(good.holds(part.offset, part.data) for part in PARTS)
     assert results[worn.port].verdict is Verdict.FAILED

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from nvs.reader import Reader, generated, key_partition
 
 from evtool.protocol.nvs import NvsContent, NvsEntry, NvsKind, render_image
+from evtool.protocol.partition_table import Partition
+from evtool.virtual.board_nvs import factory_data
+from evtool.virtual.flash_chip import FlashChip
 
 # One worker compiles the driver, not each.
 pytestmark = pytest.mark.xdist_group("nvs")
@@ -38,10 +45,12 @@ def entries(without: str = "") -> list[NvsEntry]:
     return [NvsEntry("evcfg", key, *value) for key, value in VALUES.items() if key != without]
 
 
+@cache
 def plain(without: str = "") -> bytes:
     return render_image(entries(without), SIZE)
 
 
+@cache
 def encrypted() -> bytes:
     image = generated(entries(), SIZE, keys=KEYS)
     assert image is not None
@@ -125,3 +134,36 @@ def test_what_cannot_be_read_in_whole_is_nobody_in_the_lab_as_well(
     for each in (reader, lab_reader):
         each.load(image, keys)
         assert each.ask("identity") == UNREADABLE
+    if len(image) == SIZE:
+        assert not virtual_board_reads(image, keys)
+
+
+def virtual_board_reads(image: bytes, keys: bytes) -> bool:
+    """Whether the virtual board, too, finds it readable, with this in its flash."""
+    storage = bytearray(b"\xff" * 0x10000)
+    storage[0x1000 : 0x1000 + len(keys)] = keys
+    storage[0x2000 : 0x2000 + len(image)] = image
+    flash = FlashChip(memoryview(storage))
+    table = (Partition("evcfg", 1, 2, 0x2000, SIZE), Partition("keys", 1, 4, 0x1000, 0x1000))
+    return factory_data(flash, flash, table).readable
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it keeps nothing
+@given(
+    st.sampled_from([0, 1]),
+    st.lists(st.tuples(st.integers(0, 0x1400), st.integers(0, 7)), max_size=2),
+    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 7)), max_size=1),
+)
+def test_the_virtual_board_reads_what_the_firmware_reads(
+    reader: Reader, form: int, flips: list[tuple[int, int]], key_flips: list[tuple[int, int]]
+) -> None:
+    image, keys = ((plain(), b""), (encrypted(), key_partition(KEYS)))[form]
+    changed, changed_keys = bytearray(image), bytearray(keys)
+    for at, bit in flips:
+        changed[at] ^= 1 << bit
+    for at, bit in key_flips:
+        if keys:
+            changed_keys[at] ^= 1 << bit
+    reader.load(bytes(changed), bytes(changed_keys))
+    is_readable = reader.ask("identity") != UNREADABLE
+    assert virtual_board_reads(bytes(changed), bytes(changed_keys)) is is_readable

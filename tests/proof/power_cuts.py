@@ -59,7 +59,7 @@ def store_register(flash: FlashChip, value: int) -> None:
 
 def stored_register(flash: FlashChip) -> int:
     """The register that the next start is told; 0 where there is none."""
-    lines = application_lines(flash, [PARTITION], "power_on")
+    lines = application_lines(flash, [PARTITION], (), "power_on")
     found = [line.split()[4] for line in lines if line.startswith("nvs evstate energy_mwh u64 ")]
     assert len(found) <= 1
     assert any(line.startswith("nvs evstate name str ") for line in lines)

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
+from board_fuses import KEY, encrypting, fuses_of
 from board_images import APP0, PARTITIONS, application, flash_image, parts
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from machine_bench import MAC, SYNC, Bench
@@ -17,27 +18,13 @@ from evtool.protocol.esp_loader import Op, block_checksum
 from evtool.protocol.partition_table import APP
 from evtool.virtual.board import Mode
 from evtool.virtual.chips import CHIPS, ESP32, ESP32C3, ESP32S3, Chip
-from evtool.virtual.chips.description import Field, FuseCoding
+from evtool.virtual.chips.description import Field
 from evtool.virtual.flash_encryption import FlashCipher, XtsCipher, flash_cipher
-from evtool.virtual.fuse_coding import encode_reed_solomon
 from evtool.virtual.fuses import Fuses, factory_bits
 
-KEY = bytes(range(7, 39))
 OTHER_KEY = bytes(range(99, 131))
 chips = pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 later_chips = pytest.mark.parametrize("chip", [ESP32S3, ESP32C3], ids=["esp32s3", "esp32c3"])
-
-
-def fuses_of(chip: Chip, *bits: tuple[Field | None, int], **keys: bytes) -> Fuses:
-    """Fuses with fields of block 0 burned, and keys by block (`block4=...`)."""
-    fuses = Fuses(chip, factory_bits(chip, MAC))
-    for name, key in keys.items():
-        coded = chip.fuses.coding is FuseCoding.REED_SOLOMON
-        fuses.burn(int(name.removeprefix("block")), encode_reed_solomon(key) if coded else key)
-    for field, value in bits:
-        assert field is not None
-        fuses.burn(0, (value << field.start).to_bytes(32, "little"))
-    return fuses
 
 
 def secured(chip: Chip, digest: bytes, *more: tuple[Field | None, int]) -> Fuses:
@@ -138,15 +125,6 @@ def test_version_1_asks_for_the_digest_at_the_start_of_flash() -> None:
     assert start(ESP32, contents | {0: text[:128] + stored}, fuses).mode() is Mode.APP
     bench = start(ESP32, contents | {0: text[:128] + stored[::-1]}, fuses)
     assert "digest does not match" in failure(bench)
-
-
-def encrypting(chip: Chip) -> Fuses:
-    """A chip with flash encryption switched on."""
-    security = chip.security
-    on = (security.flash_encryption, 1)
-    if not security.key_purposes:
-        return fuses_of(chip, on, (security.encryption_config, 0xF), block1=KEY)
-    return fuses_of(chip, on, (security.key_purposes[0], 4), block4=KEY)
 
 
 def encrypted(contents: dict[int, bytes], cipher: FlashCipher) -> dict[int, bytes]:

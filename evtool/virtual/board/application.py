@@ -6,7 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evtool.protocol import app_image, host_image
-from evtool.virtual.board_nvs import application_lines, identity, storage_name
+from evtool.virtual.board_nvs import (
+    ClearFlash,
+    application_lines,
+    factory_data,
+    storage_name,
+)
 from evtool.virtual.boot import BootResult
 from evtool.virtual.effects import StartApp
 from evtool.virtual.flash_chip import FlashChip
@@ -15,6 +20,7 @@ from evtool.virtual.flash_chip import FlashChip
 def start_of(
     result: BootResult,
     flash: FlashChip,
+    clear: ClearFlash,
     reset_reason: str,
     random_bytes: Callable[[int], bytes],
 ) -> tuple[StartApp, dict[str, object]] | None:
@@ -23,6 +29,7 @@ def start_of(
     Args:
         result: with an application.
         flash: where its NVS and its files are.
+        clear: the same flash as the cache shows it.
         reset_reason: as the firmware prints it.
         random_bytes: so many random bytes.
 
@@ -39,10 +46,15 @@ def start_of(
     if description is not None:
         version = description.version
         fields |= {"project": description.project_name, "version": version}
+    factory = factory_data(flash, clear, result.partitions)
+    if not factory.readable:
+        fields["evcfg"] = "unreadable"
+    elif factory.encrypted:
+        fields["evcfg"] = "encrypted"
     start = StartApp(
         payload,
-        application_lines(flash, result.partitions, reset_reason),
-        identity(flash, result.partitions),
+        application_lines(flash, result.partitions, factory.entries, reset_reason),
+        factory.identity,
         version,
         storage_name(flash, result.partitions, random_bytes),
     )

@@ -312,7 +312,8 @@ class Board:
             reason = result.failure or "nothing to boot"
             self._fail(reason, result.next_cause, now_ms, result.repeated_text())
             return
-        started = start_of(result, self.flash, self._cause.reason, self._random_bytes)
+        clear = FlashView(self._soc)
+        started = start_of(result, self.flash, clear, self._cause.reason, self._random_bytes)
         if started is None:
             # A real chip runs it, a computer cannot; starting again would change nothing.
             reason = "this application is for the chip; build one with `evtool build --env host`"
