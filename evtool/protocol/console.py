@@ -25,7 +25,7 @@ BOOT = "[event] boot "
 Value = int | str | None
 
 # unit on the wire: (ending of the field's name, power of ten from the wire's unit to ours)
-_UNITS: dict[str, tuple[str, int]] = {
+UNITS: dict[str, tuple[str, int]] = {
     "V": ("mv", 3),
     "mV": ("mv", 0),
     "A": ("ma", 3),
@@ -245,8 +245,8 @@ def _parse_unknown(key: str, text: str) -> tuple[str, Value]:
     if text == "-":
         return key, None
     match = _NUMBER.match(text)
-    if match is not None and match[4] in _UNITS:
-        ending, power = _UNITS[match[4]]
+    if match is not None and match[4] in UNITS:
+        ending, power = UNITS[match[4]]
         value = _scale(match, power)
         if value is not None:
             return f"{key}_{ending}", value

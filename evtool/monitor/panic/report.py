@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the lines of a panic to one report: what happened, where, and by which program.
+
+::
+
+    Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.
+    Core  0 register dump:
+    PC      : 0x400d1f24  PS      : 0x00060830  A0      : 0x800d2c61  A1      : 0x3ffb4f80
+    Backtrace: 0x400d1f21:0x3ffb4f80 0x400d2c5e:0x3ffb4fa0 |<-CORRUPTED
+    ELF file SHA256: 4d2e6c5b7a8f9e01
+    Rebooting...
+
+abort(), assert, stack overflow, watchdogs and brown-outs begin in other words; a RISC-V prints
+MEPC, RA and the stack's memory instead of a backtrace. Formats: ESP-IDF 3.3 to 5.5,
+components/esp_system (panic.c, port/arch).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from evtool.monitor.follow import Line
+
+MAX_LINES = 600
+IDLE_MS = 2000
+
+_HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "exception",
+        re.compile(r"Guru Meditation Error: Core\s+(?P<core>\d) panic'ed \((?P<why>.+?)\)"),
+    ),
+    (
+        "abort",
+        re.compile(r"^abort\(\) was called at PC (?P<pc>0x[0-9a-fA-F]{8}) on core (?P<core>\d)"),
+    ),
+    ("assert", re.compile(r"^assert failed: (?P<why>.+)")),
+    ("check", re.compile(r"^ESP_ERROR_CHECK failed: (?P<why>.+)")),
+    ("stack_overflow", re.compile(r"A stack overflow in task (?P<why>.+?) has been detected")),
+    ("stack_smashed", re.compile(r"Stack smashing protect failure!")),
+    ("heap", re.compile(r"CORRUPT HEAP: (?P<why>.+)")),
+    ("task_watchdog", re.compile(r"Task watchdog got triggered")),
+    ("brownout", re.compile(r"Brownout detector was triggered")),
+    ("sanitizer", re.compile(r"ERROR: (?P<why>\w+Sanitizer.*)|runtime error: (?P<ub>.+)")),
+)
+_BACKTRACE = re.compile(r"^Backtrace:\s?(.*)")
+_FRAME = re.compile(r"(0x[0-9a-fA-F]{8}):(0x[0-9a-fA-F]{8})")
+_DUMP = re.compile(r"^Core\s+(\d) register dump:")
+_REGISTER = re.compile(r"([A-Z][A-Z0-9/]{1,8})\s*: (0x[0-9a-fA-F]{8})")
+_STACK = re.compile(r"^[0-9a-f]{8}: 0x[0-9a-fA-F]{8}")
+_SHA256 = re.compile(r"ELF file SHA256:\s*([0-9a-fA-F]{6,64})")
+_END = re.compile(r"^Rebooting\.\.\.|^CPU halted|^Entering gdb stub")
+
+_CAUSES = {
+    "IllegalInstruction": "the processor met no instruction: a task's function returned, a wrong "
+    "function pointer, or damaged flash",
+    "InstrFetchProhibited": "it jumped to where no code is: a null or damaged function pointer",
+    "LoadProhibited": "it read from an invalid address: a null or damaged pointer",
+    "StoreProhibited": "it wrote to an invalid address: a null or damaged pointer",
+    "IntegerDivideByZero": "it divided by zero",
+    "LoadStoreAlignment": "it read or wrote a word at an address that is no multiple of its size",
+    "LoadStoreError": "it read or wrote bytes in memory that takes whole words only",
+    "Unhandled debug exception": "a breakpoint or a watchpoint, such as a stack's canary",
+    "Interrupt wdt timeout on CPU0": "interrupts were off for too long on core 0",
+    "Interrupt wdt timeout on CPU1": "interrupts were off for too long on core 1",
+    "Cache disabled but cached memory region accessed": "an interrupt used flash while it was "
+    "being written: its code or data belongs into RAM (IRAM_ATTR)",
+    "Cache error": "an access to flash or external RAM while its cache was off",
+    "Double exception": "an exception within the handling of another one",
+    "Instruction access fault": "it jumped to where no code is",
+    "Illegal instruction": "the processor met no instruction",
+    "Load access fault": "it read from an invalid address: a null or damaged pointer",
+    "Store access fault": "it wrote to an invalid address: a null or damaged pointer",
+    "Load address misaligned": "it read a word at an address that is no multiple of its size",
+    "Store address misaligned": "it wrote a word at an address that is no multiple of its size",
+    "Stack protection fault": "a task's stack overflowed",
+    "Breakpoint": "a breakpoint outside of a debugger",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Backtrace:
+    """One core's way to the fault: the code addresses, innermost first.
+
+    Attributes:
+        is_corrupted: the chip could not follow the stack to its end.
+    """
+
+    core: int | None
+    addresses: tuple[int, ...]
+    is_corrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PanicReport:
+    """One breakdown of the program on a board.
+
+    Attributes:
+        kind: `exception`, `abort`, `assert`, `check`, `stack_overflow`, `stack_smashed`, `heap`,
+            `task_watchdog`, `brownout`, `sanitizer`, `backtrace` (nothing but one).
+        headline: the line that says so.
+        reason: its reason in the chip's words; "" where there is none.
+        registers: of each core that printed them, by name.
+        elf_sha256: the beginning of the ELF file's SHA-256 in hex, as printed; "" where not.
+        has_stack: whether a RISC-V's stack was printed.
+        lines: all of it.
+    """
+
+    port: str
+    at_ms: int
+    kind: str
+    headline: str
+    reason: str = ""
+    core: int | None = None
+    registers: dict[int, dict[str, int]] = field(default_factory=dict)
+    backtraces: tuple[Backtrace, ...] = ()
+    elf_sha256: str = ""
+    has_stack: bool = False
+    lines: tuple[str, ...] = ()
+
+    @property
+    def explanation(self) -> str:
+        """The reason for people; "" where the chip's words say it."""
+        return _CAUSES.get(self.reason, "")
+
+    @property
+    def is_riscv(self) -> bool:
+        """Whether a RISC-V printed it."""
+        return any("MEPC" in registers for registers in self.registers.values())
+
+    def addresses(self) -> tuple[int, ...]:
+        """Every code address that it names, each once, the backtraces' first."""
+        found: dict[int, None] = {}
+        for backtrace in self.backtraces:
+            found.update(dict.fromkeys(backtrace.addresses))
+        for registers in self.registers.values():
+            for name in ("PC", "MEPC", "RA"):
+                if registers.get(name):
+                    found[registers[name]] = None
+        return tuple(found)
+
+
+class PanicCollector:
+    """Collects one port's panics. Feed it every line; it is cheap for lines that are no panic."""
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self._lines: list[str] = []
+        self._draft: PanicReport | None = None
+        self._last_ms = 0
+        self._core: int | None = None
+        self._backtraces: list[Backtrace] = []
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When a report ends for want of further lines."""
+        return None if self._draft is None else self._last_ms + IDLE_MS
+
+    def feed(self, line: Line) -> PanicReport | None:
+        """The report that `line` ends, or None."""
+        text = line.text
+        if self._draft is None:
+            if not (line.panic or _begins(text)):
+                return None
+            self._draft = PanicReport(self._port, line.at_ms, "backtrace", text)
+            self._backtraces, self._lines, self._core = [], [], None
+        elif line.reset or line.record is not None:
+            # Records of other tasks may stand between; a boot ends it.
+            return self.finish() if line.reset or line.event == "boot" else None
+        self._last_ms = line.at_ms
+        self._lines.append(text)
+        self._read(self._draft, text)
+        return self.finish() if _END.match(text) or len(self._lines) >= MAX_LINES else None
+
+    def tick(self, now_ms: int) -> PanicReport | None:
+        """The report that time ends, or None."""
+        deadline = self.deadline_ms
+        return self.finish() if deadline is not None and now_ms >= deadline else None
+
+    def finish(self) -> PanicReport | None:
+        """What there is, as a report."""
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return None
+        return replace(draft, backtraces=tuple(self._backtraces), lines=tuple(self._lines))
+
+    def _read(self, draft: PanicReport, text: str) -> None:
+        for kind, pattern in _HEADLINES:
+            found = pattern.search(text)
+            # Of an assert and the abort that it ends in, the first says more.
+            if found is not None and draft.kind == "backtrace":
+                groups = found.groupdict()
+                core = groups.get("core")
+                self._draft = replace(
+                    draft,
+                    kind=kind,
+                    headline=text,
+                    reason=groups.get("why") or groups.get("ub") or "",
+                    core=None if core is None else int(core),
+                )
+                self._core = self._draft.core
+                if groups.get("pc"):
+                    # Where abort() was called, whether or not a backtrace follows.
+                    self._draft.registers.setdefault(int(core or 0), {})["PC"] = int(
+                        groups["pc"] or "0", 16
+                    )
+                return
+        if dump := _DUMP.match(text):
+            self._core = int(dump[1])
+        elif trace := _BACKTRACE.match(text):
+            addresses = tuple(int(pc, 16) for pc, _ in _FRAME.findall(trace[1]))
+            corrupted = "CORRUPTED" in trace[1]
+            if addresses:
+                self._backtraces.append(Backtrace(self._core, addresses, corrupted))
+        elif sha := _SHA256.search(text):
+            self._draft = replace(draft, elf_sha256=sha[1].lower())
+        elif _STACK.match(text):
+            self._draft = draft if draft.has_stack else replace(draft, has_stack=True)
+        else:
+            for name, value in _REGISTER.findall(text):
+                draft.registers.setdefault(self._core or 0, {})[name] = int(value, 16)
+
+
+def _begins(text: str) -> bool:
+    return "triggered" in text and any(pattern.search(text) for _, pattern in _HEADLINES)

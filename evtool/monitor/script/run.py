@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A script's run: bytes, lines and time go in; what is sent, and how it went, come out.
+
+The run listens to the stream as `evtool.monitor.stream` says. A line is looked at alone and in
+its place, and time passes between lines by the times that they carry: the same bytes, in
+whatever pieces they are read, lead to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
+from evtool.monitor.expect import Lookback
+from evtool.monitor.follow import Line
+from evtool.monitor.panic.breakdown import Breakdowns
+from evtool.monitor.script import steps
+from evtool.monitor.script.results import ERROR, FAILED, PASSED, StepResult, Summary
+from evtool.monitor.script.step_runner import Failed, Passed, StepRunner, Waiting
+from evtool.monitor.stream import Batch, News
+
+_LATEST = 20
+_LOOKING = (
+    steps.Expect,
+    steps.ExpectNot,
+    steps.ExpectPanic,
+    steps.WaitRecord,
+    steps.Assert,
+    steps.WaitFor,
+)
+
+
+class Board(Protocol):
+    """What a script does to the boards; `evtool.monitor.stream.Controls`."""
+
+    def write(self, data: bytes, port: str = "") -> bool:
+        """Send bytes; False where the port is not there."""
+
+    def reset(self, port: str = "") -> bool:
+        """Reset the board; False where the port is not there or has no such line."""
+
+    def end(self, error: EvtoolError | None = None) -> None:
+        """The run is over."""
+
+
+class ScriptRun:
+    """One run of `program`.
+
+    Args:
+        ports: the names of the ports that are watched.
+        start_ms: when it begins, on the clock of `Line.at_ms`.
+        timeout_ms: the limit for the whole of it; None without one.
+        on_result: told of each step's result as it comes.
+
+    Raises:
+        ConfigError: a step names no port where there are several, or one that is not there.
+    """
+
+    def __init__(
+        self,
+        program: steps.Program,
+        board: Board,
+        ports: Sequence[str],
+        *,
+        start_ms: int,
+        timeout_ms: int | None = None,
+        on_result: Callable[[StepResult], None] = lambda result: None,
+    ) -> None:
+        self._program = program
+        self._board = board
+        self._start_ms = self._step_ms = start_ms
+        self._end_ms = None if timeout_ms is None else start_ms + timeout_ms
+        self._on_result = on_result
+        self._consoles = {port: Lookback() for port in ports}
+        self._breakdowns = {port: Breakdowns() for port in ports}
+        self._gone: dict[str, str] = {}
+        self._watched: dict[str, list[steps.FailOn]] = {port: [] for port in ports}
+        self._runner = StepRunner(board, self._consoles)
+        self._results: list[StepResult] = []
+        self._at = 0
+        self._summary: Summary | None = None
+        for step in program.steps:
+            self._port(step)
+        self._runner.begin(self._step, self._port(self._step), start_ms)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._summary is not None
+
+    # --- what is heard --------------------------------------------------------
+
+    def on_batch(self, batch: Batch) -> None:
+        """Bytes; the lines that they complete follow."""
+        console = self._consoles.get(batch.port)
+        if console is not None:
+            console.add_bytes(batch.data, batch.at_ms)
+
+    def on_lines(self, lines: Sequence[Line]) -> None:
+        """Whole lines of one port."""
+        for line in lines:
+            self._line(line)
+        console = self._consoles.get(self._name(lines[0].port))
+        if console is not None:
+            console.lines_end()
+
+    def on_news(self, news: News) -> None:
+        """A port came or went."""
+        if news.event == "connected":
+            self._gone.pop(news.port, None)
+        elif news.event == "disconnected":
+            self._gone[news.port] = news.text
+            if news.port in self._consoles:
+                self._consoles[news.port].break_off()
+
+    def on_time(self, now_ms: int) -> int | None:
+        """Go on as far as it can; when it wants to be called again."""
+        if self.is_over:
+            return None
+        self._run(now_ms)
+        if self.is_over:
+            return None
+        wanted = [each for each in (self._runner.next_ms, self._end_ms) if each is not None]
+        return min(wanted, default=None)
+
+    def summary(self, now_ms: int, error: EvtoolError | None = None) -> Summary:
+        """How it went; `error` is what ended it from outside, before its end."""
+        if self._summary is not None:
+            return self._summary
+        message = "it was ended before its last step" if error is None else error.message
+        return self._close(now_ms, ERROR, message)
+
+    # --- how it goes on -------------------------------------------------------
+
+    @property
+    def _step(self) -> steps.Step:
+        return self._program.steps[self._at]
+
+    def _name(self, port: str) -> str:
+        """A port's name: a line of the only one may not carry it."""
+        return port or next(iter(self._consoles))
+
+    def _port(self, step: steps.Step) -> str:
+        if step.port in self._consoles:
+            return step.port
+        if not step.port and len(self._consoles) == 1:
+            return next(iter(self._consoles))
+        names = ", ".join(self._consoles)
+        if step.port:
+            raise step.place.error(f"no port is called {step.port!r}", f"the ports: {names}")
+        raise step.place.error(
+            "which port is meant?", f"begin the line with @NAME, or write port NAME: {names}"
+        )
+
+    def _line(self, line: Line) -> None:
+        port = self._name(line.port)
+        console = self._consoles.get(port)
+        if console is None or self.is_over:
+            return
+        self._run(line.at_ms, before=True)
+        if self.is_over:
+            return
+        console.add_line(line)
+        if self._breakdowns[port].begins(line):
+            expecting = self._expecting(port, line)
+            if expecting is None:
+                self._fail(line.at_ms, Failed(f"the program on the board broke down: {line.text}"))
+                return
+            if isinstance(expecting, steps.ExpectPanic):
+                self._runner.broke_down(port, line)
+        for watched in self._watched[port]:
+            if self._runner.fits(watched, line.text):
+                failed = Failed(f"the board said what must not be said: {line.text}", line.text)
+                self._fail(line.at_ms, failed, watched)
+                return
+        self._runner.saw(port, line)
+        self._run(line.at_ms, before=True)
+
+    def _expecting(self, port: str, line: Line) -> steps.Step | None:
+        """The next step that looks at this port, where it is for a breakdown that says `line`."""
+        for step in self._program.steps[self._at :]:
+            if not isinstance(step, _LOOKING) or self._port(step) != port:
+                continue
+            if isinstance(step, steps.Expect):
+                return step if self._runner.fits(step, line.text) else None
+            return step if isinstance(step, steps.ExpectPanic) else None
+        return None
+
+    def _run(self, now_ms: int, *, before: bool = False) -> None:
+        """Run steps until one waits. `before`: at this very time something may still come."""
+        if self._end_ms is not None and now_ms >= self._end_ms + before:
+            limit_s = (self._end_ms - self._start_ms) / 1000
+            late = Failed(f"the script is not done within {limit_s:g} s", by_time=True)
+            self._fail(self._end_ms, late)
+            return
+        while not self.is_over:
+            step = self._step
+            if isinstance(step, steps.FailOn):
+                watched = self._watched[self._port(step)]
+                if step.pattern is None:
+                    watched.clear()
+                else:
+                    watched.append(step)
+            outcome = self._runner.go_on(now_ms, before=before)
+            if isinstance(outcome, Waiting):
+                return
+            if isinstance(outcome, Failed):
+                self._fail(now_ms, outcome)
+                return
+            self._pass(outcome, now_ms)
+
+    def _pass(self, outcome: Passed, now_ms: int) -> None:
+        # A step that ends by its time ends then, not when somebody looked at the clock.
+        ended_ms = min(now_ms, outcome.at_ms) if outcome.at_ms is not None else now_ms
+        self._record(self._step, ended_ms, PASSED, outcome.text, outcome.captures)
+        self._step_ms = ended_ms
+        self._at += 1
+        if self._at == len(self._program.steps):
+            self._close(ended_ms, PASSED, "")
+            self._board.end()
+            return
+        self._runner.begin(self._step, self._port(self._step), ended_ms)
+
+    def _fail(self, now_ms: int, failed: Failed, watched: steps.Step | None = None) -> None:
+        step = self._step
+        port = self._port(step)
+        error = self._error(step, port, failed, watched)
+        outcome = ERROR if isinstance(error, DeviceError) else FAILED
+        self._record(step, now_ms, outcome, failed.text, {}, error.message)
+        self._close(now_ms, outcome, error.message)
+        self._board.end(error)
+
+    def _error(
+        self, step: steps.Step, port: str, failed: Failed, watched: steps.Step | None
+    ) -> EvtoolError:
+        where = str(step.place) if step.place.file else port
+        shown = step.source if step.place.file else ""
+        message = ": ".join(filter(None, (where, shown, failed.message)))
+        if (failed.by_time or failed.by_port) and port in self._gone:
+            return DeviceError(f"{message}; {self._gone[port]}", fix="check the cable and the port")
+        if failed.by_port:
+            return DeviceError(message, fix="a pseudo-terminal has no lines; RFC 2217 carries them")
+        console = self._consoles[port]
+        if failed.by_time and not console.heard and not isinstance(step, steps.Send):
+            return LinkTimeout(
+                f"{message}; the board said nothing at all",
+                fix="is it powered, is this its port, and does its firmware run?",
+            )
+        if watched is not None:
+            return CheckFailed(message, fix=f"{watched.source} matched this line")
+        latest = console.latest(1)
+        fix = (
+            f"the last line that came: {latest[0]}" if latest else "no line came that is not taken"
+        )
+        if console.lost:
+            fix += f"; {console.lost} older lines were forgotten"
+        return CheckFailed(message, fix=fix)
+
+    def _record(
+        self,
+        step: steps.Step,
+        ended_ms: int,
+        outcome: str,
+        text: str,
+        captures: dict[str, str],
+        message: str = "",
+    ) -> None:
+        result = self._blank(self._at)
+        result = StepResult(
+            result.number,
+            result.file,
+            result.line,
+            result.source,
+            result.port,
+            outcome,
+            self._step_ms - self._start_ms,
+            ended_ms - self._start_ms,
+            text,
+            captures,
+            message,
+        )
+        self._results.append(result)
+        self._on_result(result)
+
+    def _blank(self, at: int) -> StepResult:
+        step = self._program.steps[at]
+        port = self._port(step) if len(self._consoles) > 1 else ""
+        return StepResult(at + 1, step.place.file, step.place.line, step.source, port)
+
+    def _close(self, now_ms: int, outcome: str, message: str) -> Summary:
+        done = len(self._results)
+        latest: list[str] = []
+        for port, console in self._consoles.items():
+            prefix = f"{port}: " if len(self._consoles) > 1 else ""
+            latest += [prefix + text for text in console.latest(_LATEST)]
+        self._summary = Summary(
+            self._program.name,
+            outcome,
+            now_ms - self._start_ms,
+            (*self._results, *(self._blank(at) for at in range(done, len(self._program.steps)))),
+            message,
+            tuple(latest) if outcome != PASSED else (),
+        )
+        return self._summary
