@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evtool.errors import ConfigError, EvtoolError
@@ -45,6 +46,7 @@ class ScriptBench:
         ports: Sequence[str] = ("p",),
         *,
         timeout_ms: int | None = None,
+        mask: Callable[[str], str] = str,
         **files: str,
     ) -> None:
         self.sent: list[tuple[str, bytes]] = []
@@ -54,8 +56,10 @@ class ScriptBench:
         self.here = set(ports)
         self.has_reset = True
         self.now_ms = 0
-        self._followers = {port: Follower(0, port=port) for port in ports}
-        self.run = ScriptRun(program(text, **files), self, ports, start_ms=0, timeout_ms=timeout_ms)
+        self._followers = {port: Follower(0) for port in ports}
+        self.run = ScriptRun(program(text, **files), self, ports, timeout_ms=timeout_ms, mask=mask)
+        for port in ports:
+            self.news("connected", port)
         self.run.on_time(0)
 
     def write(self, data: bytes, port: str = "") -> bool:
@@ -75,7 +79,7 @@ class ScriptBench:
         """The board says these bytes, now."""
         self.run.on_batch(Batch(port, 0, self.now_ms, data))
         heard = self._followers[port].feed(data, self.now_ms)
-        lines = [line for line in heard if isinstance(line, Line)]
+        lines = [replace(line, port=port) for line in heard if isinstance(line, Line)]
         if lines:
             self.run.on_lines(lines)
         self.run.on_time(self.now_ms)

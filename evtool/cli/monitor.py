@@ -19,13 +19,15 @@ Examples:
   evtool monitor --serial-port /dev/ttyUSB0
   evtool monitor --serial-port /dev/ttyUSB0 --view 1 --json --count 10
   evtool monitor --serial-port /dev/ttyUSB0 --until '^\\[event\\] boot' --timeout 20
+  evtool monitor --serial-port /dev/ttyUSB0 --script smoke.evs --junit results.xml
 
 \b
 Exit codes:
-  0    the goal was reached (--until, --count, --for), or q was pressed
-  1    --until or --count not reached within --timeout, --fail-on matched, or the
-       program on the board broke down before the goal
-  2    fix the option that the message names
+  0    the goal was reached (--until, --count, --for, --expect, --script), or q was
+       pressed
+  1    it was not reached in time, an assertion of the script does not hold, --fail-on
+       matched, or the program on the board broke down before the goal
+  2    fix the option, or the line of the script, that the message names
   3    no such port, in use, or gone; or the board said nothing at all
   130  stopped with Ctrl-C
 """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from evtool.cli.monitor_options import StreamOptions
+    from evtool.cli.monitor_script import Scripted
     from evtool.cli.monitor_script_options import ScriptOptions
     from evtool.cli.monitor_view_options import ViewOptions
     from evtool.monitor.goal import Goal
@@ -53,6 +54,7 @@ def run(order: Order) -> None:
 
     goal, view_key = _goal(order.view, order.script)
     secrets = known_secrets(order.project_path)
+    scripted = _script(order, secrets)
     stream = order.stream
     with ExitStack() as stack:
         _end_on_signals(stack)
@@ -60,7 +62,8 @@ def run(order: Order) -> None:
         keyboard = None
         if not order.as_json and sys.stdout.isatty() and Keyboard.available():
             keyboard = stack.enter_context(Keyboard())
-        display = _display(stack, order, goal, plain=stream.plain or keyboard is None)
+        plain = stream.plain or keyboard is None or scripted is not None
+        display = _display(stack, order, goal, plain=plain)
         wiring = Wiring(
             open_port=lambda: serial_line.open_serial_line(stream.serial_port, stream.baudrate),
             now_ms=clock.monotonic_ms,
@@ -69,17 +72,35 @@ def run(order: Order) -> None:
             now_ns=time.time_ns,
             log=log,
         )
-        Session(
+        audience = _audience(order, stack)
+        session = Session(
             wiring,
             display,
             Redactor(secrets),
             port_name=stream.serial_port,
             goal=goal,
             view_key=view_key,
-            send=order.script.send,
+            send="" if scripted is not None else order.script.send,
             reconnect=not stream.no_reconnect,
-            audience=_audience(order, stack),
-        ).run()
+            audience=audience,
+        )
+        if scripted is None:
+            session.run()
+        else:
+            scripted.attach(audience, session, [stream.serial_port])
+            scripted.watch(session.run)
+
+
+def _script(order: Order, secrets: list[str]) -> Scripted | None:
+    """The script that was asked for, read and checked."""
+    from evtool.cli.monitor_script import Scripted, has_script
+    from evtool.link.clock import monotonic_ms
+    from evtool.monitor.redact import mask_text
+
+    if not has_script(order.script):
+        return None
+    output = Output(order.as_json)
+    return Scripted(order.script, output, lambda text: mask_text(text, secrets), monotonic_ms)
 
 
 def _audience(order: Order, stack: ExitStack) -> Audience:
@@ -100,9 +121,10 @@ def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
         raise click.UsageError(
             "--for ends well in any case: use --timeout with --until and --count"
         )
-    if timeout_s is not None and until is None and count is None:
+    scripted = script.script is not None or bool(script.expect)
+    if timeout_s is not None and until is None and count is None and not scripted:
         raise click.UsageError(
-            "--timeout limits --until and --count: use --for to end after a time"
+            "--timeout limits --until, --count, --expect and --script: --for ends after a time"
         )
     chosen = set(view.views or (ALL,))
     if MUTE in chosen and len(chosen) > 1:
@@ -112,10 +134,11 @@ def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
     wanted = {name for key in chosen for name in VIEW_RECORDS[key]}
     goal = Goal(
         until=until,
-        fail_on=script.fail_on,
+        # a script judges what it hears by itself
+        fail_on=None if scripted else script.fail_on,
         count=count,
         duration_ms=None if duration_s is None else round(duration_s * 1000),
-        timeout_ms=None if timeout_s is None else round(timeout_s * 1000),
+        timeout_ms=None if timeout_s is None or scripted else round(timeout_s * 1000),
         records=tuple(name for name in VIEW_RECORDS[ALL] if name in wanted),
     )
     # the board shows one view or all: two are picked out of all

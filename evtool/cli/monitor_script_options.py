@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,9 @@ class ScriptOptions:
     """What the user gave, by the names of the options."""
 
     send: str = ""
+    expect: tuple[re.Pattern[str], ...] = ()
+    script: Path | None = None
+    junit: Path | None = None
     until: re.Pattern[str] | None = None
     count: int | None = None
     duration_s: float | None = None
@@ -40,20 +44,47 @@ def expression(
         raise click.BadParameter(f"{value!r} is no regular expression: {error}") from error
 
 
-def _board_keys(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    strange = sorted(set(value.lower()) - set("012345stm?"))
-    if strange:
-        raise click.BadParameter(f"{strange[0]!r} is no key of the board: 1 2 3 4 5 0 s t m ?")
-    return value.lower()
+def _expressions(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[re.Pattern[str], ...]:
+    found = (expression(context, parameter, value) for value in values)
+    return tuple(each for each in found if each is not None)
+
+
+def _text(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Escapes as in a script's texts: \\r \\n \\t \\0 \\\\ \\xHH."""
+    from evtool.monitor.script.words import ScriptError, unescape
+
+    try:
+        return unescape(value)
+    except ScriptError as error:
+        raise click.BadParameter(f"{error.message.partition(': ')[2]}; {error.fix}") from error
 
 
 _OPTIONS = (
     click.option(
         "--send",
         default="",
-        callback=_board_keys,
-        metavar="KEYS",
-        help="Press these keys once: s starts a transaction, t stops it.",
+        callback=_text,
+        metavar="TEXT",
+        help="Send this once (\\r, \\n, \\x03 are escapes): s starts a transaction, t stops it.",
+    ),
+    click.option(
+        "--expect",
+        callback=_expressions,
+        multiple=True,
+        metavar="REGEX",
+        help="Wait for a line that matches; give several to wait for one after the other.",
+    ),
+    click.option(
+        "--script",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Run the steps of this file (docs/monitor-scripts.md).",
+    ),
+    click.option(
+        "--junit",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the results of --script or --expect to this file, as JUnit XML.",
     ),
     click.option(
         "--until",
@@ -76,7 +107,7 @@ _OPTIONS = (
         type=float,
         callback=seconds,
         metavar="SECONDS",
-        help="The limit for --until and --count.",
+        help="The limit for --until, --count, --expect and --script.",
     ),
     click.option(
         "--fail-on", callback=expression, metavar="REGEX", help="End with 1 when a line matches."

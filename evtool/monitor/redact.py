@@ -108,3 +108,9 @@ class Redactor:
             if data[start:].lower() in self._prefixes:
                 return start
         return len(data)
+
+
+def mask_text(text: str, secrets: Iterable[str]) -> str:
+    """A whole text, masked."""
+    redactor = Redactor(secrets)
+    return (redactor.feed(text.encode()) + redactor.finish()).decode(errors="replace")

@@ -87,7 +87,7 @@ def test_two_views_are_picked_out_of_all(board: FakeConsole) -> None:
 
 def test_send_and_until(board: FakeConsole) -> None:
     done = monitor(
-        *("--serial-port", board.port, "--view", "0", "--send", "S", "--json"),
+        *("--serial-port", board.port, "--view", "0", "--send", "s", "--json"),
         *("--until", r"^\[event\] start", "--timeout", "20"),
     )
     assert done.returncode == 0, done.stderr
@@ -121,7 +121,6 @@ def test_a_board_that_says_nothing_is_3() -> None:
     "arguments",
     [
         ("--until", "("),
-        ("--send", "x"),
         ("--view", "7"),
         ("--timeout", "3"),
         ("--for", "3", "--count", "1"),

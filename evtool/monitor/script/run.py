@@ -48,10 +48,10 @@ class ScriptRun:
     """One run of `program`.
 
     Args:
-        ports: the names of the ports that are watched.
-        start_ms: when it begins, on the clock of `Line.at_ms`.
+        ports: the names of the ports that are watched. It begins when the first one is open.
         timeout_ms: the limit for the whole of it; None without one.
         on_result: told of each step's result as it comes.
+        mask: hides secrets in what the script's author wrote; what the boards say is masked.
 
     Raises:
         ConfigError: a step names no port where there are several, or one that is not there.
@@ -63,15 +63,18 @@ class ScriptRun:
         board: Board,
         ports: Sequence[str],
         *,
-        start_ms: int,
         timeout_ms: int | None = None,
         on_result: Callable[[StepResult], None] = lambda result: None,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self._program = program
         self._board = board
-        self._start_ms = self._step_ms = start_ms
-        self._end_ms = None if timeout_ms is None else start_ms + timeout_ms
+        self._start_ms = self._step_ms = 0
+        self._timeout_ms = timeout_ms
+        self._end_ms: int | None = None
+        self._begun = False
         self._on_result = on_result
+        self._mask = mask
         self._consoles = {port: Lookback() for port in ports}
         self._breakdowns = {port: Breakdowns() for port in ports}
         self._gone: dict[str, str] = {}
@@ -82,7 +85,6 @@ class ScriptRun:
         self._summary: Summary | None = None
         for step in program.steps:
             self._port(step)
-        self._runner.begin(self._step, self._port(self._step), start_ms)
 
     @property
     def is_over(self) -> bool:
@@ -109,6 +111,8 @@ class ScriptRun:
         """A port came or went."""
         if news.event == "connected":
             self._gone.pop(news.port, None)
+            if not self._begun:
+                self._begin(news.at_ms)
         elif news.event == "disconnected":
             self._gone[news.port] = news.text
             if news.port in self._consoles:
@@ -116,7 +120,7 @@ class ScriptRun:
 
     def on_time(self, now_ms: int) -> int | None:
         """Go on as far as it can; when it wants to be called again."""
-        if self.is_over:
+        if self.is_over or not self._begun:
             return None
         self._run(now_ms)
         if self.is_over:
@@ -129,9 +133,16 @@ class ScriptRun:
         if self._summary is not None:
             return self._summary
         message = "it was ended before its last step" if error is None else error.message
-        return self._close(now_ms, ERROR, message)
+        return self._close(now_ms if self._begun else self._start_ms, ERROR, message)
 
     # --- how it goes on -------------------------------------------------------
+
+    def _begin(self, now_ms: int) -> None:
+        self._begun = True
+        self._start_ms = self._step_ms = now_ms
+        if self._timeout_ms is not None:
+            self._end_ms = now_ms + self._timeout_ms
+        self._runner.begin(self._step, self._port(self._step), now_ms)
 
     @property
     def _step(self) -> steps.Step:
@@ -156,7 +167,7 @@ class ScriptRun:
     def _line(self, line: Line) -> None:
         port = self._name(line.port)
         console = self._consoles.get(port)
-        if console is None or self.is_over:
+        if console is None or self.is_over or not self._begun:
             return
         self._run(line.at_ms, before=True)
         if self.is_over:
@@ -235,8 +246,7 @@ class ScriptRun:
         self, step: steps.Step, port: str, failed: Failed, watched: steps.Step | None
     ) -> EvtoolError:
         where = str(step.place) if step.place.file else port
-        shown = step.source if step.place.file else ""
-        message = ": ".join(filter(None, (where, shown, failed.message)))
+        message = self._mask(f"{where}: {step.source}: {failed.message}")
         if (failed.by_time or failed.by_port) and port in self._gone:
             return DeviceError(f"{message}; {self._gone[port]}", fix="check the cable and the port")
         if failed.by_port:
@@ -248,7 +258,7 @@ class ScriptRun:
                 fix="is it powered, is this its port, and does its firmware run?",
             )
         if watched is not None:
-            return CheckFailed(message, fix=f"{watched.source} matched this line")
+            return CheckFailed(message, fix=self._mask(f"{watched.source} matched this line"))
         latest = console.latest(1)
         fix = (
             f"the last line that came: {latest[0]}" if latest else "no line came that is not taken"
@@ -276,8 +286,8 @@ class ScriptRun:
             outcome,
             self._step_ms - self._start_ms,
             ended_ms - self._start_ms,
-            text,
-            captures,
+            self._mask(text),
+            {name: self._mask(value) for name, value in captures.items()},
             message,
         )
         self._results.append(result)
@@ -286,7 +296,8 @@ class ScriptRun:
     def _blank(self, at: int) -> StepResult:
         step = self._program.steps[at]
         port = self._port(step) if len(self._consoles) > 1 else ""
-        return StepResult(at + 1, step.place.file, step.place.line, step.source, port)
+        place = step.place
+        return StepResult(at + 1, place.file, place.line, self._mask(step.source), port)
 
     def _close(self, now_ms: int, outcome: str, message: str) -> Summary:
         done = len(self._results)

@@ -201,6 +201,22 @@ def _with(pieces: list[Piece], literal: str) -> tuple[Piece, ...]:
     return (*pieces, literal) if literal else tuple(pieces)
 
 
+def unescape(text: str) -> str:
+    """A text with the escapes of a script's texts, and no variables.
+
+    Raises:
+        ScriptError: an unknown escape.
+    """
+    found, at = "", 0
+    while at < len(text):
+        if text[at] == "\\":
+            piece, at = _escape(text, at, Place("", 0))
+        else:
+            piece, at = text[at], at + 1
+        found += piece
+    return found
+
+
 def references(pieces: tuple[Piece, ...]) -> list[Reference]:
     """The variables of a text or an expression."""
     return [piece for piece in pieces if isinstance(piece, Reference)]

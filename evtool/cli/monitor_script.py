@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a script beside the stream: reads its files, tells each step's result, writes JUnit."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evtool.cli.output import Output
+from evtool.errors import ConfigError, EvtoolError, Stopped
+from evtool.monitor.script import steps
+from evtool.monitor.script.parse import parse_script
+from evtool.monitor.script.results import PASSED, StepResult, Summary, junit
+from evtool.monitor.script.run import ScriptRun
+from evtool.monitor.script.words import Expression, Place
+
+if TYPE_CHECKING:
+    from evtool.cli.monitor_script_options import ScriptOptions
+    from evtool.monitor.stream import Audience, Controls
+
+_MAX_BYTES = 1024 * 1024
+_OPTION = Place("", 0)
+
+
+def has_script(options: ScriptOptions) -> bool:
+    """Whether a script, or options that stand for one, were given; UsageError where they clash."""
+    if options.script is not None and options.expect:
+        raise click.UsageError("--expect goes with no --script: write `expect` into the script")
+    if options.script is None and not options.expect:
+        if options.junit is not None:
+            raise click.UsageError("--junit is for the results of --script or --expect")
+        return False
+    for name in ("until", "count", "duration_s"):
+        if getattr(options, name) is not None:
+            option = {"duration_s": "--for"}.get(name, f"--{name}")
+            raise click.UsageError(f"{option} goes with no script: the script says when it is done")
+    return True
+
+
+class Scripted:
+    """One script and its results.
+
+    Args:
+        mask: hides the project's secrets in what the script's author wrote.
+        now_ms: the monotonic clock.
+
+    Raises:
+        ScriptError: a line of the script is wrong.
+        ConfigError: a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        options: ScriptOptions,
+        output: Output,
+        mask: Callable[[str], str],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._options = options
+        self._output = output
+        self._mask = mask
+        self._now_ms = now_ms
+        self._run: ScriptRun | None = None
+        self._program = _with_options(_program(options), options)
+
+    def attach(self, audience: Audience, controls: Controls, ports: Sequence[str]) -> None:
+        """Have the script listen.
+
+        Raises:
+            ScriptError: a step names no port where there are several, or one that is not there.
+        """
+        timeout_s = self._options.timeout_s
+        run = ScriptRun(
+            self._program,
+            controls,
+            ports,
+            timeout_ms=None if timeout_s is None else round(timeout_s * 1000),
+            on_result=self._tell,
+            mask=self._mask,
+        )
+        self._run = run
+        audience.batches.append(run)
+        audience.lines.append(run)
+        audience.news.append(run)
+        audience.times.append(run)
+
+    def watch(self, run: Callable[[], None]) -> None:
+        """Run the session; whatever ends it, the results are told and written.
+
+        Raises:
+            Stopped: the user ended the watch before the script was done.
+            EvtoolError: as `run` does, or the JUnit file cannot be written.
+        """
+        try:
+            run()
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self._finish(None)
+        if self._run is not None and self._run.summary(self._now_ms()).outcome != PASSED:
+            raise Stopped("the watch was ended before the script was done")
+
+    def _tell(self, result: StepResult) -> None:
+        self._output.event("step", **result.as_dict())
+        took_s = ((result.ended_ms or 0) - (result.started_ms or 0)) / 1000
+        word = "ok    " if result.outcome == PASSED else "FAILED"
+        text = f": {result.text}" if result.text else ""
+        self._output.say(f"evtool: {word} {result.where} {result.source} ({took_s:.2f} s){text}")
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._run is None:
+            return
+        told = error if isinstance(error, EvtoolError) else None
+        summary = self._run.summary(self._now_ms(), told)
+        self._tell_summary(summary)
+        if self._options.junit is not None:
+            from evtool.link.files import write_atomically
+
+            # The results may hold what the board said: no more readers than the log has.
+            write_atomically(self._options.junit, junit(summary), 0o600)
+
+    def _tell_summary(self, summary: Summary) -> None:
+        self._output.event("script", **summary.as_dict())
+        self._output.say(
+            f"evtool: {summary.name} {summary.outcome}: {summary.count(PASSED)} of "
+            f"{len(summary.steps)} steps passed in {summary.duration_ms / 1000:.2f} s"
+        )
+
+
+def _program(options: ScriptOptions) -> steps.Program:
+    if options.script is not None:
+        return parse_script(options.script, _read)
+    # Without a limit for the whole, each step has the one that it has in a script.
+    within_ms = steps.DEFAULT_WITHIN_MS if options.timeout_s is None else steps.MAX_MS
+    expects = tuple(
+        steps.Expect(_OPTION, _shown("--expect", each), "", _expression(each), within_ms)
+        for each in options.expect
+    )
+    return steps.Program("evtool monitor", expects)
+
+
+def _with_options(program: steps.Program, options: ScriptOptions) -> steps.Program:
+    """`--fail-on` and `--send` come first."""
+    first: list[steps.Step] = []
+    port = program.ports[0] if program.ports else ""
+    if options.fail_on is not None:
+        ports = program.ports or ("",)
+        first += [
+            steps.FailOn(
+                _OPTION, _shown("--fail-on", options.fail_on), each, _expression(options.fail_on)
+            )
+            for each in ports
+        ]
+    if options.send:
+        source = f"--send {shlex.quote(options.send)}"
+        first.append(steps.Send(_OPTION, source, port, pieces=(options.send,)))
+    return steps.Program(program.name, (*first, *program.steps), program.ports)
+
+
+def _expression(pattern: re.Pattern[str]) -> Expression:
+    return Expression((pattern.pattern,), re.RegexFlag(0), 1, pattern.pattern)
+
+
+def _shown(option: str, pattern: re.Pattern[str]) -> str:
+    return f"{option} {shlex.quote(pattern.pattern)}"
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}", fix="name a script that is there"
+        ) from error
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path} is larger than a script may be (1 MiB)", fix="split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}:{line}: byte {data[error.start]:#04x} is no UTF-8", fix="save it as UTF-8"
+        ) from error

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scripts with `evtool monitor` as a process with no terminal, and every exit code of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from fake_console import BOOT, FakeConsole
+
+LIMIT_S = 60
+PANIC = "Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled."
+
+
+@pytest.fixture
+def board() -> Iterator[FakeConsole]:
+    with FakeConsole() as console:
+        yield console
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "evtool", "monitor", *arguments]
+
+
+def monitor(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        env=os.environ | {"TERM": "dumb"},
+    )
+
+
+def run_script(
+    board: FakeConsole, folder: Path, text: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    script = folder / "try.evs"
+    script.write_text(text)
+    return monitor("--serial-port", board.port, "--script", str(script), *arguments)
+
+
+def events(text: str, kind: str) -> list[dict[str, object]]:
+    found = (json.loads(line) for line in text.splitlines())
+    return [event for event in found if event.get("event") == kind]
+
+
+SCRIPT = """
+wait terminal within 20s
+terminal.v between 60 and 84 for 500ms
+send "s"
+expect /start state=(?P<state>\\w+)/ within 20s
+assert "${state}" is "requested"
+"""
+
+
+def test_a_script_passes(board: FakeConsole, tmp_path: Path) -> None:
+    junit = tmp_path / "made" / "junit.xml"
+    done = run_script(board, tmp_path, SCRIPT, "--json", "--junit", str(junit))
+    assert done.returncode == 0, done.stderr
+    assert [step["outcome"] for step in events(done.stdout, "step")] == ["passed"] * 5
+    (summary,) = events(done.stdout, "script")
+    assert summary["outcome"] == "passed"
+    assert done.stdout.splitlines()[-1] == json.dumps(summary)
+    suite = ET.parse(junit).getroot().find("testsuite")  # noqa: S314 - evtool wrote it
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "0", "0")
+    assert junit.stat().st_mode & 0o777 == 0o600
+
+
+def test_people_read_the_steps_on_stderr(board: FakeConsole, tmp_path: Path) -> None:
+    done = run_script(board, tmp_path, SCRIPT, "--view", "4")
+    assert done.returncode == 0, done.stderr
+    assert "ok     " in done.stderr
+    assert "5 of 5 steps passed" in done.stderr
+    assert all(line.startswith("[") for line in done.stdout.splitlines())
+
+
+def test_expects_of_the_command_line_are_met_in_order(board: FakeConsole) -> None:
+    port = ("--serial-port", board.port, "--view", "0")
+    done = monitor(*port, "--send", "sm", "--expect", "requested", "--expect", "^keys:")
+    assert done.returncode == 0, done.stderr
+    turned = monitor(
+        *port, "--send", "sm", "--expect", "^keys:", "--expect", "requested", "--timeout", "1"
+    )
+    assert turned.returncode == 1, turned.stderr
+    assert "--expect requested" in turned.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code"),
+    [
+        ("expect /never said/ within 300ms", (), 1),
+        ("expect /never said/", ("--timeout", "0.3"), 1),
+        ("terminal.v < 60", (), 1),
+        ("expect-not /terminal/ for 20s", (), 1),
+        ("sleep 20s", ("--fail-on", "bms"), 1),
+        ("reset", (), 3),
+        ("expct /x/", (), 2),
+        ("@other reset", (), 2),
+    ],
+)
+def test_every_failure_has_its_exit_code(
+    board: FakeConsole, tmp_path: Path, text: str, arguments: tuple[str, ...], code: int
+) -> None:
+    junit = tmp_path / "junit.xml"
+    done = run_script(board, tmp_path, text, "--junit", str(junit), *arguments)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    if code != 2:
+        suite = ET.parse(junit).getroot().find("testsuite")  # noqa: S314 - evtool wrote it
+        assert suite is not None
+        assert int(suite.get("failures", 0)) + int(suite.get("errors", 0)) == 1
+
+
+def test_a_panic_is_1_and_an_expected_one_is_0(board: FakeConsole, tmp_path: Path) -> None:
+    board.answers["m"] = f"{PANIC}\r\nRebooting...\r\n{BOOT}"
+    done = run_script(board, tmp_path, 'send "m"\nexpect /boot/')
+    assert done.returncode == 1
+    assert "broke down" in done.stderr
+    done = run_script(board, tmp_path, 'send "m"\nexpect-panic\nexpect /boot/')
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_panic_ends_every_watch_that_has_an_end(board: FakeConsole) -> None:
+    board.answers["m"] = PANIC
+    done = monitor("--serial-port", board.port, "--send", "m", "--count", "100000")
+    assert done.returncode == 1, done.stderr
+
+
+def test_a_missing_port_is_3_and_no_success_in_junit(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    done = monitor(
+        *("--serial-port", str(tmp_path / "none"), "--expect", "x", "--junit", str(junit))
+    )
+    assert done.returncode == 3
+    assert b"<error " in junit.read_bytes()
+
+
+def test_a_silent_board_is_3(tmp_path: Path) -> None:
+    with FakeConsole(answers=False) as board:
+        done = run_script(board, tmp_path, "expect /x/ within 300ms")
+    assert done.returncode == 3
+    assert "said nothing" in done.stderr
+
+
+def test_a_lost_port_is_3(tmp_path: Path) -> None:
+    script = tmp_path / "try.evs"
+    script.write_text('expect "[terminal]" within 20s\nprint "here"\nexpect /never/ within 1s\n')
+    with FakeConsole() as board:
+        process = subprocess.Popen(
+            command("--serial-port", board.port, "--script", str(script), "--json"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line).get("text") == "here":
+                break
+        board.vanish()
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=LIMIT_S) == 3, rest
+
+
+def test_ctrl_c_is_130_and_the_results_are_written(board: FakeConsole, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    process = subprocess.Popen(
+        command(
+            *("--serial-port", board.port, "--json", "--junit", str(junit)),
+            *("--expect", "never said", "--timeout", "100"),
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    limit = threading.Timer(LIMIT_S, process.kill)
+    limit.start()
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "connected"
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    limit.cancel()
+    assert process.returncode == 130
+    assert b"<error " in junit.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--expect", "("),
+        ("--script", "/there-is-none.evs"),
+        ("--script", "x", "--expect", "y"),
+        ("--junit", "x"),
+        ("--expect", "x", "--until", "y"),
+        ("--expect", "x", "--for", "3"),
+        ("--send", "\\q"),
+    ],
+)
+def test_options_that_make_no_sense_are_2(board: FakeConsole, arguments: tuple[str, ...]) -> None:
+    done = monitor("--serial-port", board.port, *arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_example_runs(board: FakeConsole) -> None:
+    folder = Path(__file__).parents[2] / "examples" / "monitor_script"
+    done = monitor("--serial-port", board.port, "--script", str(folder / "smoke.evs"))
+    assert done.returncode == 0, done.stderr
