@@ -48,67 +48,89 @@ class StationOptions:
 
 def station_options(function: F) -> F:
     """All of them, passed on as keywords by the names in `StationOptions`."""
-    decorated: Any = function
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    result: F = decorated
-    return result
+    return some_station_options(*_OPTIONS)(function)
+
+
+def some_station_options(*names: str) -> Callable[[F], F]:
+    """Those of the options that a command has, by the names in `StationOptions`."""
+
+    def decorate(function: F) -> F:
+        decorated: Any = function
+        for name in reversed(names):
+            decorated = _OPTIONS[name](decorated)
+        result: F = decorated
+        return result
+
+    return decorate
 
 
 def collect(values: dict[str, Any]) -> StationOptions:
-    """The keywords that `station_options` passes on, as one value."""
-    return StationOptions(**{each.name: values[each.name] for each in fields(StationOptions)})
+    """The keywords that the options pass on, as one value; those left out are not given."""
+    names = {each.name for each in fields(StationOptions)}
+    return StationOptions(**{name: value for name, value in values.items() if name in names})
 
 
-_OPTIONS = (
-    click.option(
+_OPTIONS = {
+    "match": click.option(
         "--match",
         multiple=True,
         metavar="PATTERN",
         help="All ports that match: a path, usb=VENDOR:PRODUCT, serial=..., location=1-2.*",
     ),
-    click.option(
+    "watch": click.option(
         "--watch", is_flag=True, help="Take every board that appears (a jig), each unit once."
     ),
-    click.option(
+    "count": click.option(
         "--count", type=click.IntRange(1), metavar="N", help="With --watch: end after N good ones."
     ),
-    click.option(
+    "retry_failed": click.option(
         "--retry-failed",
         type=_FILE,
         metavar="REPORT",
         help="Take up an earlier run where its --report says that it ended.",
     ),
-    click.option(
+    "image": click.option(
         "--image",
         multiple=True,
         metavar="FILE[@OFFSET]",
         help="Instead of a build: any image, a merged one at 0; may be repeated.",
     ),
-    click.option("--chip", metavar="CHIP", help="With --image: the chip (default: the image's)."),
-    click.option("--build-id", metavar="ID", help="With --image: what --boot-proof waits for."),
-    click.option(
+    "chip": click.option(
+        "--chip", metavar="CHIP", help="With --image: the chip (default: the image's)."
+    ),
+    "build_id": click.option(
+        "--build-id", metavar="ID", help="With --image: what --boot-proof waits for."
+    ),
+    "known": click.option(
         "--known",
         multiple=True,
         metavar="FILE[@OFFSET]",
         help="What the boards hold (an image, or a manifest.json): only its differences go out.",
     ),
-    click.option("--min-revision", metavar="X.Y", help="Refuse chips of an older revision."),
-    click.option("--max-revision", metavar="X.Y", help="Refuse chips of a newer revision."),
-    click.option("--flash-size", metavar="SIZE", help="Refuse boards with flash of another size."),
-    click.option(
+    "min_revision": click.option(
+        "--min-revision", metavar="X.Y", help="Refuse chips of an older revision."
+    ),
+    "max_revision": click.option(
+        "--max-revision", metavar="X.Y", help="Refuse chips of a newer revision."
+    ),
+    "flash_size": click.option(
+        "--flash-size", metavar="SIZE", help="Refuse boards with flash of another size."
+    ),
+    "mac_list": click.option(
         "--mac-list", type=_FILE, metavar="FILE", help="Refuse MACs that are not in this file."
     ),
-    click.option(
+    "allow_secured": click.option(
         "--allow-secured",
         is_flag=True,
         help="Write to boards with flash encryption or secure boot: the images are made for it.",
     ),
-    click.option("--identify", is_flag=True, help="Say what each board is; write nothing."),
-    click.option(
+    "identify": click.option(
+        "--identify", is_flag=True, help="Say what each board is; write nothing."
+    ),
+    "boot_proof": click.option(
         "--boot-proof", is_flag=True, help="Wait until each board says that it runs this build."
     ),
-    click.option(
+    "boot_timeout": click.option(
         "--boot-timeout",
         type=click.FloatRange(1, 600),
         default=StationOptions.boot_timeout,
@@ -116,15 +138,19 @@ _OPTIONS = (
         metavar="S",
         help="Seconds that a board may take to say so.",
     ),
-    click.option("--report", type=_FILE, metavar="FILE", help="Write the results as JSON."),
-    click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML."),
-    click.option(
+    "report": click.option(
+        "--report", type=_FILE, metavar="FILE", help="Write the results as JSON."
+    ),
+    "junit": click.option(
+        "--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML."
+    ),
+    "log_dir": click.option(
         "--log-dir",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
         help="Keep a log of each board there.",
     ),
-    click.option(
+    "isolate": click.option(
         "--isolate", is_flag=True, help="Run esptool as a program of its own for each board."
     ),
-)
+}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evtool.cli.output import Output
     from evtool.errors import EvtoolError
 
-_SAID = ("connected", "retry")
+_SAID = ("connected", "unit", "retry")
 
 
 class StationVerdict(Protocol):
@@ -79,7 +79,7 @@ class FlashProgress(Generic[R]):
         shown = {key: value for key, value in fields.items() if key != "deadline_s"}
         self._output.event(name, serial_port=port, **shown)
         if self._bars is not None:
-            text = str(fields.get("phase") or fields.get("mac") or name)
+            text = str(fields.get("phase") or fields.get("unit") or fields.get("mac") or name)
             self._bars.update(self._task(port), phase=text)
         elif name in _SAID:
             words = " ".join(f"{key}={value}" for key, value in shown.items())

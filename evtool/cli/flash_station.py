@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evtool.cli.flash_order import boot_proof_of, gates_of, known_parts
@@ -17,6 +18,7 @@ from evtool.flash.station.junit import render_junit
 from evtool.flash.station.ports import PortPattern, parse_pattern
 from evtool.flash.station.report import (
     PreviousRun,
+    Word,
     board_document,
     check_same_order,
     parse_report,
@@ -51,7 +53,8 @@ def run_station(
         ConfigError, DeviceError: before any port is opened.
     """
     patterns = [parse_pattern(text) for text in options.match]
-    previous = _previous(options, order)
+    path = options.retry_failed
+    previous = None if path is None else previous_run(path, order.fingerprint)
     ports = _ports(options, serial_ports, patterns, previous)
     task = Task(
         order=order,
@@ -78,16 +81,20 @@ def run_station(
     return run.run(ports, (lambda: present_ports(patterns)) if options.watch else None)
 
 
-def _previous(options: StationOptions, order: Order) -> PreviousRun | None:
-    path = options.retry_failed
-    if path is None:
-        return None
+def previous_run(
+    path: Path, fingerprint: str, words: Callable[[object], Word] = Verdict
+) -> PreviousRun:
+    """What is left of the run that wrote the report at `path`.
+
+    Raises:
+        ConfigError: there is no such report, or it is of a run with other images.
+    """
     try:
         text = path.read_text("utf-8", "replace")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file", fix="check the name") from error
-    previous = parse_report(text, path)
-    check_same_order(previous, order.fingerprint, path)
+    previous = parse_report(text, path, words)
+    check_same_order(previous, fingerprint, path)
     return previous
 
 

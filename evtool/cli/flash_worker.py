@@ -117,35 +117,54 @@ class Worker:
         return result
 
     def _board(self, port: str, attempt: Attempt, stop: Callable[[], bool]) -> Board:
-        chip = self._task.order.chip
-
-        def say(line: str) -> None:
-            self._logs.add(port, line)
-
-        if self.isolated:
-            return EsptoolProcessBoard(port, chip=chip, stop=stop, say=say)
-        return EsptoolBoard(
+        return open_station_board(
             port,
-            chip=chip,
-            streams=self._streams,
+            self._task.order.chip,
+            stop,
+            lambda line: self._logs.add(port, line),
+            streams=None if self.isolated else self._streams,
             total_bytes=self._total,
             was_there=attempt.number > 1,
-            stop=stop,
-            say=say,
         )
+
+
+def open_station_board(
+    port: str,
+    chip: str,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+    *,
+    streams: Streams | None,
+    total_bytes: int,
+    was_there: bool,
+) -> EsptoolBoard | EsptoolProcessBoard:
+    """The board at `port`, by esptool's own code; with `streams` None by esptool as a program."""
+    if streams is None:
+        return EsptoolProcessBoard(port, chip=chip, stop=stop, say=say)
+    return EsptoolBoard(
+        port,
+        chip=chip,
+        streams=streams,
+        total_bytes=total_bytes,
+        was_there=was_there,
+        stop=stop,
+        say=say,
+    )
 
 
 def crashed(port: str, crash: str, *, stopping: bool) -> BoardResult:
     """The result of a thread that did not end in order."""
-    if crash != "given up":
-        error: EvtoolError = ToolError(
-            "evtool or esptool failed in a way that nobody foresaw", output=crash
-        )
-    elif stopping:
-        error = Stopped("stopped before it was done", fix="run the command again")
-    else:
-        error = LinkTimeout(
-            "the port's driver never came back from a call",
-            fix="unplug the board and plug it in again",
-        )
+    error = crash_error(crash, stopping=stopping)
     return BoardResult(port, Verdict.of_error(error), error=error)
+
+
+def crash_error(crash: str, *, stopping: bool) -> EvtoolError:
+    """What stopped a thread that did not end in order."""
+    if crash != "given up":
+        return ToolError("evtool or esptool failed in a way that nobody foresaw", output=crash)
+    if stopping:
+        return Stopped("stopped before it was done", fix="run the command again")
+    return LinkTimeout(
+        "the port's driver never came back from a call",
+        fix="unplug the board and plug it in again",
+    )

@@ -9,6 +9,7 @@ from evtool.cli.group import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("evtool.cli.provision_fleet_check", "Check a fleet's file; write nothing."),
+    "run": ("evtool.cli.provision_fleet_run", "Make boards the units of a file, and prove it."),
 }
 
 

@@ -85,6 +85,15 @@ def read_partitions(board: BoardFlash) -> tuple[tuple[Partition, ...], ChipInfo]
         DeviceError: there is none, or it is damaged.
     """
     data, chip = board.read(partition_table.TABLE_OFFSET, partition_table.TABLE_SIZE)
+    return decoded_table(data), chip
+
+
+def decoded_table(data: bytes) -> tuple[Partition, ...]:
+    """The partition table in `data`, read at TABLE_OFFSET of a board's flash.
+
+    Raises:
+        DeviceError: there is none, or it is damaged.
+    """
     table = partition_table.decode(data)
     if isinstance(table, Malformed) or not table:
         reason = table.reason if isinstance(table, Malformed) else "it is empty"
@@ -92,7 +101,7 @@ def read_partitions(board: BoardFlash) -> tuple[tuple[Partition, ...], ChipInfo]
             f"the board has no partition table at {partition_table.TABLE_OFFSET:#x} ({reason})",
             fix="flash the firmware first: `evtool flash`",
         )
-    return table, chip
+    return table
 
 
 def run_plan(

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which row of the file a board gets: decided by claims in the ledger, never by what happens first.
+
+A board that the ledger knows is the unit that it was. Another one becomes the row that names its
+MAC, or the first row that names none and whose identity no board has. The claim is on the disk
+before a byte is written, so that two stations never give one identity to two boards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evtool.errors import ConfigError
+from evtool.protocol.ledger_record import ClaimTaken
+from evtool.provision.fleet.order import UnitOrder
+from evtool.provision.ledger.store import Ledger
+from evtool.provision.ledger.unit_state import UnitState, state
+from evtool.provision.run.verdict import UnitRefused
+
+RETIRED = "decommissioned"
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The row of a board.
+
+    Attributes:
+        state: what the ledger knew of the unit before this run; None: nothing.
+        is_new: the board was bound to it just now.
+    """
+
+    order: UnitOrder
+    state: UnitState | None
+    is_new: bool
+
+
+class Assignment:
+    """Gives boards their rows; any number of threads may ask.
+
+    Args:
+        orders: the rows, in the order in which boards get them.
+        ledger: where the claims are.
+        only_known: no board gets a row that it does not have already.
+    """
+
+    def __init__(
+        self, orders: Sequence[UnitOrder], ledger: Ledger, *, only_known: bool = False
+    ) -> None:
+        self._ledger = ledger
+        self._only_known = only_known
+        self._by_unit = {order.identity: order for order in orders}
+        self._by_mac = {order.mac: order for order in orders if order.mac is not None}
+        self._free = [order for order in orders if order.mac is None]
+        self._lock = threading.Lock()
+
+    def take(self, mac: str) -> Assigned:
+        """The row of the board `mac`, which is claimed for it.
+
+        Raises:
+            UnitRefused: it is another unit, or no row is left for it.
+            ClaimTaken: what its row says belongs to another unit.
+            DeviceError: the ledger cannot be reached.
+        """
+        if not mac:
+            raise UnitRefused(
+                "the board does not say its MAC", fix="it cannot be told from others: replace it"
+            )
+        with self._lock:
+            holder = self._ledger.claim_holder("mac", mac)
+            if holder is not None:
+                return self._known(mac, holder.unit, holder.time)
+            wanted = self._by_mac.get(mac)
+            if self._only_known:
+                raise UnitRefused(
+                    f"the ledger does not know the board {mac}",
+                    fix="provision it first: `evtool provision fleet run`",
+                )
+            if wanted is not None:
+                return self._named(mac, wanted)
+            return self._first_free(mac)
+
+    def give_back(self, assigned: Assigned, mac: str) -> None:
+        """The board did not become the unit, and nothing of it was written: another one may."""
+        order = assigned.order
+        with self._lock:
+            held = self._ledger.claims_of(order.identity)
+            with self._ledger.change() as change:
+                change.release(order.identity, [(each.kind, each.value) for each in held], mac=mac)
+            if order.mac is None:
+                self._free.insert(0, order)
+
+    def _known(self, mac: str, unit: str, since: str) -> Assigned:
+        order = self._by_unit.get(unit)
+        if order is None:
+            raise UnitRefused(
+                f"the board {mac} is {unit} since {since} (ledger), which is none of these rows",
+                fix="add its row, take another board, or retire it: "
+                f"`evtool provision fleet decommission {unit}`",
+            )
+        if order.mac not in (None, mac):
+            raise UnitRefused(
+                f"the board {mac} is {unit} since {since} (ledger), but {order.where} binds "
+                f"{unit} to {order.mac}",
+                fix="correct the row's mac, or decommission the unit",
+            )
+        wanted = self._by_mac.get(mac)
+        if wanted is not None and wanted is not order:
+            raise UnitRefused(
+                f"the board {mac} is {unit} since {since} (ledger), but {wanted.where} binds it "
+                f"to {wanted.identity}",
+                fix=f"correct the row's mac, or first `evtool provision fleet decommission {unit}`",
+            )
+        found = state(self._ledger, unit)
+        if found is not None and found.status == RETIRED:
+            raise _retired(order, found)
+        # What the row says may have changed since: it must be won as at the first time.
+        self._claim(order, mac)
+        return Assigned(order, found, is_new=False)
+
+    def _named(self, mac: str, order: UnitOrder) -> Assigned:
+        found = state(self._ledger, order.identity)
+        if found is not None and found.status == RETIRED:
+            raise _retired(order, found)
+        self._claim(order, mac)
+        return Assigned(order, found, is_new=True)
+
+    def _first_free(self, mac: str) -> Assigned:
+        retired: UnitState | None = None
+        while self._free:
+            order = self._free[0]
+            found = state(self._ledger, order.identity)
+            if found is not None and found.status == RETIRED:
+                retired = found
+                self._free.pop(0)
+                continue
+            try:
+                self._claim(order, mac)
+            except ClaimTaken as error:
+                if error.holder.kind != "identity" or error.holder.unit != order.identity:
+                    raise
+                self._free.pop(0)  # it has a board, of this station or of another one
+                continue
+            self._free.pop(0)
+            return Assigned(order, found, is_new=True)
+        words = "" if retired is None else f" ({retired.unit} is decommissioned and not used again)"
+        raise UnitRefused(
+            f"no row is left for the board {mac}: each has its board already{words}",
+            fix="add a row; `evtool provision fleet status` shows who has which",
+        )
+
+    def _claim(self, order: UnitOrder, mac: str) -> None:
+        with self._ledger.change() as change:
+            change.claim(order.identity, claims(order, mac), mac=mac)
+
+
+def claims(order: UnitOrder, mac: str) -> list[tuple[str, str]]:
+    """What is a unit's alone, beside its secrets."""
+    found = [("identity", order.identity), ("mac", mac)]
+    serial = order.charge_point.serial_number
+    return [*found, ("serial", serial)] if serial else found
+
+
+def _retired(order: UnitOrder, found: UnitState) -> ConfigError:
+    return ConfigError(
+        f"{order.where}: {order.identity} was decommissioned at {found.time}; an identity is "
+        "not used again",
+        fix="give the row another identity",
+    )

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A unit's image as its board must hold it, what the ledger says of it, and its sealed copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from evtool import __version__
+from evtool.errors import ConfigError
+from evtool.protocol.board_flash import FLASH_ENCRYPTION, BoardFacts, FlashPart
+from evtool.protocol.nvs import NvsEntry
+from evtool.protocol.nvs_encryption import NvsKeys
+from evtool.protocol.partition_table import (
+    TABLE_OFFSET,
+    TABLE_SIZE,
+    Partition,
+    find_nvs_keys,
+)
+from evtool.provision.evcfg import evcfg_image, find_evcfg
+from evtool.provision.evcfg_encryption import (
+    EvcfgBoard,
+    EvcfgWrite,
+    KeptNvsKeys,
+    plan_evcfg,
+)
+from evtool.provision.fleet.order import UnitOrder
+from evtool.provision.identity import Identity
+from evtool.provision.plan import decoded_table
+from evtool.provision.run.board import Board, Firmware
+
+IN_BOARD = "the board's partition table"
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """What encrypting an image takes, on a board that has NVS keys or gets them.
+
+    Attributes:
+        keys: of boards.
+        new_keys: makes some with the operating system's generator.
+    """
+
+    keys: KeptNvsKeys
+    new_keys: Callable[[], NvsKeys]
+
+
+def partitions_of(board: Board, firmware: Firmware | None) -> tuple[Partition, ...]:
+    """The table that the board will have: the firmware's, or else its own.
+
+    Raises:
+        DeviceError: it has none, and gets none.
+    """
+    if firmware is not None:
+        return firmware.partitions
+    return decoded_table(board.read(TABLE_OFFSET, TABLE_SIZE))
+
+
+def plain_image(entries: Sequence[NvsEntry], partitions: tuple[Partition, ...]) -> FlashPart:
+    """The image for the partition evcfg, before it is encrypted.
+
+    Raises:
+        ConfigError: the table has no such partition, or the entries do not fit it.
+    """
+    partition = find_evcfg(partitions, IN_BOARD)
+    image = evcfg_image(list(entries), partition)
+    return FlashPart(partition.name, partition.offset, image, secret=True)
+
+
+def encrypted_parts(
+    entries: Sequence[NvsEntry],
+    plain: FlashPart,
+    board: Board,
+    facts: BoardFacts,
+    partitions: tuple[Partition, ...],
+    encryption: Encryption,
+) -> EvcfgWrite:
+    """What is written for the image: itself, or it encrypted with the board's NVS keys.
+
+    Raises:
+        CheckFailed: the board has keys that nobody knows.
+        ConfigError: keys would have to go through the cipher of the board's flash.
+        DeviceError: the board cannot be read.
+    """
+    place = find_nvs_keys(partitions)
+    is_on = FLASH_ENCRYPTION in facts.secured
+    stored = None if place is None else board.read(place.offset, place.size)
+    evcfg = board.read(plain.offset, len(plain.data)) if is_on else None
+    seen = EvcfgBoard(facts.chip.mac, partitions, is_on, stored, evcfg)
+    planned = plan_evcfg(entries, seen, encryption.keys, encryption.new_keys)
+    if any(part.encrypt for part in planned.parts):
+        # A run proves what it writes, and of ciphertext that nobody else can make it cannot.
+        raise ConfigError(
+            f"the flash of {facts.chip.mac} is encrypted, and its NVS keys are not in it yet; "
+            "a run cannot prove that they arrive",
+            fix="write them when the board's security is enabled, then run this again",
+        )
+    # As it was sealed: another version of evtool may lay the same entries out differently.
+    return planned if planned.encrypted else EvcfgWrite(plain, None, False, planned.notes)
+
+
+def sealed_name(image_sha256: str) -> str:
+    """The name under which an image is sealed."""
+    return f"image/{image_sha256}"
+
+
+def identity_fields(order: UnitOrder, identity: Identity, plain: FlashPart) -> dict[str, object]:
+    """What a record says of the identity and its image; no secret."""
+    root = identity.ca_certificate
+    return {
+        "charge_point": order.identity,
+        "serial_number": order.charge_point.serial_number,
+        "partition_offset": plain.offset,
+        "image_sha256": plain.sha256,
+        "sealed_image": sealed_name(plain.sha256),
+        "csms_url": order.csms_url,
+        "security_profile": order.security_profile,
+        "ca_sha256": None if root is None else root.fingerprint,
+        "ca_not_after": None if root is None else root.not_after.isoformat(),
+    }
+
+
+def board_fields(
+    facts: BoardFacts, firmware: Firmware | None, write: EvcfgWrite
+) -> dict[str, object]:
+    """What a record says of the board and of what else was written to it."""
+    fields: dict[str, object] = {
+        "chip": facts.chip.description,
+        "evtool": __version__,
+        "encrypted": write.encrypted,
+    }
+    if write.notes:
+        fields["notes"] = list(write.notes)
+    if firmware is not None:
+        fields |= {"build_id": firmware.build_id, "firmware_sha256": firmware.sha256}
+    return fields
