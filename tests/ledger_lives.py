@@ -4,7 +4,8 @@
 `python ledger_lives.py LOCATION` forks one process after the other: the first is killed with
 SIGKILL at its first step, the second at its second, until one ends by itself. A step is the
 moment before or after a statement, a COMMIT, or an acknowledgement. Each first ends what the
-one before it began. What was acknowledged is printed as JSON lines.
+one before it began. What was acknowledged is printed as JSON lines. With a number behind the
+location there is one process of that number, which nothing in here kills.
 """
 
 from __future__ import annotations
@@ -79,6 +80,19 @@ def acknowledge(number: int, event: str) -> None:
     os.write(sys.stdout.fileno(), line.encode())
 
 
+def work(location: str, number: int, tell: Callable[[str], None], last: int | None) -> None:
+    """End what the process before this one began; then one's own, in which steps count."""
+    STEPS.last = None
+    ledger = open_ledger(location, "line-1")
+    if number > 1:
+        provision(ledger, f"CP-{number - 1}", f"m{number - 1}", lambda _: None)
+    ledger.close()
+    STEPS.last, STEPS.count = last, 0
+    ledger = open_ledger(location, "line-1")
+    provision(ledger, f"CP-{number}", f"m{number}", tell)
+    ledger.close()
+
+
 def live(location: str, number: int) -> bool:
     """One process: ends what the one before it began, then is killed at its own step `number`.
 
@@ -99,15 +113,7 @@ def live(location: str, number: int) -> bool:
         STEPS()
 
     try:
-        STEPS.last = None
-        ledger = open_ledger(location, "line-1")
-        if number > 1:
-            provision(ledger, f"CP-{number - 1}", f"m{number - 1}", lambda _: None)
-        ledger.close()
-        STEPS.last, STEPS.count = number, 0
-        ledger = open_ledger(location, "line-1")
-        provision(ledger, f"CP-{number}", f"m{number}", tell)
-        ledger.close()
+        work(location, number, tell, number)
         os._exit(0)
     except BaseException:  # noqa: BLE001 - the fork must not go on with its parent's work
         traceback.print_exc()
@@ -124,5 +130,13 @@ def main(location: str) -> None:
     acknowledge(number, "lived")
 
 
+def only_one(location: str, number: int) -> None:
+    """One process that is not killed from within: for whoever watches it from outside."""
+    work(location, number, lambda event: acknowledge(number, event), None)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if len(sys.argv) > 2:
+        only_one(sys.argv[1], int(sys.argv[2]))
+    else:
+        main(sys.argv[1])

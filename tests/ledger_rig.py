@@ -46,22 +46,11 @@ class PostgresqlServer:
         self._folder = folder
         self._numbers = itertools.count()
 
-    @property
-    def process_id(self) -> int:
-        """Of the server's first process."""
-        return int(self._server.get_pid())
-
     def new_database(self) -> str:
         """The URL of an empty database."""
         name = f"ledger_{os.getpid()}_{next(self._numbers)}"
         self._server.psql(f"CREATE DATABASE {name};")
         return f"postgresql+psycopg://postgres@/{name}?host={self._folder}"
-
-    def start_again(self) -> None:
-        """After the server was killed."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         """End it."""

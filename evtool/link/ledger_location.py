@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evtool.errors import ConfigError, DeviceError
+from evtool.link.files import sync_folder
 
 _BUSY_S = 60.0
 _NO_URL = "give postgresql+psycopg://USER@HOST/DATABASE, and the password in PGPASSFILE"
@@ -100,7 +101,10 @@ def _switch_to_wal(connection: Any) -> None:
 def _make_private(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not path.exists()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if is_new:  # SQLite does this for its other files, not for one that it finds
+            sync_folder(path.parent)
     except OSError as error:
         raise DeviceError(
             f"cannot open the ledger {path}: {error.strerror or error}",
