@@ -24,7 +24,7 @@ from evtool.provision.fleet.template import Given, Template
 from evtool.provision.fleet.uniqueness import Holders, Uniqueness
 
 if TYPE_CHECKING:
-    from evtool.project import Project
+    from evtool.project import Project, Secret, SecretRef
 
 _LARGEST_TOML = 16 * 1024 * 1024
 _LARGEST_CERTIFICATE = 64 * 1024
@@ -100,6 +100,14 @@ class FleetReading:
     def _note_separator(self, rows: object) -> None:
         if isinstance(rows, CsvRows) and not self.separator:
             self.separator = rows.separator
+
+
+class UnseenSecrets:
+    """Looks at no secret, for those who only want to know the units; a `ReadSecrets`."""
+
+    def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
+        """As if each were to be generated."""
+        return None
 
 
 def open_fleet(

@@ -15,7 +15,18 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 
 def fleet_options(function: F) -> F:
     """FILE, `--template`, `--delimiter` and `--shared`, as `open_fleet` takes them."""
-    file = click.argument("file", type=_PATH)
+    decorated: F = click.argument("file", type=_PATH)(_reading_options(function))
+    return decorated
+
+
+def optional_fleet_options(function: F) -> F:
+    """The same for a command that also does without a FILE, which is None then."""
+    file = click.argument("file", required=False, type=_PATH, metavar="[FILE]")
+    decorated: F = file(_reading_options(function))
+    return decorated
+
+
+def _reading_options(function: F) -> F:
     template = click.option(
         "--template",
         "template_path",
@@ -34,5 +45,5 @@ def fleet_options(function: F) -> F:
         metavar="COLUMN",
         help="Several units may have the same secret here; as `shared` in the template.",
     )
-    decorated: F = file(template(delimiter(shared(function))))
+    decorated: F = template(delimiter(shared(function)))
     return decorated

@@ -10,6 +10,9 @@ from evtool.cli.group import LazyGroup
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("evtool.cli.provision_fleet_check", "Check a fleet's file; write nothing."),
     "run": ("evtool.cli.provision_fleet_run", "Make boards the units of a file, and prove it."),
+    "status": ("evtool.cli.provision_fleet_status", "Say how the fleet stands."),
+    "export": ("evtool.cli.provision_fleet_export", "Write the units as CSV or JSON."),
+    "report": ("evtool.cli.provision_fleet_report", "Write how the fleet stands as a page."),
 }
 
 

@@ -29,6 +29,9 @@ MEANINGS = {
 """The variables of every unit; a fleet's own variables stand beside them."""
 
 
+_UNKNOWN = {"mac": " before the unit is provisioned"}
+
+
 @dataclass(frozen=True, slots=True)
 class LabelUnit:
     """A unit, as far as its label goes.
@@ -69,7 +72,7 @@ def fill(text: str, unit: LabelUnit) -> str:
             raise ValueError(f"{{{name}}} is none of its variables: {known}")
         given = unit.values[name]
         if not given:
-            raise ValueError(f"{{{name}}} has no value")
+            raise ValueError(f"{{{name}}} has no value{_UNKNOWN.get(name, '')}")
         if form == "url":
             return quote(given, safe="")
         return re.sub(r"[:\s]", "", given) if form == "compact" else given
