@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from flash_project import make_build, make_project
 
@@ -173,7 +174,7 @@ class FleetRig:
         references = SecretSource(self.project.root, create=False)
         return UnitSecretStore(references, self.sealed, generate_key)
 
-    def images(self) -> Images:
+    def images(self, **changes: Any) -> Images:
         project, sealed = self.project, self.sealed
         return Images(
             secrets=self.secrets,
@@ -183,17 +184,23 @@ class FleetRig:
             encryption=Encryption(SealedNvsKeys(self.ledger, sealed), new_keys),
             mask=mask_of,
             now=lambda: NOON,
+            **changes,
         )
 
-    def task(self, *, only_known: bool = False) -> UnitTask:
+    def task(self, *, only_known: bool = False, before: Any = None, **changes: Any) -> UnitTask:
         assignment = Assignment(self.orders, self.ledger, only_known=only_known)
         return UnitTask(
-            targets=FleetTargets(assignment, self.ledger, self.images()),
+            targets=FleetTargets(
+                assignment,
+                self.ledger,
+                self.images(**({} if before is None else {"before": before})),
+            ),
             ledger=self.ledger,
             gates=lambda _facts: None,
             open_work=parts_work,
             attempts=StationAttempts(921_600),
             proof=self.proof,
+            **changes,
         )
 
     def run(self, *boards: MemoryBoard, task: UnitTask | None = None) -> list[UnitResult]:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_DEFAULTS: dict[str, Any] = {
+    "manifest_path": None, "environment": None, "with_firmware": False,
+}  # fmt: skip
+_SINGLE = (
+    "serial_ports", "baudrate", "no_boot_proof", "boot_timeout", "expect_csms", "csms_timeout",
+)  # fmt: skip
+_SINGLE_STATION = ("allow_secured", "report", "junit", "log_dir", "isolate")
 _STATION = (
     "match", "watch", "count", "retry_failed", "min_revision", "max_revision", "flash_size",
     "mac_list", "allow_secured", "report", "junit", "log_dir", "isolate",
@@ -40,7 +47,12 @@ class BoardOptions:
     csms_timeout: float
     station: StationOptions
 
-    def check(self) -> None:
+    @property
+    def build(self) -> tuple[Path | None, str | None, bool]:
+        """Which build is flashed, as `asked_firmware` takes it."""
+        return self.manifest_path, self.environment, self.with_firmware
+
+    def check(self, *, needs_ports: bool) -> None:
         """Refuse what makes no sense together.
 
         Raises:
@@ -49,7 +61,7 @@ class BoardOptions:
         station = self.station
         ports = bool(self.serial_ports or station.match)
         problem = None
-        if not ports and not station.watch and station.retry_failed is None:
+        if needs_ports and not ports and not station.watch and station.retry_failed is None:
             problem = "which board? Give --serial-port, --match, --watch or --retry-failed"
         elif station.retry_failed is not None and (ports or station.watch):
             problem = "--retry-failed takes the ports from its report"
@@ -74,51 +86,68 @@ class BoardOptions:
 
 def board_options(function: F) -> F:
     """Ports, firmware, proof and station; passed on as keywords for `collected`."""
-    decorated: Any = some_station_options(*_STATION)(function)
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
+    return _decorated(function, tuple(_OPTIONS), _STATION)
+
+
+def single_board_options(function: F) -> F:
+    """Those that make sense for one known board."""
+    return _decorated(function, _SINGLE, _SINGLE_STATION)
+
+
+def _decorated(function: F, own: Sequence[str], station: Sequence[str]) -> F:
+    decorated: Any = some_station_options(*station)(function)
+    for name in reversed(own):
+        decorated = _OPTIONS[name](decorated)
     result: F = decorated
     return result
 
 
-def collected(values: dict[str, Any]) -> BoardOptions:
-    """The keywords that `board_options` passes on, checked; they are taken out of `values`."""
+def collected(values: dict[str, Any], *, needs_ports: bool = True) -> BoardOptions:
+    """The keywords that the options pass on, checked; they are taken out of `values`.
+
+    Raises:
+        click.UsageError: they make no sense together.
+    """
     station = collect(values)
     for name in _STATION:
-        del values[name]
-    names = [name for name in BoardOptions.__slots__ if name != "station"]
-    options = BoardOptions(**{name: values.pop(name) for name in names}, station=station)
-    options.check()
+        values.pop(name, None)
+    given = {name: values.pop(name) for name in _OPTIONS if name in values}
+    options = BoardOptions(**(_DEFAULTS | given), station=station)
+    options.check(needs_ports=needs_ports)
     return options
 
 
-_OPTIONS = (
-    click.option(
+_OPTIONS = {
+    "serial_ports": click.option(
         "--serial-port",
         "serial_ports",
         multiple=True,
         metavar="PORT",
         help="A board's serial port, such as /dev/ttyUSB0; several work at once.",
     ),
-    click.option(
+    "baudrate": click.option(
         "--baudrate",
         type=click.IntRange(9600, 4_000_000),
         default=460_800,
         show_default=True,
         help="Speed of the data; the last attempt is made at 115200.",
     ),
-    click.option(
+    "with_firmware": click.option(
         "--with-firmware", is_flag=True, help="Flash the project's build too, where it differs."
     ),
-    click.option(
+    "manifest_path": click.option(
         "--manifest",
         "manifest_path",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Flash this build too: its manifest.json.",
     ),
-    click.option("--env", "environment", metavar="ENV", help="Flash this build of the project."),
-    click.option("--no-boot-proof", is_flag=True, help="Do not wait for the boards to say it."),
-    click.option(
+    "environment": click.option(
+        "--env", "environment", metavar="ENV", help="Flash this build of the project."
+    ),
+    "no_boot_proof": click.option(
+        "--no-boot-proof", is_flag=True, help="Do not wait for the boards to say it."
+    ),
+    "boot_timeout": click.option(
         "--boot-timeout",
         type=click.FloatRange(1, 600),
         default=15.0,
@@ -126,10 +155,10 @@ _OPTIONS = (
         metavar="S",
         help="Seconds that a board may take to start and say its identity.",
     ),
-    click.option(
+    "expect_csms": click.option(
         "--expect-csms", is_flag=True, help="Wait until each board says that it reached its CSMS."
     ),
-    click.option(
+    "csms_timeout": click.option(
         "--csms-timeout",
         type=click.FloatRange(1, 600),
         default=60.0,
@@ -137,7 +166,7 @@ _OPTIONS = (
         metavar="S",
         help="Seconds that it may take for that.",
     ),
-)
+}
 
 
 def run_fleet(

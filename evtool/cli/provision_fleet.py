@@ -12,6 +12,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evtool.cli.provision_fleet_run", "Make boards the units of a file, and prove it."),
     "status": ("evtool.cli.provision_fleet_status", "Say how the fleet stands."),
     "export": ("evtool.cli.provision_fleet_export", "Write the units as CSV or JSON."),
+    "rotate": ("evtool.cli.provision_fleet_rotate", "Give units new keys or certificates."),
+    "rollback": ("evtool.cli.provision_fleet_rollback", "Give a unit what it held before."),
+    "decommission": ("evtool.cli.provision_fleet_decommission", "Take a unit out of the fleet."),
     "report": ("evtool.cli.provision_fleet_report", "Write how the fleet stands as a page."),
 }
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from evtool.flash.image_plan import FlashPlan
     from evtool.provision.fleet.order import UnitOrder
     from evtool.provision.run.fleet_target import Images
+    from evtool.provision.run.image import Encryption
+    from evtool.provision.run.task import UnitTask
 
 _COMMAND = "evtool provision fleet run"
 
@@ -58,50 +60,68 @@ def command(
     from evtool.cli.fleet_firmware import asked_firmware, gate_order
     from evtool.cli.fleet_orders import looked_at, opened_fleet, read_orders
     from evtool.cli.fleet_station import run_fleet
-    from evtool.cli.fleet_worker import StationAttempts, parts_work
-    from evtool.provision.run.assignment import Assignment
-    from evtool.provision.run.fleet_target import FleetTargets
-    from evtool.provision.run.task import UnitTask
 
     output = Output(as_json)
     options = collected(values)
     if dry_run:
         with looked_at(project_path, ledger_location, sealing_key) as (project, ledger, secrets):
             orders = read_orders(output, file, project, secrets, ledger, **values)
-            plan = asked_firmware(project, *_build_of(options))
+            plan = asked_firmware(project, *options.build)
             show_plan(output, options, orders, ledger, plan)
         return 0
     with opened_fleet(project_path, ledger_location, sealing_key) as fleet:
         orders = read_orders(output, file, fleet.project, fleet.secrets, fleet.ledger, **values)
-        plan = asked_firmware(fleet.project, *_build_of(options))
-        images = images_of(fleet, plan)
-        task = UnitTask(
-            targets=FleetTargets(Assignment(orders, fleet.ledger), fleet.ledger, images),
-            ledger=fleet.ledger,
-            gates=lambda _facts: None,
-            open_work=parts_work,
-            attempts=StationAttempts(options.baudrate),
-            proof=options.proof(),
-        )
+        plan = asked_firmware(fleet.project, *options.build)
+        task = unit_task(fleet, orders, images_of(fleet, plan), options)
         head = run_head(file, orders, plan, "run")
         return run_fleet(output, options, task, gate_order(plan), head, _COMMAND)
 
 
-def _build_of(options: BoardOptions) -> tuple[Path | None, str | None, bool]:
-    return options.manifest_path, options.environment, options.with_firmware
+def unit_task(
+    fleet: OpenFleet,
+    orders: list[UnitOrder],
+    images: Images,
+    options: BoardOptions,
+    *,
+    only_known: bool = False,
+    **changes: Any,
+) -> UnitTask:
+    """What is done to each board; `changes` are fields of the task."""
+    from evtool.cli.fleet_worker import StationAttempts, parts_work
+    from evtool.provision.run.assignment import Assignment
+    from evtool.provision.run.fleet_target import FleetTargets
+    from evtool.provision.run.task import UnitTask
+
+    assignment = Assignment(orders, fleet.ledger, only_known=only_known)
+    return UnitTask(
+        targets=FleetTargets(assignment, fleet.ledger, images),
+        ledger=fleet.ledger,
+        gates=lambda _facts: None,
+        open_work=parts_work,
+        attempts=StationAttempts(options.baudrate),
+        proof=options.proof(),
+        **changes,
+    )
 
 
-def images_of(fleet: OpenFleet, plan: FlashPlan | None) -> Images:
-    """How the rows of a fleet become images, with this project's settings of the controller."""
+def encryption_of(fleet: OpenFleet) -> Encryption:
+    """The NVS keys of this ledger's boards, and how new ones are made."""
+    from evtool.link.nvs_files import new_keys
+    from evtool.provision.run.image import Encryption
+    from evtool.provision.run.nvs_keys import SealedNvsKeys
+
+    return Encryption(SealedNvsKeys(fleet.ledger, fleet.sealed), new_keys)
+
+
+def images_of(fleet: OpenFleet, plan: FlashPlan | None, **changes: Any) -> Images:
+    """How the rows of a fleet become images, with this project's settings of the controller;
+    `changes` are fields of it."""
     from datetime import UTC, datetime
 
     from evtool.cli.fleet_firmware import firmware_of
     from evtool.cli.fleet_worker import mask_of
-    from evtool.link.nvs_files import new_keys
     from evtool.provision.evcfg import evcfg_entries
     from evtool.provision.run.fleet_target import Images
-    from evtool.provision.run.image import Encryption
-    from evtool.provision.run.nvs_keys import SealedNvsKeys
 
     project = fleet.project
     return Images(
@@ -109,9 +129,10 @@ def images_of(fleet: OpenFleet, plan: FlashPlan | None) -> Images:
         entries=lambda _order, identity: evcfg_entries(identity, project.can, project.limits),
         sealed=fleet.sealed,
         firmware=firmware_of(plan),
-        encryption=Encryption(SealedNvsKeys(fleet.ledger, fleet.sealed), new_keys),
+        encryption=encryption_of(fleet),
         mask=mask_of,
         now=lambda: datetime.now(UTC),
+        **changes,
     )
 
 

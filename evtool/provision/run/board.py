@@ -117,3 +117,6 @@ class SealedValues(Protocol):
         Raises:
             ConfigError: it was sealed with another key.
         """
+
+    def latest(self, unit: str, name: str) -> tuple[int, bytes] | None:
+        """The newest generation of a unit's secret, and its value; None where there is none."""

@@ -132,6 +132,7 @@ class FleetTarget:
         write = encrypted_parts(entries, plain, board, facts, partitions, images.encryption)
         fields = identity_fields(order, identity, plain)
         fields |= board_fields(facts, images.firmware, write) | self._said
+        fields["generations"] = generations(order, images.sealed)
 
         def keep(change: Change) -> None:
             images.sealed.put(change, str(fields["sealed_image"]), plain.data)
@@ -149,6 +150,16 @@ class FleetTarget:
         """Another board may have the row, unless this one had it before the run."""
         if self._assigned.is_new:
             self._assignment.give_back(self._assigned, self.mac)
+
+
+def generations(order: UnitOrder, sealed: SealedValues) -> dict[str, int]:
+    """Which generation of its generated secrets a unit has, by name."""
+    found = {}
+    for name, ref in order.secret_references().items():
+        latest = sealed.latest(order.identity, name) if ref.kind == "generate" else None
+        if latest is not None:
+            found[name] = latest[0]
+    return found
 
 
 def secrets_of(identity: Identity) -> dict[str, str]:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New secrets and certificates for units that are in the field or on the bench already.
+
+The new generation is sealed first, then written, proved and recorded as `rotated`. A rotation
+that was cut short is finished with the generation that it had made, not with another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from evtool.project import Secret
+from evtool.provision.fleet.order import UnitOrder
+from evtool.provision.ledger.store import Ledger
+from evtool.provision.ledger.unit_state import UnitState, state
+from evtool.provision.run.board import SealedValues
+
+ROTATED = "rotated"
+
+
+class RenewableSecrets(Protocol):
+    """Makes new generations; `UnitSecretStore` does."""
+
+    def renew(self, unit: str, name: str) -> tuple[int, Secret]:
+        """A new generation of a secret, sealed and on the disk; its number and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One rotation over a fleet.
+
+    Attributes:
+        names: the secrets that get a new generation where they are generated ones; the
+            others, and certificates, are what their references lead to by now.
+        campaign: its name: a unit that was rotated in it is not rotated in it again; "" rotates
+            every unit that is reached.
+    """
+
+    ledger: Ledger
+    sealed: SealedValues
+    secrets: RenewableSecrets
+    names: Sequence[str]
+    campaign: str = ""
+
+    def before(self, order: UnitOrder, found: UnitState | None) -> dict[str, object]:
+        """Make what the unit needs; called once for each board, before its image is made.
+
+        Returns:
+            what the record `rotated` says of it.
+        """
+        if not self._is_done(order, found):
+            for name in self.names:
+                if order.secret_references()[name].kind == "generate" and not self.is_pending(
+                    order, name, found
+                ):
+                    self.secrets.renew(order.identity, name)
+        said: dict[str, object] = {"rotated": list(self.names)}
+        return said | ({"campaign": self.campaign} if self.campaign else {})
+
+    def prepare(self, orders: Iterable[UnitOrder]) -> int:
+        """Make the new generations of all units that have a board, and write none of them yet.
+
+        Returns:
+            how many units will be given new secrets.
+        """
+        count = 0
+        for order in orders:
+            found = state(self.ledger, order.identity)
+            if found is not None and found.written is not None and found.mac is not None:
+                self.before(order, found)
+                count += any(self.is_pending(order, name, found) for name in self.names)
+        return count
+
+    def is_pending(self, order: UnitOrder, name: str, found: UnitState | None) -> bool:
+        """Whether a newer generation is sealed than the board was given."""
+        latest = self.sealed.latest(order.identity, name)
+        return latest is not None and latest[0] > _given(found, name)
+
+    def _is_done(self, order: UnitOrder, found: UnitState | None) -> bool:
+        if found is None or found.written is None:
+            return False
+        if found.written.event == ROTATED and found.proved is None:
+            return True  # written, and its proof is missing: that is what is left to do
+        if not self.campaign:
+            return False
+        return any(
+            record.event == ROTATED and record.fields.get("campaign") == self.campaign
+            for record in self.ledger.history(unit=order.identity)
+        )
+
+
+def _given(found: UnitState | None, name: str) -> int:
+    """The generation that the ledger says the board has."""
+    if found is None or found.written is None:
+        return 0
+    generations = found.written.fields.get("generations")
+    number = generations.get(name) if isinstance(generations, dict) else None
+    return number if isinstance(number, int) else 1
