@@ -18,20 +18,13 @@ def timestamp(unix_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
-class TextLines:
-    """The board's lines on stdout as they come; the watch's own words on stderr."""
-
-    def __init__(self, unix_ms: Callable[[], int], *, timestamps: bool) -> None:
-        self._unix_ms = unix_ms
-        self._timestamps = timestamps
+class Silent:
+    """Nothing of the board; the watch's own words on stderr. For a stdout that has other work."""
 
     def show(self, happening: Happening) -> None:
-        """Print a line."""
+        """Somebody else prints it."""
         if isinstance(happening, Silence):
             click.echo(f"evtool: nothing has come for {happening.for_ms / 1000:.0f} s", err=True)
-            return
-        prefix = f"{timestamp(self._unix_ms())} " if self._timestamps else ""
-        click.echo(prefix + happening.text)
 
     def note(self, event: str, text: str) -> None:
         """Narrate; the opening of a port is no news."""
@@ -43,6 +36,22 @@ class TextLines:
 
     def refresh(self, now_ms: int) -> None:
         """Lines do not age."""
+
+
+class TextLines(Silent):
+    """The board's lines on stdout as they come; the watch's own words on stderr."""
+
+    def __init__(self, unix_ms: Callable[[], int], *, timestamps: bool) -> None:
+        self._unix_ms = unix_ms
+        self._timestamps = timestamps
+
+    def show(self, happening: Happening) -> None:
+        """Print a line."""
+        if isinstance(happening, Silence):
+            super().show(happening)
+            return
+        prefix = f"{timestamp(self._unix_ms())} " if self._timestamps else ""
+        click.echo(prefix + happening.text)
 
 
 class JsonLines:

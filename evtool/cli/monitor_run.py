@@ -46,12 +46,14 @@ def run(order: Order) -> None:
     import time
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_outputs import check_outputs
     from evtool.cli.monitor_secrets import known_secrets
     from evtool.link import clock, serial_line
     from evtool.link.keyboard import Keyboard
     from evtool.monitor.redact import Redactor
     from evtool.monitor.session import Session, Wiring
 
+    check_outputs(order.view, as_json=order.as_json)
     goal, view_key = _goal(order.view, order.script)
     secrets = known_secrets(order.project_path)
     scripted = _script(order, secrets)
@@ -64,15 +66,16 @@ def run(order: Order) -> None:
             keyboard = stack.enter_context(Keyboard())
         plain = stream.plain or keyboard is None or scripted is not None
         display = _display(stack, order, goal, plain=plain)
+        audience = _audience(order, stack)
+        keys = None if keyboard is None else _typed_keys(keyboard.read, display, order, audience)
         wiring = Wiring(
             open_port=lambda: serial_line.open_serial_line(stream.serial_port, stream.baudrate),
             now_ms=clock.monotonic_ms,
             pause=time.sleep,
-            keys=keyboard.read if keyboard is not None else bytes,
+            keys=bytes if keys is None else keys,
             now_ns=time.time_ns,
             log=log,
         )
-        audience = _audience(order, stack)
         session = Session(
             wiring,
             display,
@@ -105,9 +108,32 @@ def _script(order: Order, secrets: list[str]) -> Scripted | None:
 
 def _audience(order: Order, stack: ExitStack) -> Audience:
     """Who listens beside the display and the log. What must be closed goes onto `stack`."""
+    from evtool.cli.monitor_outputs import open_outputs, unix_stamp
     from evtool.monitor.stream import Audience
 
-    return Audience()
+    audience = Audience()
+    open_outputs(order.view, audience, stack, unix_stamp)
+    return audience
+
+
+def _typed_keys(
+    read: Callable[[], bytes], display: Display, order: Order, audience: Audience
+) -> Callable[[], bytes]:
+    """The keyboard, with a question before a key that switches power."""
+    from evtool.cli.monitor_keys import TypedKeys, ask_on_stderr
+    from evtool.cli.monitor_screen import Screen
+    from evtool.link.clock import monotonic_ms
+
+    typed = TypedKeys(
+        read,
+        monotonic_ms,
+        order.stream.serial_port,
+        display.ask if isinstance(display, Screen) else ask_on_stderr(),
+        wanted=not order.view.yes,
+    )
+    audience.lines.append(typed)
+    audience.news.append(typed)
+    return typed.read
 
 
 def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
@@ -153,14 +179,18 @@ def _display(stack: ExitStack, order: Order, goal: Goal, *, plain: bool) -> Disp
         from evtool.cli.monitor_lines import JsonLines
 
         return JsonLines(Output(as_json=True), unix_ms, serial_port)
+    if order.view.jsonl_path == Path("-"):
+        from evtool.cli.monitor_lines import Silent
+
+        return Silent()
     if not plain:
-        from rich.console import Console
+        from evtool.link.terminal import Terminal
 
-        from evtool.cli.monitor_screen import Screen
+        if Terminal.available():
+            from evtool.cli.monitor_screen import Screen, limits_of
 
-        console = Console(highlight=False)
-        if not console.is_dumb_terminal:
-            return stack.enter_context(Screen(console, serial_port, goal.records))
+            screen = Screen(Terminal(), serial_port, goal.records, limits_of(order.project_path))
+            return stack.enter_context(screen)
     from evtool.cli.monitor_lines import TextLines
 
     return TextLines(unix_ms, timestamps=order.stream.timestamps)

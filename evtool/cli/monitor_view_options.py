@@ -4,31 +4,70 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from evtool.cli.monitor_options import F, add_options
 
+# as the keys of evtool.monitor.views, which the help of a command need not import
+_VIEW_KEYS = {"bms": "1", "module": "2", "output": "3", "terminal": "4", "all": "5", "none": "0"}
+
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """What the user gave, by the names of the options."""
+    """What the user gave, by the names of the options; views as the board's keys."""
 
     views: tuple[str, ...] = ()
+    yes: bool = False
+    csv_path: Path | None = None
+    jsonl_path: Path | None = None
 
 
 def view_options(function: F) -> F:
     """All of them, passed on as keywords by the names in `ViewOptions`."""
-    return add_options(function, _OPTIONS)
+    return add_options(function, (*_VIEWS, _YES, *_OUTPUTS))
 
 
-_OPTIONS = (
+def shown_options(function: F) -> F:
+    """Those of a log that is replayed: no board is there that could be asked anything."""
+    return add_options(function, (*_VIEWS, *_OUTPUTS))
+
+
+def _view_keys(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(_VIEW_KEYS.get(value, value) for value in values)
+
+
+_VIEWS = (
     click.option(
         "--view",
         "views",
         multiple=True,
-        type=click.Choice(["1", "2", "3", "4", "5", "0"]),
-        help="1 bms, 2 power module, 3 output, 4 terminal, 5 all (the default), 0 none; "
-        "give it twice to see two.",
+        type=click.Choice([*_VIEW_KEYS, *sorted(_VIEW_KEYS.values())]),
+        callback=_view_keys,
+        metavar="VIEW",
+        help="bms, module, output, terminal, all (the default) or none, or their keys 1 to 5 "
+        "and 0; give it twice to see two.",
+    ),
+)
+_YES = click.option(
+    "--yes", is_flag=True, help="Do not ask before a typed s or t reaches a live unit."
+)
+_OUTPUTS = (
+    click.option(
+        "--csv",
+        "csv_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Add every value of every record to this file, one a row.",
+    ),
+    click.option(
+        "--jsonl",
+        "jsonl_path",
+        type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+        metavar="FILE",
+        help="Add every record and event to this file as JSON lines; - is stdout.",
     ),
 )

@@ -10,9 +10,10 @@ from typing import Protocol
 from evtool.errors import DeviceError, EvtoolError, LinkTimeout
 from evtool.monitor.follow import Follower, Happening, Line
 from evtool.monitor.goal import Goal, Watch
+from evtool.monitor.quantities import TITLES
 from evtool.monitor.redact import Redactor
 from evtool.monitor.stream import Audience, Batch, News
-from evtool.monitor.views import TITLES, VIEW_RECORDS
+from evtool.monitor.views import VIEW_RECORDS
 
 READ_TIMEOUT_S = 0.05  # how late a key press may be passed on
 REOPEN_MS = 250

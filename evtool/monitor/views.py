@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the views 1 to 5 show: rows of text with units and age, as data without a screen."""
+"""What the views 1 to 5 show: rows with units, age, alarms, history; data without a screen."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from evtool.monitor.alarms import Alarm, Seen, judge_value
 from evtool.monitor.follow import Happening, Line, Silence
-from evtool.protocol.console import Record, Value
+from evtool.monitor.history import History
+from evtool.monitor.quantities import (
+    BY_FIELD,
+    LABELS,
+    QUANTITIES,
+    TITLES,
+    Quantity,
+    format_value,
+)
+from evtool.monitor.unit_state import UnitState
+from evtool.protocol.console import Record
+from evtool.reference_impl.controller_types import Config
 
 # After this long the firmware calls a value stale as well (docs/serial-console.md).
 STALE_MS = 3000
-RECENT_LINES = 50
-NO_VALUE = "-"
+RECENT_LINES = 200
 
 MUTE = "0"
 ALL = "5"
@@ -25,67 +36,31 @@ VIEW_RECORDS: dict[str, tuple[str, ...]] = {
     "4": ("terminal",),
     ALL: ("bms", "power_module", "output", "terminal"),
 }
-
-TITLES: dict[str, str] = {
-    "bms": "Vehicle (BMS)",
-    "power_module": "Power module",
-    "output": "Output and temperature",
-    "terminal": "Terminal and energy",
-}
-
-_LABELS: dict[str, dict[str, str]] = {
-    "bms": {
-        "voltage_mv": "Requested voltage",
-        "current_ma": "Requested current",
-        "switch": "Vehicle's switch",
-        "mode": "Mode",
-        "soc_permille": "State of charge",
-        "raw": "Raw frame",
-    },
-    "power_module": {
-        "state": "State",
-        "setpoint_mv": "Voltage setpoint",
-        "setpoint_ma": "Current setpoint",
-        "heartbeat": "Heartbeat",
-        "raw": "Raw frame",
-    },
-    "output": {
-        "voltage_mv": "Output voltage",
-        "current_ma": "Output current",
-        "temperature_mdegc": "Temperature",
-        "m79": "Metric 0x79",
-        "m83_milli": "Metric 0x83",
-    },
-    "terminal": {
-        "voltage_mv": "Terminal voltage",
-        "current_ma": "Terminal current",
-        "power_mw": "Power",
-        "status": "Status",
-        "energy_mwh": "Energy register",
-        "session_mwh": "Session energy",
-    },
-}
-
-# ending of a field's name: (divisor, decimals, unit to show)
-_SHOWN: dict[str, tuple[int, int, str]] = {
-    "mv": (1000, 2, "V"),
-    "ma": (1000, 2, "A"),
-    "mw": (1_000_000, 3, "kW"),
-    "mwh": (1_000_000, 3, "kWh"),
-    "mdegc": (1000, 1, "°C"),
-    "permille": (10, 1, "%"),
-    "ms": (1, 0, "ms"),
-    "milli": (1000, 3, ""),
+# what people call the views, for `--view`
+VIEW_KEYS: dict[str, str] = {
+    "bms": "1",
+    "module": "2",
+    "output": "3",
+    "terminal": "4",
+    "all": ALL,
+    "none": MUTE,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table; `unit` may be empty, an unknown value is `-`."""
+    """One line of a table; `unit` may be empty, an unknown value is `-`.
+
+    Attributes:
+        alarm: why the value has a colour; None where it has none.
+        quantity: what it is, where it is a number with a history.
+    """
 
     label: str
     value: str
     unit: str = ""
+    alarm: Alarm | None = None
+    quantity: Quantity | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +86,32 @@ class Section:
 
 
 class Dashboard:
-    """What is known of the board: the latest of each record, and recent lines.
+    """What is known of the board: the latest of each record, what was before, recent lines.
+
+    Args:
+        records: the names of the records on view.
+        config: the limits of this charge point.
 
     Attributes:
-        records: the names of the records on view.
         recent: the latest lines that are no view's records, oldest first.
         malformed: how many broken records have arrived.
         silent_since_ms: since when nothing arrives; None while something does.
+        state: what the board's events say.
+        heard_ms: when the board last said anything; None before its first word.
     """
 
-    def __init__(self, records: tuple[str, ...] = VIEW_RECORDS[ALL]) -> None:
+    def __init__(
+        self, records: tuple[str, ...] = VIEW_RECORDS[ALL], config: Config | None = None
+    ) -> None:
         self.records = records
         self.recent: deque[Line] = deque(maxlen=RECENT_LINES)
         self.malformed = 0
         self.silent_since_ms: int | None = None
+        self.state = UnitState()
+        self.heard_ms: int | None = None
+        self._config = config or Config()
         self._latest: dict[str, tuple[Record, int]] = {}
+        self._histories = {name: History() for name in QUANTITIES}
 
     def observe(self, happening: Happening) -> None:
         """Take in what the follower reports."""
@@ -133,13 +119,17 @@ class Dashboard:
             self.silent_since_ms = happening.at_ms - happening.for_ms
             return
         self.silent_since_ms = None
+        self.heard_ms = happening.at_ms
         record = happening.record
         if record is not None and record.name in TITLES:
-            self._latest[record.name] = (record, happening.at_ms)
+            self._take(record, happening.at_ms)
             return
         self.malformed += bool(happening.malformed)
         if happening.reset or happening.event == "boot":
             self._latest.clear()  # what the board knew before it started anew is gone
+            self.state.forget()
+        if record is not None:
+            self.state.observe(record)
         if happening.text.strip():
             self.recent.append(happening)
 
@@ -150,9 +140,22 @@ class Dashboard:
 
     def sections(self, now_ms: int) -> list[Section]:
         """The chosen view."""
-        return [self._section(name, now_ms) for name in self.records]
+        latest = {name: record for name, (record, _) in self._latest.items()}
+        seen = Seen(latest, self.state, self._config)
+        return [self._section(name, now_ms, seen) for name in self.records]
 
-    def _section(self, name: str, now_ms: int) -> Section:
+    def history(self, quantity: Quantity, count: int, now_ms: int) -> list[int | None]:
+        """The values of the last `count` seconds, in the field's own unit; oldest first."""
+        return self._histories[quantity.name].last(count, now_ms)
+
+    def _take(self, record: Record, at_ms: int) -> None:
+        self._latest[record.name] = (record, at_ms)
+        for key, value in record.fields.items():
+            quantity = BY_FIELD.get((record.name, key))
+            if quantity is not None and not isinstance(value, str):
+                self._histories[quantity.name].add(at_ms, value)
+
+    def _section(self, name: str, now_ms: int, seen: Seen) -> Section:
         latest = self._latest.get(name)
         if latest is None:
             return Section(name, TITLES[name], (), None, heard=False, stale=True)
@@ -161,28 +164,30 @@ class Dashboard:
         printed_age = record.fields.get("age_ms")
         age_ms = printed_age + since_ms if isinstance(printed_age, int) else None
         stale = since_ms > STALE_MS or age_ms is None or age_ms > STALE_MS
-        return Section(name, TITLES[name], record_rows(record), age_ms, heard=True, stale=stale)
+        rows = record_rows(record)
+        if not stale:  # what is stale says nothing about now, good or bad
+            rows = tuple(
+                replace(row, alarm=judge_value(name, key, record.fields[key], seen))
+                for row, key in zip(rows, _shown_fields(record), strict=True)
+            )
+        return Section(name, TITLES[name], rows, age_ms, heard=True, stale=stale)
 
 
 def record_rows(record: Record) -> tuple[Row, ...]:
     """The fields of `record` but its age, labelled; one of a newer firmware by its own name."""
-    labels = _LABELS.get(record.name, {})
+    labels = LABELS.get(record.name, {})
     return tuple(
-        Row(labels.get(field, field), *format_value(field, value))
-        for field, value in record.fields.items()
-        if field != "age_ms"
+        Row(
+            labels.get(key, key),
+            *format_value(key, record.fields[key]),
+            quantity=BY_FIELD.get((record.name, key)),
+        )
+        for key in _shown_fields(record)
     )
 
 
-def format_value(field: str, value: Value) -> tuple[str, str]:
-    """A value and its unit as people read them: (`72.00`, `V`)."""
-    if value is None:
-        return NO_VALUE, ""
-    shown = _SHOWN.get(field.rpartition("_")[2])
-    if isinstance(value, str) or shown is None:
-        return str(value).replace("_", " ") if field != "raw" else str(value), ""
-    divisor, decimals, unit = shown
-    return f"{value / divisor:.{decimals}f}", unit
+def _shown_fields(record: Record) -> list[str]:
+    return [key for key in record.fields if key != "age_ms"]
 
 
 def format_age(age_ms: int | None) -> str:

@@ -11,6 +11,7 @@ import pytest
 from evtool.errors import CheckFailed, DeviceError, LinkTimeout
 from evtool.monitor.follow import Follower, Happening, Line, Silence, read_line
 from evtool.monitor.goal import Goal, Watch
+from evtool.monitor.quantities import format_value
 from evtool.monitor.redact import Redactor
 from evtool.monitor.session import Session, Wiring
 from evtool.monitor.views import (
@@ -18,7 +19,6 @@ from evtool.monitor.views import (
     Dashboard,
     Row,
     format_age,
-    format_value,
     record_rows,
 )
 from evtool.protocol.console import FIELDS, Record

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keys that a person types at a watch, asked about where they switch power."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from evtool.monitor.confirmation import Confirmation
+
+if TYPE_CHECKING:
+    from evtool.monitor.follow import Line
+    from evtool.monitor.stream import News
+
+
+class TypedKeys:
+    """Reads the keyboard for a session, and asks before `s` or `t` reaches a live unit.
+
+    Args:
+        read: the keys pressed since the last call.
+        now_ms: the monotonic clock.
+        unit: the unit's name, for the question.
+        ask: shows a question; "" takes it away.
+        wanted: False where the user wants no questions.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], bytes],
+        now_ms: Callable[[], int],
+        unit: str,
+        ask: Callable[[str], None],
+        *,
+        wanted: bool,
+    ) -> None:
+        self._read = read
+        self._now_ms = now_ms
+        self._unit = unit
+        self._ask = ask
+        self._confirmation = Confirmation(wanted)
+        self._heard_ms: int | None = None
+
+    def read(self) -> bytes:
+        """What to pass on of the keys pressed since the last call."""
+        now_ms = self._now_ms()
+        passed = ""
+        for key in self._read().decode("latin-1"):
+            passed += self._confirmation.press(key, now_ms, self._heard_ms, self._unit)
+        question = self._confirmation.question(now_ms)
+        self._ask("" if question is None else question.text)
+        return passed.encode("latin-1")
+
+    def on_lines(self, lines: Sequence[Line]) -> None:
+        """The unit lives. One that starts anew is not the one that was asked about."""
+        self._heard_ms = lines[-1].at_ms
+        if any(line.event == "boot" for line in lines):
+            self._confirmation.drop()
+
+    def on_news(self, news: News) -> None:
+        """A unit that is gone is asked about no longer."""
+        if news.event == "disconnected":
+            self._confirmation.drop()
+            self._heard_ms = None
+
+
+def ask_on_stderr() -> Callable[[str], None]:
+    """Questions as lines on stderr, each once."""
+    import click
+
+    asked = ""
+
+    def ask(question: str) -> None:
+        nonlocal asked
+        if question and question != asked:
+            click.echo(f"evtool: {question}", err=True)
+        asked = question
+
+    return ask

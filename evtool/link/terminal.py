@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The terminal on stdout as a place to draw: its size, and writes that wait for nobody."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_FALLBACK_SIZE = (80, 24)
+
+
+class Terminal:
+    """The terminal that stdout is.
+
+    It is opened a second time, so that writing without waiting does not change how anybody else
+    writes to it. A terminal that is stopped (Ctrl-S), or slow, therefore delays nothing: the
+    rest of a picture is kept until there is room, and `busy` says so.
+    """
+
+    def __init__(self) -> None:
+        self._stdout = sys.stdout.fileno()
+        try:
+            self._descriptor = os.open(
+                os.ttyname(self._stdout), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            )
+        except OSError:  # a terminal of another mount namespace: then writing may wait
+            self._descriptor = os.dup(self._stdout)
+        self._rest = b""
+
+    @staticmethod
+    def available() -> bool:
+        """Whether stdout is a terminal that obeys more than line ends."""
+        try:
+            return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+        except ValueError:  # closed
+            return False
+
+    @property
+    def colour(self) -> bool:
+        """Whether colours are wanted (https://no-color.org)."""
+        return not os.environ.get("NO_COLOR")
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether it shows no more than ASCII, by the locale."""
+        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+        return not encoding.startswith("utf")
+
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, now."""
+        try:
+            width, height = os.get_terminal_size(self._stdout)
+        except OSError:
+            return _FALLBACK_SIZE
+        return (width, height) if width and height else _FALLBACK_SIZE
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last picture is not wholly written yet; it tries to write more of it."""
+        self._flush()
+        return bool(self._rest)
+
+    def write(self, text: str) -> None:
+        """Write now what there is room for, and the rest later. A terminal that is gone takes
+        everything and shows nothing: its keyboard says that it is gone."""
+        self._rest += text.encode(errors="replace")
+        self._flush()
+
+    def close(self, last_words: str) -> None:
+        """Write `last_words` in place of what is not written yet, and wait until they are."""
+        os.set_blocking(self._descriptor, True)
+        self._rest = last_words.encode()
+        self._flush()
+        os.close(self._descriptor)
+
+    def _flush(self) -> None:
+        while self._rest:
+            try:
+                self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                self._rest = b""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`s` and `t` switch power: where a person types one at a live unit, it is asked for twice.
+
+What a script or `--send` presses is not typed, and is not asked for. A unit that does not answer
+is not asked about either: its key is passed on, as any terminal program would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LIVE_MS = 5000
+"""A unit that has said something in the last five seconds is live."""
+
+PATIENCE_MS = 10_000
+"""So long a question stands; a `y` that comes later answers nothing."""
+
+POWER_KEYS = {
+    "s": "start: power may flow",
+    "t": "stop the transaction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, about which key, and since when."""
+
+    key: str
+    text: str
+    since_ms: int
+
+
+class Confirmation:
+    """Stands between the keyboard and the board.
+
+    Args:
+        wanted: False where the user has said that nothing is to be asked (`--yes`).
+    """
+
+    def __init__(self, wanted: bool = True) -> None:
+        self._wanted = wanted
+        self._question: Question | None = None
+
+    def question(self, now_ms: int) -> Question | None:
+        """What is being asked now."""
+        if self._question is not None and now_ms >= self._question.since_ms + PATIENCE_MS:
+            self._question = None
+        return self._question
+
+    def press(self, key: str, now_ms: int, heard_ms: int | None, unit: str) -> str:
+        """What to pass on of a key that a person pressed: `key`, an earlier one, or "".
+
+        Args:
+            heard_ms: when the unit last said something; None where it has said nothing.
+            unit: its name, for the question.
+        """
+        asked = self.question(now_ms)
+        if asked is not None:
+            self._question = None
+            # Any other key is a no, and goes nowhere: whoever types on has not read the question.
+            # Nor has whoever answered before it could be shown, as a paste does.
+            return asked.key if key.lower() == "y" and now_ms > asked.since_ms else ""
+        wanted = self._wanted and key.lower() in POWER_KEYS
+        if not wanted or heard_ms is None or now_ms - heard_ms > LIVE_MS:
+            return key
+        what = POWER_KEYS[key.lower()]
+        text = f"{unit} is live: send {key} ({what})? y: yes, other key: no"
+        self._question = Question(key, text, now_ms)
+        return ""
+
+    def drop(self) -> None:
+        """The unit is gone, or has started anew: whoever answers would answer for another."""
+        self._question = None

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`s` and `t` reach a live unit only when a person has said yes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evtool.cli.monitor_keys import TypedKeys
+from evtool.monitor.confirmation import LIVE_MS, PATIENCE_MS, Confirmation
+from evtool.monitor.follow import read_line
+from evtool.monitor.stream import News
+
+
+def test_yes_sends_what_was_typed() -> None:
+    asked = Confirmation()
+    assert asked.press("s", 1000, 900, "CP-1") == ""
+    question = asked.question(1001)
+    assert question is not None
+    assert "CP-1" in question.text
+    assert "power may flow" in question.text
+    assert asked.press("y", 1100, 900, "CP-1") == "s"
+    assert asked.question(1101) is None
+
+
+@given(st.characters(max_codepoint=127).filter(lambda key: key not in "yY"))
+def test_every_other_key_sends_nothing(key: str) -> None:
+    asked = Confirmation()
+    asked.press("t", 1000, 900, "CP-1")
+    assert asked.press(key, 1100, 900, "CP-1") == ""
+    assert asked.question(1100) is None
+
+
+def test_a_late_yes_is_an_answer_to_nothing() -> None:
+    asked = Confirmation()
+    asked.press("s", 0, 0, "CP-1")
+    assert asked.press("y", PATIENCE_MS, PATIENCE_MS, "CP-1") == "y"  # no key of the board
+
+
+def test_no_question_about_a_silent_unit_nor_where_none_is_wanted() -> None:
+    assert Confirmation().press("s", LIVE_MS + 1, 0, "CP-1") == "s"
+    assert Confirmation().press("s", 0, None, "CP-1") == "s"
+    assert Confirmation(wanted=False).press("s", 0, 0, "CP-1") == "s"
+
+
+@given(st.text(alphabet="012345m?q", max_size=5))
+def test_other_keys_pass(keys: str) -> None:
+    asked = Confirmation()
+    assert "".join(asked.press(key, 0, 0, "CP-1") for key in keys) == keys
+
+
+def test_a_pasted_yes_has_not_read_the_question() -> None:
+    typing = Typing()
+    typing.keys.on_lines([read_line("keys: ...", 0)])
+    assert typing.type(b"sy") == b""
+    assert typing.type(b"y") == b"y"  # answers nothing any more
+
+
+class Typing:
+    """A keyboard, a clock and a place for questions."""
+
+    def __init__(self) -> None:
+        self.pressed = b""
+        self.now_ms = 0
+        self.asked: list[str] = []
+        self.keys = TypedKeys(
+            self.read, lambda: self.now_ms, "UNIT", self.asked.append, wanted=True
+        )
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    def read(self) -> bytes:
+        pressed, self.pressed = self.pressed, b""
+        return pressed
+
+    def type(self, keys: bytes) -> bytes:
+        self.pressed = keys
+        return self.keys.read()
+
+
+def test_the_question_is_shown_and_taken_away() -> None:
+    typing = Typing()
+    typing.keys.on_lines([read_line("keys: ...", 0)])
+    assert typing.type(b"s") == b""
+    assert "UNIT is live" in typing.asked[-1]
+    typing.now_ms = PATIENCE_MS
+    assert typing.type(b"") == b""
+    assert typing.asked[-1] == ""
+
+
+def test_a_unit_that_restarts_or_goes_is_not_started_by_an_old_yes() -> None:
+    typing = Typing()
+    boot = read_line("[event] boot version=1 build=2 charge_point=CP reset=power_on", 10)
+    typing.keys.on_lines([boot])
+    typing.type(b"s")
+    typing.keys.on_lines([boot])
+    assert typing.type(b"y") == b"y"
+    typing.type(b"s")
+    typing.keys.on_news(News("UNIT", 0, 0, "disconnected", ""))
+    assert typing.type(b"y") == b"y"
+    assert typing.asked[-1] == ""
