@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 CPP := $(shell git ls-files 'firmware/*.cpp' 'firmware/*.hpp' 'firmware/*.h' | grep -v -e can_tables.hpp)
 TIDY := evcan evcore evdiagnostics evhealth evnet evnvs evupdate
 
-.PHONY: demo test packages lint types imports generated unit prove chaos heap typecheck-esp32 mutants generate \
+.PHONY: demo test packages lint types imports generated unit prove chaos kills heap typecheck-esp32 mutants generate \
   format bench clean
 
 demo: $(READY)
@@ -65,6 +65,14 @@ chaos: $(READY)
 	@test -x "$(PROGRAM)" || { echo "make chaos PROGRAM=build/host_asan/program [HOURS=2] [SEED=1];" \
 	  "build it with: evtool build --env host_asan --microocpp DIR"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m microocpp.chaos --program $(PROGRAM) --hours $(HOURS) --seed $(SEED)
+
+# A fleet's run and a rotation, killed at every one of their writes (docs/fleet.md); a quarter of an hour.
+# LEDGER may be postgresql+psycopg://HOST/AN_EMPTY_DATABASE.
+LEDGER ?=
+kills: $(READY)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for action in run rotate; do \
+	  PYTHONPATH=tests $(BIN)/python tests/fleet_lives.py "$(or $(LEDGER),$$folder/$$action.db)" \
+	  "$$folder/project" $$action || exit 1; done
 
 # The heap of the firmware over many charges (docs/host-program.md).
 CHARGES ?= 300

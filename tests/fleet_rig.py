@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from mmap import mmap
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 from flash_project import make_build, make_project
@@ -43,8 +45,9 @@ SEALING_KEY = Secret("5e" * 32)
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def mac_of(number: int) -> str:
-    return f"24:0a:c4:00:00:{number:02x}"
+def mac_of(number: int, serial: int = 0) -> str:
+    """A MAC; boards of one test differ in `number`, those of its rounds in `serial`."""
+    return f"24:0a:c4:{serial >> 8:02x}:{serial & 0xFF:02x}:{number:02x}"
 
 
 class MemoryBoard:
@@ -60,14 +63,16 @@ class MemoryBoard:
     def __init__(
         self,
         number: int,
-        flash: bytearray | None = None,
+        flash: bytearray | mmap | None = None,
         touched: Callable[[], None] = lambda: None,
         faults: Mapping[str, Sequence[EvtoolError | None]] | None = None,
+        serial: int = 0,
     ) -> None:
+        mac = mac_of(number, serial)
         self.facts = BoardFacts(
-            ChipInfo("esp32", "ESP32-D0WD-V3 (revision v3.0)", mac_of(number)), 300, FLASH_SIZE
+            ChipInfo("esp32", "ESP32-D0WD-V3 (revision v3.0)", mac), 300, FLASH_SIZE
         )
-        self.flash = bytearray(b"\xff" * FLASH_SIZE) if flash is None else flash
+        self.flash: bytearray | mmap = bytearray(b"\xff" * FLASH_SIZE) if flash is None else flash
         self.touched = touched
         self.faults = {name: list(errors) for name, errors in (faults or {}).items()}
         self.dead: range = range(0)
@@ -167,7 +172,7 @@ class FleetRig:
 
     @property
     def sealed(self) -> SealedStore:
-        return open_store(self.ledger, SEALING_KEY, lambda size: bytes(range(size)))
+        return open_store(self.ledger, SEALING_KEY, token_bytes)
 
     @property
     def secrets(self) -> UnitSecretStore:
@@ -241,11 +246,14 @@ def make_rig(root: Path, ledger: SqlLedger, count: int = 5) -> FleetRig:
     return FleetRig(project, plan, ledger, orders)
 
 
-def order_of(project: Project, number: int, **changes: object) -> UnitOrder:
+def order_of(
+    project: Project, number: int, *, unit: str = "", serial: str = "", **changes: object
+) -> UnitOrder:
     """A row; its passphrase stands in a file, its key is to be generated."""
+    identity, serial = unit or f"CP-{number:03}", serial or f"SN-{number:03}"
     order = UnitOrder(
         where=Where("fleet.csv", number + 1),
-        charge_point=ChargePoint(f"CP-{number:03}", "Example", "EV-CAN-1", f"SN-{number:03}", ""),
+        charge_point=ChargePoint(identity, "Example", "EV-CAN-1", serial, ""),
         wifi_ssid="bench",
         wifi_passphrase=project.wifi.passphrase,
         csms_url="ws://127.0.0.1:9000/ocpp",
