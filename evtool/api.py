@@ -27,7 +27,8 @@ from evtool import errors
 from evtool.cli.fleet_input import UnseenSecrets, open_fleet
 from evtool.cli.fleet_orders import looked_at
 from evtool.cli.ledger_option import existing_ledger
-from evtool.cli.provision_fleet_check import LedgerHolders, found_project
+from evtool.cli.options import found_project
+from evtool.cli.provision_fleet_check import LedgerHolders
 from evtool.errors import EvtoolError
 from evtool.provision.fleet.finding import Finding
 from evtool.provision.report.rows import UnitRow, unit_rows

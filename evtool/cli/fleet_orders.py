@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evtool.cli.fleet_input import open_fleet
 from evtool.cli.ledger_option import existing_ledger, ledger_place
-from evtool.cli.provision_fleet_check import FindingReport, LedgerHolders, found_project, opened
+from evtool.cli.options import found_project
+from evtool.cli.provision_fleet_check import FindingReport, LedgerHolders, opened
 from evtool.cli.sealing_option import open_sealed, sealing_place, unit_secrets
 from evtool.errors import ConfigError, SecretMissing
 from evtool.link.core_dumps import forbid_core_dumps

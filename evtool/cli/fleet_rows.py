@@ -13,8 +13,7 @@ import click
 
 from evtool.cli.fleet_options import optional_fleet_options
 from evtool.cli.ledger_option import existing_ledger, ledger_option
-from evtool.cli.options import project_option
-from evtool.cli.provision_fleet_check import found_project
+from evtool.cli.options import found_project, project_option
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output

@@ -54,8 +54,7 @@ class LabelRequest:
         sealing_key: str | None,
         **reading: Any,
     ) -> None:
-        from evtool.cli.options import open_project
-        from evtool.cli.provision_fleet_check import found_project
+        from evtool.cli.options import found_project, open_project
 
         self.file = file
         self.units = units

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,30 +39,6 @@ def board_option(function: F) -> F:
         help="At this board; IMAGE is the name of its partition, such as evcfg.",
     )(function)
     return decorated
-
-
-def show_secrets_option(function: F) -> F:
-    """`--show-secrets`."""
-    decorated: F = click.option(
-        "--show-secrets", is_flag=True, help="Print the values; asks before it does."
-    )(function)
-    return decorated
-
-
-def may_show() -> bool:
-    """Whether a person at the terminal agrees.
-
-    Raises:
-        ConfigError: nobody is there to ask.
-    """
-    from evtool.errors import ConfigError
-
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            "--show-secrets asks first, and there is no terminal",
-            fix="run it in a terminal, or leave it out",
-        )
-    return click.confirm("The values may be keys. Print them on this terminal?", err=True)
 
 
 def optional_keys(path: Path | None) -> NvsKeys | None:

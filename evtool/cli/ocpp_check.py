@@ -12,6 +12,7 @@ import click
 
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.show_secrets import may_show, show_secrets_option
 
 if TYPE_CHECKING:
     from evtool.project import Secret
@@ -62,9 +63,7 @@ class _Files:
     metavar="S",
     help="Seconds for each step of the connection.",
 )
-@click.option(
-    "--show-secrets", is_flag=True, help="Print the Authorization header; asks before it does."
-)
+@show_secrets_option
 @json_option
 def command(
     identity: str | None,
@@ -98,7 +97,9 @@ def command(
     given = [name for name, value in keys.items() if value]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude one another")
-    show = options["show_secrets"] and _may_show()
+    question = "The header holds the key. Print it on this terminal?"
+    without_asking = options["without_asking"]
+    show = options["show_secrets"] and may_show(question, without_asking=without_asking)
     key = _key(keys)
     values, files = _values(identity, url, profile, key, files, project_path)
     connection = judge_connection(values, _now())
@@ -113,22 +114,6 @@ def _now() -> Any:
     from datetime import UTC, datetime
 
     return datetime.now(UTC)
-
-
-def _may_show() -> bool:
-    """Whether a person at the terminal agrees.
-
-    Raises:
-        ConfigError: nobody is there to ask.
-    """
-    from evtool.errors import ConfigError
-
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            "--show-secrets asks first, and there is no terminal",
-            fix="run it in a terminal, with the key from a file or variable; or leave it out",
-        )
-    return click.confirm("The header holds the key. Print it on this terminal?", err=True)
 
 
 def _key(given: dict[str, Any]) -> Secret | None:

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from evtool.link.secret_source import SecretSource
-    from evtool.project import Project
+    from evtool.project import Project, Secret
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,15 +64,42 @@ def open_project(project_path: Path | None) -> Project:
     return load_project(project_path if project_path is not None else find_project(Path.cwd()))
 
 
+def found_project(project_path: Path | None) -> Project | None:
+    """The project that was named, or that the current folder is in; None outside of one.
+
+    Raises:
+        ConfigError: its file is wrong, or the one that was named is not there.
+    """
+    from evtool.errors import ConfigError
+    from evtool.project import find_project, load_project
+
+    if project_path is not None:
+        return load_project(project_path)
+    try:
+        path = find_project(Path.cwd())
+    except ConfigError:
+        return None
+    return load_project(path)
+
+
 def secret_source(project: Project, *, create: bool = True) -> SecretSource:
     """Where the project's secrets come from; asks only where a person sits at a terminal.
 
     With `create` False a generated secret that does not exist yet is an error.
     """
-    return secret_source_at(project.root, create=create)
+    if project.provision.sealing_key is None:
+        return secret_source_at(project.root, create=create)
+    from evtool.cli.sealed_source import sealed_secrets_of
+
+    return secret_source_at(project.root, create=create, sealed=sealed_secrets_of(project))
 
 
-def secret_source_at(root: Path, *, create: bool = True) -> SecretSource:
+def secret_source_at(
+    root: Path,
+    *,
+    create: bool = True,
+    sealed: Callable[[str, bool], Secret | None] | None = None,
+) -> SecretSource:
     """The same for the folder of a project, or one that is none."""
     from evtool.link.secret_source import SecretSource
 
@@ -80,4 +107,5 @@ def secret_source_at(root: Path, *, create: bool = True) -> SecretSource:
         answer: str = click.prompt(label, hide_input=True, err=True)
         return answer
 
-    return SecretSource(root, ask if sys.stdin.isatty() else None, create=create)
+    answers = ask if sys.stdin.isatty() else None
+    return SecretSource(root, answers, create=create, sealed=sealed)

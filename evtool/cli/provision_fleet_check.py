@@ -11,9 +11,14 @@ import click
 
 from evtool.cli.fleet_options import fleet_options
 from evtool.cli.ledger_option import existing_ledger, ledger_option
-from evtool.cli.options import project_option
+from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
-from evtool.cli.sealing_option import open_sealed, sealing_option, sealing_place
+from evtool.cli.sealing_option import (
+    is_anything_sealed,
+    open_sealed,
+    sealing_option,
+    sealing_place,
+)
 
 if TYPE_CHECKING:
     from evtool.link.ledger_database import SqlLedger
@@ -97,24 +102,6 @@ def command(
     )
 
 
-def found_project(project_path: Path | None) -> Project | None:
-    """The project that was named, or that the current folder is in; None outside of one.
-
-    Raises:
-        ConfigError: its file is wrong, or the one that was named is not there.
-    """
-    from evtool.errors import ConfigError
-    from evtool.project import find_project, load_project
-
-    if project_path is not None:
-        return load_project(project_path)
-    try:
-        path = find_project(Path.cwd())
-    except ConfigError:
-        return None
-    return load_project(path)
-
-
 def opened(
     ledger: SqlLedger | None, text: str | None, project: Project | None, root: Path
 ) -> SealedStore | None:
@@ -124,7 +111,7 @@ def opened(
         ConfigError: it is not the ledger's key.
     """
     place = sealing_place(text, project)
-    if ledger is None or place is None or not ledger.sealed_names("sealing/key/"):
+    if ledger is None or place is None or not is_anything_sealed(ledger):
         return None
     return open_sealed(ledger, place, root, create=False)
 

@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     retired: no run gives them to a board again, unless --release says so, which takes an erased
     board. With --board-lost nothing is erased, and a board that turns up again is refused.
     """
-    from evtool.cli.provision_fleet_check import found_project
+    from evtool.cli.options import found_project
     from evtool.errors import ConfigError
     from evtool.provision.run.assignment import RETIRED
     from evtool.provision.run.decommission import (

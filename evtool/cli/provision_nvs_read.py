@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.nvs_place import (
-    board_option,
-    image_place,
-    keys_option,
-    may_show,
-    optional_keys,
-    show_secrets_option,
-)
+from evtool.cli.nvs_place import board_option, image_place, keys_option, optional_keys
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.show_secrets import may_show, show_secrets_option
 
 if TYPE_CHECKING:
     from evtool.protocol.nvs import NvsEntry
@@ -34,6 +28,7 @@ def command(
     keys_path: Path | None,
     serial_port: str | None,
     show_secrets: bool,
+    without_asking: bool,
     as_json: bool,
 ) -> int:
     """List what an NVS image holds: namespace, key, type and length.
@@ -44,7 +39,8 @@ def command(
     from evtool.provision.nvs_inspect import open_image
 
     output = Output(as_json)
-    show = show_secrets and may_show()
+    question = "The values may be keys. Print them on this terminal?"
+    show = show_secrets and may_show(question, without_asking=without_asking)
     place = image_place(output, image, serial_port)
     opened = open_image(place.name, place.read(), optional_keys(keys_path))
     problems = list(opened.content.problems)

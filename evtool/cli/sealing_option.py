@@ -60,6 +60,27 @@ def sealing_place(text: str | None, project: Project | None) -> SecretRef | None
     return None if project is None else project.provision.sealing_key
 
 
+def needed_place(text: str | None, project: Project | None) -> SecretRef:
+    """The same; ConfigError where there is none."""
+    from evtool.errors import ConfigError
+
+    place = sealing_place(text, project)
+    if place is None:
+        raise ConfigError(
+            "no sealing key is named",
+            fix=f"give --sealing-key ({FORMS}), or set [provision] sealing_key in evtool.toml; "
+            "`evtool provision secrets new-key` makes one",
+        )
+    return place
+
+
+def is_anything_sealed(ledger: Ledger) -> bool:
+    """Whether the ledger has a sealing key yet."""
+    from evtool.provision.secrets.sealed_store import KEYS
+
+    return bool(ledger.sealed_names(KEYS))
+
+
 def open_sealed(
     ledger: Ledger, place: SecretRef, root: Path, *, create: bool = True
 ) -> SealedStore:

@@ -46,15 +46,23 @@ class SecretSource:
         ask: asks a person and hides the answer; None where nobody is there.
         create: make a generated secret that is not there yet; False for a look that must
             change nothing.
+        sealed: where the project's generated secrets are sealed: called with the label and
+            `create`, gives the secret; None where it is not sealed, and not made.
     """
 
     def __init__(
-        self, root: Path, ask: Callable[[str], str] | None = None, *, create: bool = True
+        self,
+        root: Path,
+        ask: Callable[[str], str] | None = None,
+        *,
+        create: bool = True,
+        sealed: Callable[[str, bool], Secret | None] | None = None,
     ) -> None:
         forbid_core_dumps()
         self.folder = root / ".evtool" / "secrets"
         self._ask = ask
         self._create = create
+        self._sealed = sealed
 
     def resolve(self, ref: SecretRef, label: str) -> Secret:
         """The secret behind `ref`.
@@ -128,8 +136,16 @@ class SecretSource:
             )
         return text
 
+    def kept_path(self, label: str) -> Path:
+        """The file that a generated secret is kept in, where it is kept in clear."""
+        return self.folder / _UNSAFE.sub("_", label)
+
     def _generated(self, label: str) -> Secret:
-        path = self.folder / _UNSAFE.sub("_", label)
+        path = self.kept_path(label)
+        if self._sealed is not None:
+            secret = self._sealed(label, self._create)
+            if secret is not None:
+                return secret
         if not self._create:
             if path.exists():
                 return self._from_file(path, label)

@@ -11,14 +11,17 @@ import pytest
 
 from evtool.cli.bundle import COMMANDS as BUNDLE_COMMANDS
 from evtool.cli.group import COMMANDS
+from evtool.cli.provision import COMMANDS as PROVISION_COMMANDS
+from evtool.cli.provision_fleet import COMMANDS as FLEET_COMMANDS
 from evtool.cli.provision_nvs import COMMANDS as NVS_COMMANDS
+from evtool.cli.provision_secrets import COMMANDS as SECRETS_COMMANDS
 from evtool.cli.sim import COMMANDS as SIM_COMMANDS
 
 # Everything that takes long to import and that no help text needs.
 HEAVY = {
     "asyncio", "can", "cantools", "cryptography", "esptool", "jinja2", "ocpp", "platformio",
     "rich", "serial", "subprocess", "websockets", "picows", "jsonschema",
-    "jsonschema_rs", "msgspec",
+    "jsonschema_rs", "msgspec", "keyring", "sqlalchemy",
 }  # fmt: skip
 SCRIPT = """
 import contextlib, io, json, sys
@@ -66,9 +69,17 @@ def test_the_help_of_a_bundle_command_imports_nothing_heavy(name: str) -> None:
     assert not modules_after("bundle", name, "--help") & HEAVY
 
 
-@pytest.mark.parametrize("name", NVS_COMMANDS)
-def test_the_help_of_an_nvs_command_imports_nothing_heavy(name: str) -> None:
-    assert not modules_after("provision", "nvs", name, "--help") & HEAVY
+@pytest.mark.parametrize(
+    "path",
+    [
+        *((name,) for name in PROVISION_COMMANDS),
+        *(("nvs", name) for name in NVS_COMMANDS),
+        *(("fleet", name) for name in FLEET_COMMANDS),
+        *(("secrets", name) for name in SECRETS_COMMANDS),
+    ],
+)
+def test_the_help_of_a_provision_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
+    assert not modules_after("provision", *path, "--help") & HEAVY
 
 
 def test_doctor_looks_at_packages_without_importing_them() -> None:

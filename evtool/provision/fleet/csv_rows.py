@@ -215,7 +215,7 @@ class CsvRows:
         if len(cells) != len(names):
             hint = f'; a value that holds {self._name()} stands in quotes: "a{self.separator}b"'
             yield Finding(
-                where, "", f"{len(cells)} cells in a row of {len(names)}"
+                where, "", f"cells: {len(cells)}, columns: {len(names)}"
                 + (hint if len(cells) > len(names) else "; an empty cell needs its separator too"),
             )  # fmt: skip
             return

@@ -61,7 +61,7 @@ def rotate(
         ConfigError: it is the same key; or another change of the key is under way.
     """
     ledger = store.ledger
-    key = _announce(store, secret, random)
+    key, is_new = _announce(store, secret, random)
     done = Rotated(key.key_id)
     names = iter(list(_left(ledger, store)))
     while batch := list(islice(names, _BATCH)):
@@ -78,6 +78,8 @@ def rotate(
                 data = seal(value, name, key, random(NONCE_SIZE))
                 done.resealed += change.replace_sealed(name, old_id, key.key_id, data)
         tell(done.resealed)
+    if not (done.resealed or done.broken or is_new):
+        return done
     with ledger.change() as change:
         fields = {"from": list(store.keys), "to": key.key_id, "resealed": done.resealed}
         change.append("sealed_key_changed", fields=fields | {"broken": len(done.broken)})
@@ -90,8 +92,8 @@ def _left(ledger: Ledger, store: SealedStore) -> Iterator[tuple[str, str]]:
             yield name, key_id
 
 
-def _announce(store: SealedStore, secret: Secret, random: Random) -> SealingKey:
-    """The key that takes over, from now on."""
+def _announce(store: SealedStore, secret: Secret, random: Random) -> tuple[SealingKey, bool]:
+    """The key that takes over, from now on, and whether that was not so before."""
     ledger = store.ledger
     known = matching_keys(ledger, secret)
     if known.keys() & store.keys.keys():
@@ -124,4 +126,4 @@ def _announce(store: SealedStore, secret: Secret, random: Random) -> SealingKey:
                     f"the key {old_id} is being replaced by another station just now",
                     fix="wait until it is done, then use its new key",
                 )
-    return key
+    return key, any(AFTER + old_id not in successors for old_id in store.keys)

@@ -9,9 +9,12 @@ from typing import Protocol
 
 from evtool.errors import SecretMissing
 from evtool.project import Secret, SecretRef
-from evtool.provision.fleet.order import CLIENT_KEY, WIFI_PASSPHRASE
+from evtool.provision.fleet.order import AUTHORIZATION_KEY, CLIENT_KEY
 from evtool.provision.secrets.fingerprint import key_fingerprint
 from evtool.provision.secrets.sealed_store import SealedStore, secret_name
+
+# No two units may have one of these.
+_CLAIMED = (AUTHORIZATION_KEY, CLIENT_KEY)
 
 
 class References(Protocol):
@@ -102,7 +105,7 @@ class UnitSecretStore:
             raise SecretMissing(f"{unit} {name}: no sealing key", fix="name one")
         with self.sealed.ledger.change() as change:
             if self.sealed.put(change, secret_name(unit, name, 1), secret.reveal().encode()):
-                claims = [] if name == WIFI_PASSPHRASE else [("key", _print(secret))]
+                claims = [("key", _print(secret))] if name in _CLAIMED else []
                 change.claim(unit, claims)
         first = self.sealed.get(secret_name(unit, name, 1))
         return secret if first == secret.reveal().encode() else None
@@ -112,7 +115,7 @@ class UnitSecretStore:
         where = secret_name(unit, name, generation)
         with sealed.ledger.change() as change:
             is_new = sealed.put(change, where, secret.reveal().encode())
-            if is_new and name != WIFI_PASSPHRASE:
+            if is_new and name in _CLAIMED:
                 change.claim(unit, [("key", _print(secret))])
         if is_new:
             return secret
