@@ -54,8 +54,12 @@ FIRMWARE = replace(
     name="firmware",
     authorizes_listed=False,
     has_cache=True,
+    cache_entries=20,
+    keeps_cache=False,
+    asks_without_cache=True,
     clears_unused_cache=True,
     put_off_ms=5_000,
+    takes_turns=True,
     smart_charging=replace(
         MICROOCPP_1_2_0.smart_charging,
         max_stack_level=7,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from station_rig import NOON, PLUGGED, UNPLUGGED, Station
 
 from evtool.reference_impl.charge_point import MICROOCPP_1_2_0, STRICT, Inputs, Mode
-from evtool.reference_impl.charge_point.authorization_cache import MAX_ENTRIES, AuthorizationCache
+from evtool.reference_impl.charge_point.authorization_cache import AuthorizationCache
 from evtool.reference_impl.charge_point.id_tag_info import IdTagInfo
 from evtool.reference_impl.charge_point.local_list import LocalList
 
@@ -186,8 +186,8 @@ def test_without_a_cache(mode: Mode, status: str) -> None:
 
 
 def test_the_cache_is_bounded() -> None:
-    cache = AuthorizationCache()
-    for number in range(MAX_ENTRIES + 1):
+    cache = AuthorizationCache(100)
+    for number in range(101):
         cache.put(f"TAG-{number}", IdTagInfo("Accepted"))
     assert cache.find("TAG-0") is None
     assert cache.find("tag-1") is not None
@@ -195,7 +195,7 @@ def test_the_cache_is_bounded() -> None:
 
 @given(st.lists(st.tuples(st.text("ab", min_size=1, max_size=3), st.booleans()), max_size=8))
 def test_what_is_rendered_is_read_back(entries: list[tuple[str, bool]]) -> None:
-    local_list, cache = LocalList(), AuthorizationCache()
+    local_list, cache = LocalList(), AuthorizationCache(100)
     for version, (id_tag, accepted) in enumerate(entries, 1):
         status = "Accepted" if accepted else "Invalid"
         item = entry(id_tag, status, parentIdTag="P", expiryDate=LATER)
@@ -207,7 +207,7 @@ def test_what_is_rendered_is_read_back(entries: list[tuple[str, bool]]) -> None:
     assert len(again) == len({id_tag for id_tag, _ in entries})
     for id_tag, _ in entries:
         assert again.find(id_tag) == local_list.find(id_tag)
-        assert AuthorizationCache(cache.render()).find(id_tag) == cache.find(id_tag)
+        assert AuthorizationCache(100, cache.render()).find(id_tag) == cache.find(id_tag)
 
 
 # Reservations

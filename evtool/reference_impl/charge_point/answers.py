@@ -114,7 +114,7 @@ def _decide_without(charge_point: ChargePoint, request: Request, *, allow_unknow
     """Decide without the CSMS's word. One that refuses to answer can be reached, so
     AllowOfflineTxForUnknownId lets nobody in."""
     id_tag, authorization = request.payload["idTag"], charge_point.authorization
-    accepted = authorization.judge_offline(id_tag) is Verdict.ACCEPT
+    accepted = authorization.judge_offline(id_tag, asked=True) is Verdict.ACCEPT
     if not allow_unknown and authorization.known(id_tag) is None:
         accepted = False
     _decide(charge_point, request, accepted, authorization.parent_of(id_tag))

@@ -43,7 +43,9 @@ class Authorization:
         stored = charge_point.settings.stored
         self._charge_point = charge_point
         self.local_list = LocalList(stored.get(LIST_KEY, ""))
-        self.cache = AuthorizationCache(stored.get(CACHE_KEY, ""))
+        mode = charge_point.mode
+        kept = stored.get(CACHE_KEY, "") if mode.keeps_cache else ""
+        self.cache = AuthorizationCache(mode.cache_entries, kept)
 
     def known(self, id_tag: str) -> IdTagInfo | None:
         """What list and cache say of a tag, as far as they are enabled."""
@@ -74,13 +76,16 @@ class Authorization:
             return Verdict.ACCEPT
         return Verdict.ASK
 
-    def judge_offline(self, id_tag: str) -> Verdict:
-        """Whether a tag may charge while the CSMS cannot be asked."""
-        configuration = self._charge_point.configuration
+    def judge_offline(self, id_tag: str, *, asked: bool = False) -> Verdict:
+        """Whether a tag may charge while the CSMS cannot be asked, or where it was asked and did
+        not answer."""
+        configuration, mode = self._charge_point.configuration, self._charge_point.mode
         known = self.known(id_tag)
         accepted = known is not None and known.is_accepted(self._charge_point.unix_now())
+        if asked and accepted and mode.asks_without_cache and not self._is_listed(id_tag):
+            known, accepted = None, False
         listed = accepted and configuration.boolean("LocalAuthorizeOffline")
-        if known is None or (accepted and self._charge_point.mode.unknown_where_list_is_off):
+        if known is None or (accepted and mode.unknown_where_list_is_off):
             allowed = listed or configuration.boolean("AllowOfflineTxForUnknownId")
         else:
             allowed = listed
@@ -90,10 +95,14 @@ class Authorization:
         """Take what an answer of the CSMS says of a tag."""
         if info is None or not id_tag or not self.has_cache():
             return
-        if self.has_list() and self.local_list.find(id_tag) is not None:
+        if self._is_listed(id_tag):
             return
         self.cache.put(id_tag, read_info(info))
-        self._charge_point.persist(CACHE_KEY, self.cache.render())
+        if self._charge_point.mode.keeps_cache:
+            self._charge_point.persist(CACHE_KEY, self.cache.render())
+
+    def _is_listed(self, id_tag: str) -> bool:
+        return self.has_list() and self.local_list.find(id_tag) is not None
 
     def contradicts_list(self, id_tag: str, info: ocpp16.Payload | None) -> bool:
         """Whether an answer says of a tag what the local list does not: status or parent.

@@ -10,19 +10,20 @@ from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point.id_tag_info import IdTagInfo, read_info
 
 KEY = "authorization_cache"
-MAX_ENTRIES = 100
 
 
 class AuthorizationCache:
-    """At most `MAX_ENTRIES` tags, the one that was not heard of for longest goes.
+    """At most `most` tags, the one that was not heard of for longest goes.
 
     Args:
+        most: how many.
         text: what `render` gave in an earlier run; a text that is not ours counts as none.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_most")
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, most: int, text: str = "") -> None:
+        self._most = most
         self._entries: dict[str, IdTagInfo] = {}
         for id_tag, info in _parse(text).items():
             answer = {"idTagInfo": info}
@@ -41,7 +42,7 @@ class AuthorizationCache:
         """Remember what the CSMS says of a tag."""
         self._entries.pop(id_tag.lower(), None)
         self._entries[id_tag.lower()] = info
-        if len(self._entries) > MAX_ENTRIES:
+        if len(self._entries) > self._most:
             del self._entries[next(iter(self._entries))]
 
     def clear(self) -> None:

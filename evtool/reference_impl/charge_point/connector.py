@@ -156,6 +156,9 @@ class Connector:
         session.id_tag = id_tag
         session.parent_id_tag = charge_point.authorization.parent_of(id_tag)
         session.since_ms = charge_point.now_ms
+        session.since_unix_ms = (
+            charge_point.unix_now() if charge_point.unix_offset_ms is not None else None
+        )
         session.floats = floats
         session.tx_profile = tx_profile
         verdict = charge_point.authorization.judge(id_tag) if authorize else Verdict.ACCEPT
@@ -189,12 +192,7 @@ class Connector:
             if self.may_tell(Report.TRANSACTION):
                 self._begin()
         elif session.phase in (Phase.AUTHORIZING, Phase.AUTHORIZED):
-            limit_ms = charge_point.configuration.integer("ConnectionTimeOut") * 1000
-            if (
-                limit_ms
-                and not inputs.plugged
-                and charge_point.now_ms - session.since_ms >= limit_ms
-            ):
+            if not inputs.plugged and self._is_waited_out():
                 session.move(Event.CANCEL)
         elif session.phase is Phase.RUNNING and not inputs.plugged:
             if charge_point.configuration.boolean("StopTransactionOnEVSideDisconnect"):
@@ -330,6 +328,14 @@ class Connector:
         if tx_profile is not None:
             charge_point.install_profile(self.number, tx_profile)
         self.sampling.start(transaction)
+
+    def _is_waited_out(self) -> bool:
+        charge_point, session = self._charge_point, self.session
+        limit_ms = charge_point.configuration.integer("ConnectionTimeOut") * 1000
+        waited_ms = charge_point.now_ms - session.since_ms
+        if charge_point.mode.whole_seconds and session.since_unix_ms is not None:
+            waited_ms = max(waited_ms, charge_point.unix_now() - session.since_unix_ms)
+        return limit_ms > 0 and waited_ms >= limit_ms
 
     def _end_cut_off(self) -> None:
         charge_point = self._charge_point

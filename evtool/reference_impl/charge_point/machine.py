@@ -14,6 +14,7 @@ Cost: a charge point that nobody has spoken to yet holds its connectors and empt
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal, Protocol
 
 from evtool.protocol import ocpp16
@@ -23,6 +24,7 @@ from evtool.reference_impl.charge_point.authorization import Authorization
 from evtool.reference_impl.charge_point.configuration import Configuration
 from evtool.reference_impl.charge_point.connector import Connector
 from evtool.reference_impl.charge_point.connector_status import StatusReporter
+from evtool.reference_impl.charge_point.held_calls import HeldCalls
 from evtool.reference_impl.charge_point.kept_attempts import begin_attempt, wait_out
 from evtool.reference_impl.charge_point.maintenance import Maintenance
 from evtool.reference_impl.charge_point.outbox import MAX_VOLATILE, Lane, Outbox, Request
@@ -46,7 +48,6 @@ from evtool.reference_impl.charge_point.values import (
 from evtool.reference_impl.controller_types import OcppWord
 
 _NO_ID = "-1"
-_MAX_HELD = 10
 CLOCK_STEP_MS = 60_000
 """A change of the clock that is a security event, and no drift."""
 _ALL_LANES = frozenset(Lane)
@@ -112,8 +113,9 @@ class ChargePoint:
         self._whole = StatusReporter(settings.mode.reports_cleared_errors)
         self._restart: tuple[int, Literal["Soft", "Hard"]] | None = None
         self.unlocking = Unlocking(self)
-        self._held: list[ocpp16.Call] = []
-        self._held_until_ms: int | None = None
+        self.held = HeldCalls(self, self._on_call)
+        self._answers: deque[ocpp16.Message] = deque()
+        self._turn_sent_ms: int | None = None
 
     # Inputs. Each takes effect at once; `drain` then gives what is to be done.
 
@@ -123,7 +125,7 @@ class ChargePoint:
         self.open = True
         self.maintenance.on_open()
         self.registration.on_open()
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_closed(self, now_ms: int) -> None:
         """The WebSocket has closed, or could not be opened."""
@@ -132,7 +134,7 @@ class ChargePoint:
             self.maintenance.on_failure()
         self.open = False
         self.unlocking.clear()
-        self._held, self._held_until_ms = [], None
+        self.held.clear()
         if self.mode.waits_out_closed:
             self.outbox.hold_interrupted("StatusNotification")
         else:
@@ -141,7 +143,7 @@ class ChargePoint:
                 answers.on_interrupted(self, interrupted)
         while (waiting := self.outbox.take_waiting("Authorize")) is not None:
             answers.on_no_answer(self, waiting)
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_text(self, text: str, now_ms: int) -> None:
         """A text from the CSMS. Nothing that it says raises."""
@@ -161,10 +163,10 @@ class ChargePoint:
                 request = self.outbox.take_answer(message.unique_id, kept)
                 if request is not None:
                     answers.on_answer(self, request, message)
-                    self._answer_held()
+                    self.held.answer()
                 else:
                     self.notice("answer to nothing", message.unique_id)
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_inputs(self, inputs: Inputs, now_ms: int, connector: int = CONNECTOR) -> None:
         """What is known of a connector; repeat it at least once a second while it changes."""
@@ -181,7 +183,7 @@ class ChargePoint:
         self._pass_time(now_ms)
         at = self.connectors if connector is None else [self.connectors[connector - 1]]
         card_reader.present(self, id_tag, at)
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_start_request(self, id_tag: str, now_ms: int, connector: int = CONNECTOR) -> None:
         """Somebody wants to begin a session under `id_tag`; ignored while there is one."""
@@ -190,7 +192,7 @@ class ChargePoint:
         fits = 0 < len(id_tag) <= ocpp16.MAX_ID_TAG
         if fits and target.may_start() and card_reader.may_hope(self, target, id_tag):
             target.identify(id_tag, authorize=True)
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_stop_request(
         self, reason: str, now_ms: int, connector: int = CONNECTOR, id_tag: str = ""
@@ -202,7 +204,7 @@ class ChargePoint:
         if not target.session.move(Event.CANCEL):
             target.end(reason if reason in ocpp16.STOP_REASONS else "Other", id_tag)
             target.stopped_by = ""
-        self.tick(now_ms)
+        self._follow(now_ms)
 
     def on_unlocked(self, connector: int, is_unlocked: bool, now_ms: int) -> None:
         """What became of an `Unlock`."""
@@ -216,12 +218,13 @@ class ChargePoint:
         expired = self.outbox.take_expired(self.now_ms)
         if expired is not None:
             answers.on_no_answer(self, expired)
-            self._answer_held()
+            self.held.answer()
         if self.mode.expires_in_queue:
             while (overdue := self.outbox.take_overdue(self.now_ms)) is not None:
                 answers.on_no_answer(self, overdue)
-        if self._held_until_ms is not None:
-            self._answer_held()
+        if self.mode.takes_turns:
+            self._send_one()
+        self.held.tick()
         self.unlocking.tick()
         for each in self.connectors:
             each.move()
@@ -233,7 +236,8 @@ class ChargePoint:
         for each in self.connectors:
             each.sampling.tick()
         self.registration.tick()
-        self._send_next()
+        if not self.mode.takes_turns:
+            self._send_next()
         if self._restart is not None and self.now_ms >= self._restart[0]:
             self.emit(Restart(self._restart[1]))
             self._restart = None
@@ -251,7 +255,7 @@ class ChargePoint:
         due = [self.registration.next_due_ms(), self._restart[0] if self._restart else None]
         if self.open:
             due.append(self.outbox.next_due_ms(self._lanes()))
-        due += [self.unlocking.next_due_ms(), self._held_until_ms]
+        due += [self.unlocking.next_due_ms(), self.held.next_due_ms()]
         due += [each.next_due_ms() for each in self.connectors]
         due += [each.next_due_ms() for each in self.features]
         expiry = self.reservations.next_expiry_unix_ms()
@@ -328,9 +332,7 @@ class ChargePoint:
 
     def limit_ma(self, connector: Connector) -> int | None:
         """The charging profiles' limit at this moment, per phase; None for none."""
-        if self.unix_offset_ms is None or not self.profiles:
-            return None
-        return shared_limit_ma(self, connector)
+        return shared_limit_ma(self, connector) if self.profiles else None
 
     def supply(self) -> Supply:
         """What feeds the connectors."""
@@ -348,6 +350,8 @@ class ChargePoint:
     def unix_now(self) -> int:
         """The CSMS's time now; 1970 until it has told its time."""
         unix_ms = self.now_ms + (self.unix_offset_ms or 0)
+        if self.mode.whole_seconds:
+            unix_ms -= unix_ms % 1000
         return min(max(0, unix_ms), ocpp16.LAST_MOMENT_MS)
 
     def timestamp(self, at_ms: int) -> str:
@@ -388,6 +392,8 @@ class ChargePoint:
         unix_ms = ocpp16.parse_timestamp(current_time)
         if unix_ms is None:
             return
+        if self.mode.whole_seconds:
+            unix_ms -= unix_ms % 1000
         offset_ms = unix_ms - self.now_ms
         if self.unix_offset_ms is not None and abs(offset_ms - self.unix_offset_ms) > CLOCK_STEP_MS:
             self.maintenance.happened("SettingSystemTime")
@@ -409,20 +415,6 @@ class ChargePoint:
         if operations.install_profile(self, connector_id, payload) != "Accepted":
             self.notice("profile of the remote start not taken", f"connector {connector_id}")
 
-    def hold(self, call: ocpp16.Call) -> bool:
-        """Answer a call anew once the StartTransaction that is under way has its answer; False
-        where there is none to wait for, or enough is held."""
-        if self.mode.put_off_ms:
-            if self._held_until_ms is not None or not self._is_id_unknown():
-                return False
-            self._held_until_ms, self._held = self.now_ms + self.mode.put_off_ms, [call]
-            return True
-        awaits = self.mode.awaits_start and self.outbox.is_under_way("StartTransaction")
-        if not awaits or len(self._held) >= _MAX_HELD:
-            return False
-        self._held.append(call)
-        return True
-
     def restart_later(self, kind: Literal["Soft", "Hard"]) -> None:
         """End what runs; restart when the CSMS has had the time to hear of it."""
         for connector in self.connectors:
@@ -434,6 +426,10 @@ class ChargePoint:
 
     # What happens by itself.
 
+    def _follow(self, now_ms: int) -> None:
+        if not self.mode.takes_turns:
+            self.tick(now_ms)
+
     def _pass_time(self, now_ms: int) -> None:
         self.now_ms = max(self.now_ms, now_ms)
 
@@ -443,21 +439,23 @@ class ChargePoint:
             return
         answer, then = operations.answer(self, call)
         if answer is not None:
-            self.emit(Send(ocpp16.render_message(answer)))
+            self._answers.append(answer)
+            if not self.mode.takes_turns:
+                self._send_answer()
         then()
 
-    def _is_id_unknown(self) -> bool:
-        """A transaction runs whose id the CSMS has not told."""
-        running = [each.transaction for each in self.connectors if each.transaction is not None]
-        return any(each.transaction_id is None for each in running)
+    def _send_answer(self) -> None:
+        self.emit(Send(ocpp16.render_message(self._answers.popleft())))
 
-    def _answer_held(self) -> None:
-        if self._is_id_unknown() and self.now_ms < (self._held_until_ms or 0):
+    def _send_one(self) -> None:
+        """The one message of this turn, an answer before a call."""
+        if not self.open or self._turn_sent_ms == self.now_ms:
             return
-        held, self._held = self._held, []
-        for call in held:
-            self._on_call(call)
-        self._held_until_ms = None  # only now, so that none waits twice
+        self._turn_sent_ms = self.now_ms
+        if self._answers:
+            self._send_answer()
+        else:
+            self._send_next()
 
     def _report_statuses(self) -> None:
         changed = [each for each in self.connectors if each.observe_status()]

@@ -38,6 +38,10 @@ class Mode:
             answer that is not Accepted ends the transaction.
         has_cache: D2, there is an authorization cache; without one ClearCache is Accepted all
             the same.
+        cache_entries: tags that the cache holds at most; the one not heard of for longest goes.
+        keeps_cache: the cache outlives a restart.
+        asks_without_cache: where Authorize was sent and gets no answer, the cache lets nobody in:
+            whom it knows as accepted counts as unknown.
         clears_unused_cache: ClearCache is Accepted while AuthorizationCacheEnabled is false, too:
             what the cache holds is cleared, so the command has been executed (OCPP 1.6, 7.22).
         stops_refused_start: D5, a transaction whose StartTransaction the CSMS never took still
@@ -76,6 +80,10 @@ class Mode:
         thins_meter_values: of too many of them every second goes; else the oldest does.
         max_records: sampled values in the transactionData of one StopTransaction.
         periodic_records: transactionData holds periodic samples between begin and end.
+        late_clock_ms: the time of a clock-aligned value that fell outside of a transaction is
+            remembered: one that begins so soon after it sends that value late. 0: none is.
+        samples_keep_grid: periodic samples keep the grid of the transaction's start, whatever the
+            interval becomes; else each counts from the one before.
         samples_outside: clock-aligned MeterValues are sent without a transaction too.
         zero_reservation_shows: D25, connectors that a reservation of connector 0 needs are
             Reserved, and one that no free connector is left for is refused.
@@ -96,6 +104,9 @@ class Mode:
             transaction begins when the connector is in use again.
         asks_against_reservation: the CSMS is asked about a tag that has not reserved, too; only
             its word on the parent decides.
+        takes_turns: everything happens in turns, each of them new inputs: one message at most, an
+            answer before a call, and then all else. What is heard between two turns is taken at
+            once, and what follows from it waits for the next one.
         triggers_tell_now: a status that was asked for carries the time of the question; else
             the time of its change.
         unknown_where_list_is_off: without LocalAuthorizeOffline a listed tag counts as an unknown
@@ -104,6 +115,8 @@ class Mode:
             only its error has changed.
         expires_in_queue: Authorize and Heartbeat have their time limit from the moment they
             arise, also while they wait for another call; a Heartbeat arises offline too.
+        whole_seconds: times are whole seconds of the CSMS's clock, so that ConnectionTimeOut is
+            over up to a second early.
         whole_waits: connector 0 is Unavailable only once no transaction runs any more.
         lost_vehicle_is_power_loss: a transaction that a power cut interrupted, and whose vehicle
             has gone since, ends with PowerLoss; else with EVDisconnected.
@@ -115,6 +128,9 @@ class Mode:
     tells_list_conflicts: bool = False
     authorizes_listed: bool = False
     has_cache: bool = True
+    cache_entries: int = 100
+    keeps_cache: bool = True
+    asks_without_cache: bool = False
     clears_unused_cache: bool = False
     stops_refused_start: bool = True
     omits_transaction_id_zero: bool = False
@@ -141,6 +157,8 @@ class Mode:
     thins_meter_values: bool = True
     max_records: int = 60
     periodic_records: bool = True
+    late_clock_ms: int = 0
+    samples_keep_grid: bool = True
     samples_outside: bool = True
     zero_reservation_shows: bool = True
     fixed_keys: frozenset[str] = frozenset()
@@ -152,10 +170,12 @@ class Mode:
     refusals_unanswered: frozenset[str] = frozenset()
     identifies_inoperative: bool = False
     asks_against_reservation: bool = False
+    takes_turns: bool = False
     triggers_tell_now: bool = False
     unknown_where_list_is_off: bool = False
     times_status_alone: bool = False
     expires_in_queue: bool = False
+    whole_seconds: bool = False
     whole_waits: bool = False
     lost_vehicle_is_power_loss: bool = False
     reports_cleared_errors: bool = True
@@ -225,6 +245,8 @@ MICROOCPP_1_2_0 = Mode(
     thins_meter_values=False,
     max_records=4,
     periodic_records=False,
+    late_clock_ms=60_000,
+    samples_keep_grid=False,
     samples_outside=False,
     zero_reservation_shows=False,
     fixed_keys=frozenset({"UnlockConnectorOnEVSideDisconnect"}),
@@ -239,6 +261,7 @@ MICROOCPP_1_2_0 = Mode(
     unknown_where_list_is_off=True,
     times_status_alone=True,
     expires_in_queue=True,
+    whole_seconds=True,
     whole_waits=True,
     reports_cleared_errors=False,
     defaults=MappingProxyType(

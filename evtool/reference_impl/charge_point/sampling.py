@@ -24,13 +24,14 @@ _DAY_MS = 86_400_000
 class Sampling:
     """When which values are taken."""
 
-    __slots__ = ("_charge_point", "_clock_slot", "_connector", "_last_ms")
+    __slots__ = ("_aligned_ms", "_charge_point", "_connector", "_last_ms", "_next_clock_ms")
 
     def __init__(self, charge_point: ChargePoint, connector: Connector) -> None:
         self._charge_point = charge_point
         self._connector = connector
         self._last_ms: int | None = None
-        self._clock_slot: int | None = None
+        self._next_clock_ms: int | None = None  # unix time
+        self._aligned_ms = 0  # the interval that it was reckoned with
 
     def start(self, transaction: Transaction) -> None:
         """A transaction begins."""
@@ -59,9 +60,7 @@ class Sampling:
         aligned_ms = self._interval_ms("ClockAlignedDataInterval")
         if aligned_ms and charge_point.unix_offset_ms is not None and self._is_clocked():
             unix_ms = charge_point.unix_now()
-            of_day = unix_ms % _DAY_MS
-            next_of_day = min((of_day // aligned_ms + 1) * aligned_ms, _DAY_MS)
-            due.append(charge_point.now_ms + next_of_day - of_day)
+            due.append(charge_point.now_ms + _next_of_clock(unix_ms, aligned_ms) - unix_ms)
         return min(due, default=None)
 
     def queue(self, key: str, context: str, lane: Lane | None = None) -> None:
@@ -108,6 +107,7 @@ class Sampling:
             del records[1::2]
         at_ms = self._charge_point.unix_now() if unix_ms is None else unix_ms
         records.append((ocpp16.render_timestamp(at_ms), values))
+        self._charge_point.transactions.keep(transaction)
 
     def _sample_periodically(self) -> None:
         now_ms, interval_ms = (
@@ -120,8 +120,9 @@ class Sampling:
         elapsed_ms = now_ms - self._last_ms
         if elapsed_ms < interval_ms or not self._connector.may_tell(Report.SAMPLE):
             return
-        # One sample, however long the pause was; the grid stays that of the start.
-        self._last_ms = now_ms - elapsed_ms % interval_ms
+        # One sample, however long the pause was.
+        keeps_grid = self._charge_point.mode.samples_keep_grid
+        self._last_ms = now_ms - (elapsed_ms % interval_ms if keeps_grid else 0)
         self.queue("MeterValuesSampledData", "Sample.Periodic")
         if self._charge_point.mode.periodic_records:
             self.record(transaction, "StopTxnSampledData", "Sample.Periodic")
@@ -129,18 +130,28 @@ class Sampling:
     def _sample_at_the_clock(self) -> None:
         charge_point = self._charge_point
         aligned_ms = self._interval_ms("ClockAlignedDataInterval")
+        late_ms = charge_point.mode.late_clock_ms
         if not aligned_ms or charge_point.unix_offset_ms is None or not self._is_clocked():
-            self._clock_slot = None
+            if not late_ms:
+                self._next_clock_ms = None
             return
-        slot = charge_point.unix_now() % _DAY_MS // aligned_ms
-        if self._clock_slot is not None and slot != self._clock_slot:
-            if not self._connector.may_tell(Report.SAMPLE):
-                return
-            self.queue("MeterValuesAlignedData", "Sample.Clock")
-            transaction = self._connector.transaction
-            if transaction is not None:
-                self.record(transaction, "StopTxnAlignedData", "Sample.Clock")
-        self._clock_slot = slot
+        unix_ms = charge_point.unix_now()
+        if not late_ms and aligned_ms != self._aligned_ms:
+            self._next_clock_ms = None
+        ahead_ms = None if self._next_clock_ms is None else self._next_clock_ms - unix_ms
+        if ahead_ms is not None and 0 < ahead_ms <= aligned_ms:
+            return
+        is_due = ahead_ms is not None and (abs(ahead_ms) <= late_ms if late_ms else ahead_ms <= 0)
+        if is_due and not self._connector.may_tell(Report.SAMPLE):
+            return
+        self._next_clock_ms = _next_of_clock(unix_ms, aligned_ms)
+        self._aligned_ms = aligned_ms
+        if not is_due:
+            return
+        self.queue("MeterValuesAlignedData", "Sample.Clock")
+        transaction = self._connector.transaction
+        if transaction is not None:
+            self.record(transaction, "StopTxnAlignedData", "Sample.Clock")
 
     def _is_clocked(self) -> bool:
         if self._connector.transaction is not None:
@@ -158,3 +169,9 @@ class Sampling:
     def _values(self, key: str, context: str) -> list[dict[str, str]]:
         measurands = self._charge_point.configuration.measurands(key)
         return sampled_values(self._connector.inputs, measurands, context)
+
+
+def _next_of_clock(unix_ms: int, aligned_ms: int) -> int:
+    """The first moment after `unix_ms` that is a multiple of `aligned_ms` from midnight."""
+    of_day = unix_ms % _DAY_MS
+    return unix_ms - of_day + min((of_day // aligned_ms + 1) * aligned_ms, _DAY_MS)

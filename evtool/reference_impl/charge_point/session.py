@@ -71,7 +71,7 @@ class Session:
     """The session of a connector; there is always one, mostly idle.
 
     Attributes:
-        since_ms: when it left idle.
+        since_ms: when it left idle; `since_unix_ms` by the CSMS's clock, where it was known.
         parent_id_tag: of who identified, where it is known.
         floats: it belongs to whichever connector is plugged in first: nobody has named one.
         request: the Authorize that it waits for.
@@ -83,6 +83,7 @@ class Session:
     id_tag: str = ""
     parent_id_tag: str = ""
     since_ms: int = 0
+    since_unix_ms: int | None = None
     floats: bool = False
     request: Request | None = None
     transaction: Transaction | None = None

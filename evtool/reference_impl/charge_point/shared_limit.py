@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def shared_limit_ma(charge_point: ChargePoint, connector: Connector) -> int | None:
-    """The limit per phase in mA, None for none; the clock is known."""
+    """The limit per phase in mA, None for none.
+
+    Until the CSMS has told the time no profile can say what holds now: nothing flows that one
+    might forbid.
+    """
+    if charge_point.unix_offset_ms is None:
+        return 0
     unix_ms, supply = charge_point.unix_now(), charge_point.supply()
     profiles = charge_point.profiles
     whole_ma = profiles.limit(unix_ms, None, 0).in_amperes(supply)

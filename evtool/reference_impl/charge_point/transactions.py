@@ -13,7 +13,7 @@ the same content.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,7 @@ class Transaction:
 
     def render(self) -> str:
         """The text that `read_transaction` understands."""
-        names = (name for name in self.__slots__ if name not in ("number", "records"))
+        names = (name for name in self.__slots__ if name != "number")
         return json.dumps({"v": _VERSION} | {name: getattr(self, name) for name in names})
 
 
@@ -148,10 +148,7 @@ class Transactions:
         if transaction.stop_id_tag:
             payload["idTag"] = transaction.stop_id_tag
         if transaction.records:
-            payload["transactionData"] = [
-                {"timestamp": timestamp, "sampledValue": values}
-                for timestamp, values in transaction.records
-            ]
+            payload["transactionData"] = transaction_data(transaction.records)
         self.keep(transaction)
         self.queue("StopTransaction", payload, transaction)
 
@@ -250,11 +247,30 @@ def read_transaction(number: int, text: str) -> Transaction | None:
             and (transaction.transaction_id is None or type(transaction.transaction_id) is int)
             and isinstance(transaction.refused, bool)
             and transaction.reason in ocpp16.STOP_REASONS | {""}
-            and transaction.records == []
+            and _are_records(transaction.records)
         )
     except TypeError:
         return None
     return transaction if sound else None
+
+
+def _are_records(records: object) -> bool:
+    if not isinstance(records, list) or not all(
+        isinstance(each, list) and len(each) == 2 for each in records
+    ):
+        return False
+    told = {
+        "transactionId": 0,
+        "meterStop": 0,
+        "timestamp": ocpp16.render_timestamp(0),
+        "transactionData": transaction_data(records),
+    }
+    return ocpp16.find_violation("StopTransaction", told) is None
+
+
+def transaction_data(records: Sequence[Sequence[Any]]) -> list[ocpp16.Payload]:
+    """The records of a transaction as StopTransaction tells them."""
+    return [{"timestamp": timestamp, "sampledValue": values} for timestamp, values in records]
 
 
 def _read_message(number: int, text: str, open_: Mapping[int, Transaction]) -> Request | None:

@@ -76,7 +76,7 @@ def _remote_stop(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
         transaction = connector.transaction
         if transaction is not None and transaction.transaction_id == wanted:
             return status("Accepted", partial(connector.end, "Remote"))
-    if charge_point.hold(call):
+    if charge_point.held.hold(call):
         return LATER, nothing
     return status("Rejected")
 

@@ -85,7 +85,7 @@ def _set(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     if not is_connector(charge_point, connector_id):
         return no_such_connector(charge_point, "Rejected")
     profile = call.payload["csChargingProfiles"]
-    if _is_early(charge_point, connector_id, profile) and charge_point.hold(call):
+    if _is_early(charge_point, connector_id, profile) and charge_point.held.hold(call):
         return LATER, nothing
     result = install_profile(charge_point, connector_id, profile)
     return (result, nothing) if isinstance(result, ocpp16.Violation) else status(result)

@@ -6,7 +6,6 @@
 #include <MicroOcpp.h>
 #include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
-#include <MicroOcpp/Model/Authorization/AuthorizationService.h>
 #include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Metering/SampledValue.h>
 #include <MicroOcpp/Model/Model.h>
@@ -30,7 +29,6 @@ constexpr int kPingIntervalSeconds = 15;
 constexpr evcore::Millis kTimeToHearVehicle = 3500;
 // The core believes a word for less than 5000 ms.
 constexpr evcore::Millis kRepeatWordMs = 500;
-constexpr size_t kSecondsEnd = 19;  // of YYYY-MM-DDTHH:MM:SS
 constexpr evcore::Millis kAskProfilesMs = 200;
 
 // Literals, because the library keeps the pointer until the message has gone out.
@@ -100,12 +98,6 @@ bool same(const evcore::OcppWord& a, const evcore::OcppWord& b) {
          a.permitted == b.permitted && a.limit_ma == b.limit_ma;
 }
 
-// What the local list says of a tag, null where it says nothing.
-MicroOcpp::AuthorizationData* listed_tag(const char* id_tag) {
-  auto* authorization = getOcppContext()->getModel().getAuthorizationService();
-  return authorization != nullptr ? authorization->getLocalAuthorization(id_tag) : nullptr;
-}
-
 // While another message waits for its answer the library holds on to a transaction that was given
 // up before it began. The next one gets the same number, and would be taken for it and deleted,
 // told or not. Asking for the front lets go of it.
@@ -132,7 +124,15 @@ const char* library_version() { return MO_VERSION; }
 WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
   WireFilter::Policy policy;
   policy.boot_nonce = hooks.boot_nonce;
-  policy.may_start = may_start;
+  policy.may_start = [this](const char* id_tag) {
+    const bool may = may_start(id_tag);
+    if (may && enabled("AuthorizeRemoteTxRequests")) {
+      doubt(id_tag);
+    } else if (may && doubted_tag_ == id_tag) {
+      doubted_tag_.clear();  // the CSMS has decided
+    }
+    return may;
+  };
   policy.store_key = hooks.store_key;
   policy.tell_time = hooks.tell_time;
   policy.limit = hooks.limit;
@@ -146,6 +146,9 @@ WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
            !transaction->getStartSync().isConfirmed();
   };
   policy.learn_tag = [this](const std::string& id_tag, const IdTagInfo& info) {
+    if (id_tag == doubted_tag_) {
+      doubted_tag_.clear();
+    }
     cache_.learn(id_tag, info);
   };
   if (hooks.files != nullptr) {
@@ -161,6 +164,7 @@ ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
                          const Station& station, Hooks hooks)
     : filter_(connection, policy(hooks)), hooks_(std::move(hooks)) {
   mocpp_initialize(filter_, credentials(station), std::move(files));
+  forget_who_waited();
   install_meters();
   install_inputs();
   install_handlers();
@@ -192,6 +196,7 @@ void ChargePoint::install_inputs() {
         },
         kConnector);
   }
+  setStartTxReadyInput([this] { return may_begin(); }, kConnector);
   setSmartChargingCurrentOutput([this](float limit) { limit_a_ = limit; }, kConnector);
 }
 
@@ -316,6 +321,7 @@ void ChargePoint::loop(evcore::Millis now) {
   }
   ask_profiles_again(now);
   mocpp_loop();
+  refuse_doubted();
   forget_given_up();
   present_waiting();
   if (firmware_) {
@@ -347,6 +353,11 @@ evcore::OcppWord ChargePoint::word() const {
 }
 
 std::int32_t ChargePoint::limit_ma() const {
+  // Until the CSMS has told the time no profile can say what holds now: nothing flows that one
+  // might forbid.
+  if (has_profiles_ && getOcppContext()->getModel().getClock().now() < MicroOcpp::MIN_TIME) {
+    return 0;
+  }
   if (limit_a_ < 0.0F) {
     return evcore::kNoLimit;
   }
@@ -363,30 +374,12 @@ void ChargePoint::ask_profiles_again(evcore::Millis now) {
   auto* service = getOcppContext()->getModel().getSmartChargingService();
   if (service != nullptr && now >= ask_profiles_at_) {
     ask_profiles_at_ = now + kAskProfilesMs;
-    service->clearChargingProfile(
-        [](int, int, MicroOcpp::ChargingProfilePurposeType, int) { return false; });
+    has_profiles_ = false;
+    service->clearChargingProfile([this](int, int, MicroOcpp::ChargingProfilePurposeType, int) {
+      has_profiles_ = true;
+      return false;
+    });
   }
-}
-
-bool ChargePoint::start(const std::string& id_tag) {
-  if (id_tag.empty() || getTransaction(kConnector)) {
-    return false;
-  }
-  const char* tag = id_tag.c_str();
-  // The library's offline rules know the local list, which goes before the cache.
-  if (filter_.isConnected() || listed_tag(tag) != nullptr) {
-    return beginTransaction(tag, kConnector) != nullptr;
-  }
-  if (refused_tag(tag)) {
-    return false;  // AllowOfflineTxForUnknownId is for tags that are unknown
-  }
-  const IdTagInfo* known = enabled("LocalAuthorizeOffline") ? cached_tag(tag) : nullptr;
-  if (known == nullptr) {
-    return beginTransaction(tag, kConnector) != nullptr;
-  }
-  return reserved_for(tag, known->parent) &&
-         beginTransaction_authorized(tag, known->parent.empty() ? nullptr : known->parent.c_str(),
-                                     kConnector) != nullptr;
 }
 
 bool ChargePoint::stop(const std::string& reason) {
@@ -397,98 +390,6 @@ bool ChargePoint::stop(const std::string& reason) {
     }
   }
   return endTransaction(nullptr, known, kConnector);
-}
-
-void ChargePoint::present(const std::string& id_tag) {
-  const auto transaction = getTransaction(kConnector);
-  if (!transaction) {
-    start(id_tag);
-  } else if (id_tag == transaction->getIdTag()) {
-    endTransaction(id_tag.c_str(), "Local", kConnector);
-  } else if (!transaction->isAuthorized()) {
-    waiting_card_ = id_tag;
-  } else {
-    stop_as_relative(id_tag);
-  }
-}
-
-// A card that came while another one was being authorised takes its turn where that one may not
-// begin.
-void ChargePoint::present_waiting() {
-  const auto transaction = getTransaction(kConnector);
-  if (waiting_card_.empty() || (transaction && !transaction->isAuthorized())) {
-    return;
-  }
-  const std::string id_tag = std::move(waiting_card_);
-  waiting_card_.clear();
-  if (!transaction) {
-    start(id_tag);
-  }
-}
-
-// The library's own endTransaction() for another tag crashes on the answer (D7).
-void ChargePoint::stop_as_relative(const std::string& id_tag) {
-  const auto transaction = getTransaction(kConnector);
-  const std::string parent = transaction->getParentIdTag();
-  if (parent.empty() || !transaction->isActive()) {
-    return;
-  }
-  if (!filter_.isConnected()) {
-    const IdTagInfo* known = accepted_tag(id_tag.c_str());
-    if (enabled("LocalAuthorizeOffline") && known != nullptr && known->parent == parent) {
-      endTransaction_authorized(id_tag.c_str(), "Local", kConnector);
-    }
-    return;
-  }
-  authorize(id_tag.c_str(), [id_tag, parent, transaction](JsonObject answer) {
-    const JsonObject info = answer["idTagInfo"];
-    if (std::strcmp(info["status"] | "", "Accepted") == 0 && parent == (info["parentIdTag"] | "") &&
-        getTransaction(kConnector) == transaction) {
-      endTransaction_authorized(id_tag.c_str(), "Local", kConnector);
-    }
-  });
-}
-
-// What is known of a tag on the local list, or else in the cache, where it may charge; else null.
-const IdTagInfo* ChargePoint::accepted_tag(const char* id_tag) {
-  auto* listed = listed_tag(id_tag);
-  if (listed == nullptr) {
-    return cached_tag(id_tag);
-  }
-  if (listed->getAuthorizationStatus() != MicroOcpp::AuthorizationStatus::Accepted ||
-      (listed->getExpiryDate() != nullptr &&
-       *listed->getExpiryDate() < getOcppContext()->getModel().getClock().now())) {
-    return nullptr;
-  }
-  listed_ = {"Accepted", listed->getParentIdTag() != nullptr ? listed->getParentIdTag() : "", ""};
-  return &listed_;
-}
-
-const IdTagInfo* ChargePoint::cached_tag(const char* id_tag) const {
-  const IdTagInfo* known = enabled("AuthorizationCacheEnabled") ? cache_.find(id_tag) : nullptr;
-  if (known == nullptr || known->status != "Accepted") {
-    return nullptr;
-  }
-  // As text, because the library's times end with 2037.
-  char now[JSONDATE_LENGTH + 1] = {};
-  getOcppContext()->getModel().getClock().now().toJsonString(now, sizeof now);
-  const bool expired =
-      !known->expires.empty() && known->expires.compare(0, kSecondsEnd, now, kSecondsEnd) <= 0;
-  return expired ? nullptr : known;
-}
-
-// True where the cache knows a tag that may not charge.
-bool ChargePoint::refused_tag(const char* id_tag) const {
-  return enabled("AuthorizationCacheEnabled") && cache_.find(id_tag) != nullptr &&
-         cached_tag(id_tag) == nullptr;
-}
-
-// A transaction that ran when the power went, and whose vehicle has left since.
-void ChargePoint::end_what_power_cut() {
-  if (isTransactionRunning(kConnector) && isTransactionActive(kConnector) && !inputs_.plugged &&
-      enabled("StopTransactionOnEVSideDisconnect")) {
-    endTransaction(nullptr, "PowerLoss", kConnector);
-  }
 }
 
 }  // namespace evocpp

@@ -98,6 +98,10 @@ class ChargePoint {
   void install_file_services();
   void restart_for_update(evcore::Millis now);
   void end_what_power_cut();
+  void forget_who_waited();
+  void doubt(const char* id_tag);
+  bool may_begin() const;
+  void refuse_doubted();
   void present_waiting();
   void stop_as_relative(const std::string& id_tag);
   const IdTagInfo* accepted_tag(const char* id_tag);
@@ -109,6 +113,7 @@ class ChargePoint {
   evcore::Snapshot inputs_;
   bool vendor_known_ = false;                          // of the DataTransfer that is being answered
   float limit_a_ = -1.0F;                              // the library's word for no limit
+  bool has_profiles_ = false;                          // charging profiles are installed
   bool heard_ = false;                                 // the plug is known, or has had its time
   MicroOcpp::Configuration* ping_interval_ = nullptr;  // null where nobody asks for it
   evcore::Millis started_ = -1;
@@ -117,6 +122,7 @@ class ChargePoint {
   evcore::Millis restart_at_ = -1;
   AuthorizationCache cache_;
   IdTagInfo listed_;          // what accepted_tag() has found on the local list
+  std::string doubted_tag_;   // refused by the CSMS before, and now asked about again
   std::string waiting_card_;  // held to the reader while another one was being authorised
   evcore::OcppWord said_;
   evcore::Millis say_at_ = 0;
