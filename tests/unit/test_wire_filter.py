@@ -161,6 +161,19 @@ def test_the_library_waits_while_we_repeat_an_upload(program: Path) -> None:
     assert default == ["diagnostics 1 180", "library " + rewritten]
 
 
+def test_a_profile_for_a_transaction_that_cannot_be_is_refused(program: Path) -> None:
+    profile: dict[str, object] = {"chargingProfilePurpose": "TxProfile", "stackLevel": 0}
+    of_none, of_one = (
+        order(
+            "SetChargingProfile", connectorId=1, csChargingProfiles=profile | {"transactionId": n}
+        )
+        for n in (-1, 1)
+    )
+    refused, passed = heard(program, of_none, of_one)
+    assert refused == ['wire [3,"id",{"status":"Rejected"}]']
+    assert passed == ["library " + of_one]
+
+
 @pytest.mark.parametrize("message", ["FirmwareStatusNotification", "DiagnosticsStatusNotification"])
 def test_the_states_of_files_may_be_triggered(program: Path, message: str) -> None:
     assert heard(program, trigger(message)) == [["library " + trigger(message)]]

@@ -113,8 +113,10 @@ class Mode:
             one while the CSMS is away; else it is refused.
         times_status_alone: the timestamp of a StatusNotification is that of the status, also where
             only its error has changed.
-        expires_in_queue: Authorize and Heartbeat have their time limit from the moment they
-            arise, also while they wait for another call; a Heartbeat arises offline too.
+        expires_in_queue: Authorize, Heartbeat and what was triggered have their time limit from
+            the moment they arise, also while they wait for another call; a Heartbeat arises
+            offline too.
+        triggered_limits_ms: these time limits, by action; 40 s for the others.
         whole_seconds: times are whole seconds of the CSMS's clock, so that ConnectionTimeOut is
             over up to a second early.
         whole_waits: connector 0 is Unavailable only once no transaction runs any more.
@@ -175,6 +177,7 @@ class Mode:
     unknown_where_list_is_off: bool = False
     times_status_alone: bool = False
     expires_in_queue: bool = False
+    triggered_limits_ms: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     whole_seconds: bool = False
     whole_waits: bool = False
     lost_vehicle_is_power_loss: bool = False
@@ -184,11 +187,19 @@ class Mode:
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Mode], tuple[dict[str, Any]]]:
         """For other processes: a mappingproxy cannot be pickled."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _restored, (values | {"defaults": dict(self.defaults)},)
+        plain: dict[str, Any] = {
+            name: dict(value) if isinstance(value, MappingProxyType) else value
+            for name, value in values.items()
+        }
+        return _restored, (plain,)
 
 
 def _restored(values: dict[str, Any]) -> Mode:
-    return Mode(**(values | {"defaults": MappingProxyType(values["defaults"])}))
+    frozen: dict[str, Any] = {
+        name: MappingProxyType(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+    return Mode(**frozen)
 
 
 STRICT = Mode("strict")
@@ -261,6 +272,7 @@ MICROOCPP_1_2_0 = Mode(
     unknown_where_list_is_off=True,
     times_status_alone=True,
     expires_in_queue=True,
+    triggered_limits_ms=MappingProxyType({"MeterValues": 120_000, "StatusNotification": 60_000}),
     whole_seconds=True,
     whole_waits=True,
     reports_cleared_errors=False,

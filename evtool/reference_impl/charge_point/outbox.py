@@ -144,8 +144,9 @@ class Outbox:
             request = queue.popleft()
             self._count += 1
             request.ids = (*request.ids[-1:], f"{self._prefix}-{self._count}")
+            limit_ms = now_ms + request.timeout_ms
             expires_ms = request.expires_ms
-            self._deadline_ms = now_ms + request.timeout_ms if expires_ms is None else expires_ms
+            self._deadline_ms = limit_ms if expires_ms is None else min(limit_ms, expires_ms)
             self.sent_ms = now_ms
             self._pending = request
             return request
@@ -179,12 +180,13 @@ class Outbox:
         return self._release()
 
     def take_overdue(self, now_ms: int) -> Request | None:
-        """Remove and return a volatile request whose time is over before it was sent."""
-        queue = self._queues.get(Lane.VOLATILE, _NONE)
-        for request in queue:
-            if request.expires_ms is not None and request.expires_ms <= now_ms:
-                queue.remove(request)
-                return request
+        """Remove and return a request whose time is over before it was sent."""
+        for lane in (Lane.TRIGGERED, Lane.VOLATILE):
+            queue = self._queues.get(lane, _NONE)
+            for request in queue:
+                if request.expires_ms is not None and request.expires_ms <= now_ms:
+                    queue.remove(request)
+                    return request
         return None
 
     def take_interrupted(self) -> Request | None:

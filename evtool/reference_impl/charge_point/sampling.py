@@ -63,30 +63,39 @@ class Sampling:
             due.append(charge_point.now_ms + _next_of_clock(unix_ms, aligned_ms) - unix_ms)
         return min(due, default=None)
 
-    def queue(self, key: str, context: str, lane: Lane | None = None) -> None:
-        """Send MeterValues of the measurands that `key` lists and that are known now; where no
-        lane is given, as a message of the transaction, if there is one."""
+    def queue(self, key: str, context: str) -> None:
+        """Send MeterValues of the measurands that `key` lists and that are known now, as a message
+        of the transaction, if there is one."""
         charge_point, connector = self._charge_point, self._connector
-        values = self._values(key, context)
-        if not values:
-            return
-        payload: ocpp16.Payload = {
-            "connectorId": connector.number,
-            "meterValue": [
-                {"timestamp": charge_point.timestamp(charge_point.now_ms), "sampledValue": values}
-            ],
-        }
+        payload = self._payload(key, context)
         transaction = connector.transaction
-        if transaction is None or lane is not None:
-            charge_point.outbox.put(
-                Request("MeterValues", payload, lane or Lane.VOLATILE, transaction=transaction)
-            )
+        if payload is None:
+            return
+        if transaction is None:
+            charge_point.outbox.put(Request("MeterValues", payload))
             return
         told_wh = register_wh(connector.inputs)
         if told_wh > transaction.meter_wh:
             transaction.meter_wh = told_wh
             charge_point.transactions.keep(transaction)
         charge_point.transactions.queue("MeterValues", payload, transaction)
+
+    def trigger(self, key: str, until_ms: int | None) -> None:
+        """Send MeterValues that the CSMS has asked for.
+
+        Args:
+            key: lists the measurands.
+            until_ms: when their time is over; None for the usual limit.
+        """
+        payload = self._payload(key, "Trigger")
+        if payload is None:
+            return
+        request = Request("MeterValues", payload, Lane.TRIGGERED)
+        request.transaction = self._connector.transaction
+        if until_ms is not None:
+            request.expires_ms = until_ms
+            request.timeout_ms = max(0, until_ms - self._charge_point.now_ms)
+        self._charge_point.outbox.put(request)
 
     def can_tell(self, key: str) -> bool:
         """Whether any of the measurands that `key` lists is known now."""
@@ -165,6 +174,15 @@ class Sampling:
 
     def _interval_ms(self, key: str) -> int:
         return self._charge_point.configuration.integer(key) * 1000
+
+    def _payload(self, key: str, context: str) -> ocpp16.Payload | None:
+        charge_point = self._charge_point
+        values = self._values(key, context)
+        if not values:
+            return None
+        timestamp = charge_point.timestamp(charge_point.now_ms)
+        value = {"timestamp": timestamp, "sampledValue": values}
+        return {"connectorId": self._connector.number, "meterValue": [value]}
 
     def _values(self, key: str, context: str) -> list[dict[str, str]]:
         measurands = self._charge_point.configuration.measurands(key)

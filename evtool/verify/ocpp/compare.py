@@ -27,6 +27,7 @@ _OF_STATE = {
     "Temperature": ("temperature_mdegc", 1000),
     "SoC": ("soc_permille", 10),
 }
+_TURNS_S = 0.3  # what the turns of one may make longer than those of the other
 _ENERGY = "Energy.Active.Import.Register"
 
 
@@ -71,11 +72,8 @@ def compare(reference: Record, device: Record, tolerances: Tolerances) -> Compar
     found: list[WireDifference] = []
     for name in names:
         a, b = ours.items.get(name, []), theirs.items.get(name, [])
-        if name.startswith("status "):
-            a, b = _lasting(a, tolerances.fleeting_s), _lasting(b, tolerances.fleeting_s)
-            ours.items[name], theirs.items[name] = a, b
-        if name == "word":
-            a, b = _held(a, tolerances.fleeting_s), _held(b, tolerances.fleeting_s)
+        if name == "word" or name.startswith("status "):
+            a, b = _without_fleeting(name, a, b, tolerances)
             ours.items[name], theirs.items[name] = a, b
         found += _in_stream(name, a, b, same)
     found += _untrue_registers(device, theirs, tolerances)
@@ -141,7 +139,23 @@ def _in_stream(
     return found
 
 
-def _lasting(items: Sequence[Item], fleeting_s: int) -> list[Item]:
+def _without_fleeting(
+    name: str, ours: list[Item], theirs: list[Item], tolerances: Tolerances
+) -> tuple[list[Item], list[Item]]:
+    """Both without what did not last; what lasted just so long on one side, and a little longer
+    on the other, did not last on either."""
+    without = _held if name == "word" else _lasting
+    margins_s = (0.0, _TURNS_S)
+    kept = [without(ours, tolerances.fleeting_s + margin_s) for margin_s in margins_s]
+    theirs_kept = [without(theirs, tolerances.fleeting_s + margin_s) for margin_s in margins_s]
+    for a in kept:
+        for b in theirs_kept:
+            if [each.what for each in a] == [each.what for each in b]:
+                return a, b
+    return kept[0], theirs_kept[0]
+
+
+def _lasting(items: Sequence[Item], fleeting_s: float) -> list[Item]:
     """Without the statuses that did not last: which of two turns sees them is open."""
     kept: list[Item] = []
     for item, after in zip_longest(items, items[1:]):
@@ -154,7 +168,7 @@ def _lasting(items: Sequence[Item], fleeting_s: int) -> list[Item]:
     return kept
 
 
-def _held(items: Sequence[Item], fleeting_s: int) -> list[Item]:
+def _held(items: Sequence[Item], fleeting_s: float) -> list[Item]:
     """Without what OCPP said and took back at once."""
     kept: list[Item] = []
     for item in items:

@@ -24,6 +24,7 @@ _TAGS = ("GOOD", "GOOD", "GOOD", "OTHER", "LISTED", "BLOCKED", "TURNS")
 _ID_TAGS = {"BLOCKED": "Blocked", "TURNS": "Accepted"}
 _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "AllowOfflineTxForUnknownId": ("true", "false"),
+    "AuthorizationCacheEnabled": ("true", "false"),
     "AuthorizeRemoteTxRequests": ("true", "false"),
     "ClockAlignedDataInterval": ("0", "90"),
     "ConnectionTimeOut": ("17", "60"),
@@ -37,8 +38,6 @@ _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "StopTxnSampledData": ("", "Energy.Active.Import.Register,SoC"),
     "TransactionMessageRetryInterval": ("5", "20"),
 }
-# Whether a tag is known by chance depends on what was answered in time.
-_CACHE_OFF = {"AuthorizationCacheEnabled": "false"}
 _LIST = [{"idTag": "LISTED", "idTagInfo": {"status": "Accepted"}}]
 
 
@@ -59,7 +58,7 @@ def random_script(seed: int, sessions: int) -> Scenario:
         tick_ms=TICK_MS,
         config={},
         events=tuple(writer.events),
-        ocpp={"configuration": configuration | _CACHE_OFF, "id_tags": _ID_TAGS},
+        ocpp={"configuration": configuration, "id_tags": _ID_TAGS},
     )
 
 
@@ -69,7 +68,6 @@ class _Writer:
         self.events: list[Event] = []
         self.at_ms = 6_000
         self._plugged = False
-        self._identified = False
 
     def begin(self) -> None:
         """The local list, perhaps: changed later it would race with an Authorize on its way."""
@@ -82,7 +80,6 @@ class _Writer:
     def session(self) -> None:
         """Somebody comes, charges perhaps, and goes perhaps."""
         chance = self.chance
-        self._identified = False
         self._arm()
         tag = chance.choice(_TAGS)
         if chance.random() < 0.6:
@@ -92,7 +89,6 @@ class _Writer:
             self._do("card", id_tag=tag)
         else:
             self._call("RemoteStartTransaction", {"idTag": tag, "connectorId": 1})
-        self._identified = True
         self._trouble(1)
         if not self._plugged:
             self._plug()
@@ -147,10 +143,7 @@ class _Writer:
                 self._do("csms", mode="online")
 
     def _power_cut(self) -> None:
-        # Whoever has identified and not plugged in is forgotten here, and not by the library
-        # (docs/verify.md, kept session).
-        waits = self._identified and not self._plugged
-        if not waits and self.chance.random() < 0.4:
+        if self.chance.random() < 0.4:
             self._do("power_cut")
 
     def _vehicle(self) -> None:
@@ -202,7 +195,7 @@ class _Writer:
         action, payload = chance.choice(orders)
         self._call(action, payload)
         if action == "Reset":
-            self.at_ms += _RESTART_MS  # nobody identifies meanwhile: a kept session too
+            self.at_ms += _RESTART_MS  # what happens meanwhile happens to nobody
         if payload.get("type") == "Inoperative":
             self._call("ChangeAvailability", {"connectorId": 0, "type": "Operative"})
 

@@ -17,7 +17,7 @@ from evtool.reference_impl.charge_point.operations.handler import (
     no_such_connector,
     status,
 )
-from evtool.reference_impl.charge_point.outbox import Lane, Request
+from evtool.reference_impl.charge_point.outbox import DEFAULT_TIMEOUT_MS, Lane, Request
 from evtool.reference_impl.controller_types import Report
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
 _OF_FIRMWARE_MANAGEMENT = frozenset({"DiagnosticsStatusNotification", "FirmwareStatusNotification"})
-_KEY, _CONTEXT = "MeterValuesSampledData", "Trigger"
+_KEY = "MeterValuesSampledData"
 
 
 Makers = Mapping[str, Callable[["ChargePoint", int | None], list[Request]]]
@@ -51,9 +51,19 @@ def trigger_with(makers: Makers, charge_point: ChargePoint, call: ocpp16.Call) -
         for request in make(charge_point, connector_id):
             if request.lane is not Lane.BOOT:
                 request.lane = Lane.TRIGGERED
+                request.expires_ms = triggered_until_ms(charge_point, request.action)
             charge_point.outbox.put(request)
 
     return status("Accepted", send)
+
+
+def triggered_until_ms(charge_point: ChargePoint, action: str) -> int | None:
+    """When the time of a triggered message is over, sent or not; None where only one that was
+    sent has a limit."""
+    mode = charge_point.mode
+    if not mode.expires_in_queue:
+        return None
+    return charge_point.now_ms + mode.triggered_limits_ms.get(action, DEFAULT_TIMEOUT_MS)
 
 
 def _statuses(charge_point: ChargePoint, connector_id: int | None) -> list[Request]:
@@ -76,10 +86,10 @@ def _meter_values(charge_point: ChargePoint, connector_id: int | None) -> Answer
     if not able or charge_point.unix_offset_ms is None:
         return status("Rejected")
 
+    until_ms = triggered_until_ms(charge_point, "MeterValues")
+
     def send_of(connector: Connector) -> None:
-        connector.once_stored(
-            Report.SAMPLE, lambda: connector.sampling.queue(_KEY, _CONTEXT, Lane.TRIGGERED)
-        )
+        connector.once_stored(Report.SAMPLE, lambda: connector.sampling.trigger(_KEY, until_ms))
 
     def send() -> None:
         for connector in able:

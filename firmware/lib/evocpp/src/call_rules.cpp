@@ -102,7 +102,9 @@ const char* refused_status(const char* action, JsonObjectConst payload) {
       return "Rejected";
     }
   } else if (is(action, "SetChargingProfile")) {
-    if (recurs_unsaid(payload["csChargingProfiles"])) {
+    // To the library a negative transactionId is none, and the profile for whatever runs (D11).
+    if (recurs_unsaid(payload["csChargingProfiles"]) ||
+        (payload["csChargingProfiles"]["transactionId"] | 0) < 0) {
       return "Rejected";
     }
   } else if (is(action, "TriggerMessage") && connector > kConnectors) {

@@ -322,6 +322,7 @@ void ChargePoint::loop(evcore::Millis now) {
   ask_profiles_again(now);
   mocpp_loop();
   refuse_doubted();
+  end_who_waited_too_long(now);
   forget_given_up();
   present_waiting();
   if (firmware_) {

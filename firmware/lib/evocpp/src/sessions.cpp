@@ -3,6 +3,7 @@
 #if defined(EVTOOL_WITH_MICROOCPP)
 
 #include <MicroOcpp.h>
+#include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
 #include <MicroOcpp/Model/Authorization/AuthorizationService.h>
 #include <MicroOcpp/Model/Model.h>
@@ -168,6 +169,25 @@ void ChargePoint::refuse_doubted() {
 // would charge on that tag.
 void ChargePoint::forget_who_waited() {
   if (isTransactionActive(kConnector) && !isTransactionRunning(kConnector)) {
+    endTransaction(nullptr, "Other", kConnector);
+  }
+}
+
+// By our own clock too: the library counts by the time of day, which before the registration nobody
+// has told.
+void ChargePoint::end_who_waited_too_long(evcore::Millis now) {
+  const auto transaction = getTransaction(kConnector);
+  if (!transaction || !transaction->isActive() || transaction->isRunning()) {
+    waiting_ = nullptr;
+    return;
+  }
+  if (waiting_ != transaction.get()) {
+    waiting_ = transaction.get();
+    waits_since_ = now;
+  }
+  auto* limit = MicroOcpp::getConfigurationPublic("ConnectionTimeOut");
+  const evcore::Millis limit_s = limit != nullptr ? limit->getInt() : 0;
+  if (limit_s > 0 && !inputs_.plugged && now - waits_since_ >= limit_s * 1000) {
     endTransaction(nullptr, "Other", kConnector);
   }
 }

@@ -99,6 +99,7 @@ class ChargePoint {
   void restart_for_update(evcore::Millis now);
   void end_what_power_cut();
   void forget_who_waited();
+  void end_who_waited_too_long(evcore::Millis now);
   void doubt(const char* id_tag);
   bool may_begin() const;
   void refuse_doubted();
@@ -121,9 +122,11 @@ class ChargePoint {
   std::unique_ptr<Diagnostics> diagnostics_;  // the same
   evcore::Millis restart_at_ = -1;
   AuthorizationCache cache_;
-  IdTagInfo listed_;          // what accepted_tag() has found on the local list
-  std::string doubted_tag_;   // refused by the CSMS before, and now asked about again
-  std::string waiting_card_;  // held to the reader while another one was being authorised
+  IdTagInfo listed_;               // what accepted_tag() has found on the local list
+  std::string doubted_tag_;        // refused by the CSMS before, and now asked about again
+  std::string waiting_card_;       // held to the reader while another one was being authorised
+  const void* waiting_ = nullptr;  // who has identified and not begun
+  evcore::Millis waits_since_ = 0;
   evcore::OcppWord said_;
   evcore::Millis say_at_ = 0;
   evcore::Millis ask_profiles_at_ = 0;
