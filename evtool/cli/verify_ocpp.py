@@ -147,7 +147,7 @@ def _all_lives(seed: int, lives: int) -> Scenario:
     nothing: Mapping[str, str] = {}
     return Scenario(
         name=f"random lives, seed {seed}",
-        title=f"{lives} random lives of {fuzz.SESSIONS} sessions",
+        title=f"{lives} random lives",
         rule=RULE,
         duration_ms=0,
         tick_ms=0,

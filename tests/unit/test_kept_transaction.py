@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -252,6 +253,36 @@ def test_until_the_csms_has_taken_the_end_it_is_kept() -> None:
     station.mute = set()
     station.wait(41)
     assert records(station) == []
+
+
+def test_the_first_record_of_a_stop_outlives_a_power_cut() -> None:
+    station = Station().online()
+    station.see(PLUGGED)
+    measurand = "Energy.Active.Import.Register"
+    station.ask("ChangeConfiguration", key="StopTxnSampledData", value=measurand)
+    station.present("A")
+    again = again_after(station)
+    again.kept = dict(station.kept)
+    again.online()
+    again.see(PLUGGED)
+    [stop] = stops(again)
+    [first] = stop["transactionData"]
+    assert first["timestamp"] == "2024-05-01T12:00:00Z"
+    assert [value["context"] for value in first["sampledValue"]] == ["Transaction.Begin"]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        "x", [[]], [["2024-05-01T12:00:00Z"]], [["no time", [{"value": "1"}]]],
+        [["2024-05-01T12:00:00Z", [{"value": 1}]]], [["2024-05-01T12:00:00Z", [{"what": "1"}]]],
+        [{"timestamp": "2024-05-01T12:00:00Z"}],
+    ],
+)  # fmt: skip
+def test_records_that_nobody_could_tell_make_no_transaction(records: object) -> None:
+    sound = {"v": 1, "connector_id": 1, "id_tag": "A", "started_unix_ms": 1, "meter_wh": 1}
+    assert read_transaction(1, json.dumps(sound)) is not None
+    assert read_transaction(1, json.dumps(sound | {"records": records})) is None
 
 
 def test_an_answer_that_comes_late_counts() -> None:

@@ -209,8 +209,8 @@ def test_the_central_system_answers_as_it_is_told() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_random_life_follows_from_its_seed_and_survives_its_file(seed: int) -> None:
-    scenario = random_script(seed, 3)
-    assert scenario == random_script(seed, 3)
+    scenario = random_script(seed)
+    assert scenario == random_script(seed)
     read = parse_scenario(render_script(scenario, ("found",)), Path("life.toml"))
     assert [(e.at_ms, e.action, dict(e.parameters)) for e in read.events] == [
         (e.at_ms, e.action, dict(e.parameters)) for e in scenario.events

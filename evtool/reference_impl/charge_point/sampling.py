@@ -126,6 +126,11 @@ class Sampling:
         transaction = self._connector.transaction
         if transaction is None or self._last_ms is None or not interval_ms:
             return
+        if self._charge_point.mode.unavailable_until_accepted and not (
+            self._charge_point.registered
+        ):
+            self._last_ms = now_ms  # nothing is done before that
+            return
         elapsed_ms = now_ms - self._last_ms
         if elapsed_ms < interval_ms or not self._connector.may_tell(Report.SAMPLE):
             return

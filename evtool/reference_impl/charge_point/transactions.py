@@ -256,7 +256,8 @@ def read_transaction(number: int, text: str) -> Transaction | None:
 
 def _are_records(records: object) -> bool:
     if not isinstance(records, list) or not all(
-        isinstance(each, list) and len(each) == 2 for each in records
+        isinstance(each, list) and len(each) == 2 and ocpp16.parse_timestamp(each[0]) is not None
+        for each in records
     ):
         return False
     told = {

@@ -6,20 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from evtool.verify.ocpp.outcome import Explained
 from evtool.verify.ocpp.random_script import random_script, render_script, with_events
 from evtool.verify.ocpp.run import run_ocpp
 from evtool.verify.ocpp.unit import OcppDevice
 from evtool.verify.scenario import Event, Scenario
 from evtool.verify.shrink import shrink
 from evtool.verify.verdict import Verdict
-
-_LATER_MS = (1_700, 2_300, 3_100)
-"""A life may hold two races, and a later time bring the second: what is real is left in all."""
-_RACE = "an event in the very second in which a timer ran out: gone when all comes a little later"
-
-SESSIONS = 3
-"""Sessions a life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +28,8 @@ class Narrowed:
 
 
 def run_life(seed: int, reference: OcppDevice, device: OcppDevice) -> Verdict:
-    """One random life; it follows from its seed alone.
-
-    A difference that is gone when everything happens a little later, one thing after the other,
-    is a race: an event fell into the second in which a timer ran out. It is told as that.
-    """
-    script = random_script(seed, SESSIONS)
-    verdict = run_ocpp(script, reference, device)
-    wire = verdict.wire
-    if wire is None or not wire.unexplained:
-        return verdict
-    if not any(run_ocpp(_stretched(script, by), reference, device).passed for by in _LATER_MS):
-        return verdict
-    race = Explained("race", _RACE, len(wire.unexplained), wire.unexplained[0])
-    return replace(
-        verdict, wire=replace(wire, unexplained=(), sides=(), explained=(*wire.explained, race))
-    )
-
-
-def _stretched(script: Scenario, by_ms: int) -> Scenario:
-    events = [
-        replace(event, at_ms=event.at_ms + number * by_ms)
-        for number, event in enumerate(script.events, 1)
-    ]
-    longer_ms = len(events) * by_ms
-    return replace(script, events=tuple(events), duration_ms=script.duration_ms + longer_ms)
+    """One random life; it follows from its seed alone."""
+    return run_ocpp(random_script(seed), reference, device)
 
 
 def narrow(

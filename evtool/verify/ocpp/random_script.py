@@ -2,7 +2,7 @@
 """Random lives: sessions in every order, and between them what goes wrong in the field.
 
 Events keep apart from each other, so that both charge points see them in the same state; what
-falls into the same moment all the same is a race that nobody is right about.
+falls into the same moment all the same does so on both.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from evtool.verify.scenario import Event, Scenario
 
 RULE = "docs/verify.md, Both sides of the wire"
 CALM_MS = 200_000
+SESSIONS = (1, 2, 3, 3, 4, 8)
+"""Sessions a life."""
 TICK_MS = 100
 """Five times as fast as the controller ticks; OCPP does not notice."""
 _RESTART_MS = 14_000
@@ -41,10 +43,11 @@ _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
 _LIST = [{"idTag": "LISTED", "idTagInfo": {"status": "Accepted"}}]
 
 
-def random_script(seed: int, sessions: int) -> Scenario:
-    """The same seed, the same life."""
+def random_script(seed: int) -> Scenario:
+    """The same seed, the same life; short or long."""
     writer = _Writer(random.Random(seed))  # noqa: S311 - a life that can be played again
     writer.begin()
+    sessions = writer.chance.choice(SESSIONS)
     for _ in range(sessions):
         writer.session()
     writer.calm()
@@ -52,7 +55,7 @@ def random_script(seed: int, sessions: int) -> Scenario:
     configuration = {name: writer.chance.choice(_CONFIGURATIONS[name]) for name in names}
     return Scenario(
         name=f"random life, seed {seed}",
-        title=f"{sessions} random sessions",
+        title=f"Random sessions: {sessions}",
         rule=RULE,
         duration_ms=writer.at_ms + CALM_MS,
         tick_ms=TICK_MS,
