@@ -73,26 +73,11 @@ def _lost_samples(difference: WireDifference, compared: Compared) -> bool:
     return any(taken - NOON_MS <= end + _TURNS_MS and end <= item.at_ms for end in ends if end > 0)
 
 
-def _late_clock(difference: WireDifference, compared: Compared) -> bool:
-    """A Sample.Clock right at the start of a transaction, some seconds after its time."""
-    stream, _, number = difference.stream.partition(" ")
-    if stream != "metering" or "Sample.Clock" not in difference.what or difference.field:
-        return False
-    started = compared.device.items.get(f"transaction {number}", [])
-    near = bool(started) and abs(started[0].at_ms - difference.at_ms) <= _TURNS_MS
-    return difference.reference == NOTHING and near
-
-
 DEPARTURES = (
     Departure(
         "lost samples",
         "MeterValues wait in RAM: a power cut or a restart loses those not told yet",
         _lost_samples,
-    ),
-    Departure(
-        "late clock value",
-        "a transaction that begins within 60 s after a full interval sends that value late",
-        _late_clock,
     ),
     Departure(
         "keys",
