@@ -133,6 +133,22 @@ def test_no_sample_is_taken_before_the_registration() -> None:
     assert len(values_told(again, "Sample.Periodic")) == 1
 
 
+def test_a_resumed_transaction_ends_once_the_time_is_known() -> None:
+    station = online(MICROOCPP_1_2_0)
+    station.see(PLUGGED)
+    station.present("A")
+    again = Station(stored=dict(station.kept), mode=MICROOCPP_1_2_0)
+    again.see(PLUGGED)
+    assert again.charge_point.word().permitted
+    again.charge_point.on_stop_request("Local", again.now_ms)
+    word = again.charge_point.word()
+    assert (word.transaction, word.permitted) == (True, False)
+    again.online()
+    again.wait(1)
+    [stop] = [payload for action, payload in again.sent if action == "StopTransaction"]
+    assert (stop["reason"], stop["timestamp"]) == ("Local", "2024-05-01T12:00:00Z")
+
+
 def test_the_devices_cache_does_not_outlive_a_restart() -> None:
     station = online(EVENTS, LocalPreAuthorize="true")
     station.present("A")

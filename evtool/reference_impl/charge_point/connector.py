@@ -45,6 +45,7 @@ class Connector:
         status: the last one that held.
         cut_off: a transaction that ran when the power failed, until the register is known.
         resumed_unseen: the transaction goes on after a power cut, and its vehicle has gone.
+        ending: how the transaction ends, as reason and tag, once the CSMS has told the time.
         moved_ms: when a transaction last began or ended.
         stopped_by: who ended the last transaction by card, while the vehicle is still there.
         stopping: the Authorize of another card that may end the transaction, and its tag.
@@ -54,6 +55,7 @@ class Connector:
         "_charge_point",
         "_register",
         "cut_off",
+        "ending",
         "inputs",
         "is_operative",
         "moved_ms",
@@ -85,6 +87,7 @@ class Connector:
         )
         self.sampling = Sampling(charge_point, self)
         self.cut_off: list[Transaction] = []
+        self.ending: tuple[str, str] | None = None
         self.moved_ms: int | None = None
         self.resumed_unseen = False
         self.stopped_by = ""
@@ -102,7 +105,7 @@ class Connector:
         """A transaction runs, and the CSMS has not refused it, or leaves it some energy."""
         transaction = self.session.transaction
         if transaction is None or not transaction.refused:
-            return transaction is not None
+            return transaction is not None and self.ending is None
         allowed_wh = self._charge_point.configuration.integer("MaxEnergyOnInvalidId")
         return register_wh(self.inputs) - transaction.meter_wh < allowed_wh
 
@@ -188,6 +191,10 @@ class Connector:
             self._end_cut_off()
         if waits:
             return
+        if self.ending is not None:
+            before = self.status
+            self.end(*self.ending)
+            self.status = before  # nobody has been told of what was before the restart
         if session.phase is Phase.AUTHORIZED and inputs.plugged and self._may_begin():
             if self.may_tell(Report.TRANSACTION):
                 self._begin()
@@ -211,6 +218,10 @@ class Connector:
         transaction, charge_point = self.session.transaction, self._charge_point
         if transaction is None:
             return
+        if charge_point.unix_offset_ms is None:
+            self.ending = self.ending or (reason, stop_id_tag)
+            return
+        self.ending = None
         transaction.reason = reason
         transaction.stop_id_tag = stop_id_tag
         transaction.ended_unix_ms = charge_point.unix_now()
