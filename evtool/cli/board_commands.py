@@ -11,6 +11,7 @@ from evtool.errors import EvtoolError
 from evtool.virtual.board import Crash
 
 _MAX_LATENCY_MS = 10_000
+_MAX_FRAMES = 100  # as many as ESP-IDF prints
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class _Command:
     usage: str
     help: str
     run: Callable[[BoardUnit, list[str]], dict[str, object] | None]
+
+    def takes(self, count: int) -> bool:
+        """Whether it takes so many words."""
+        return self.usage.endswith("...]") or count == len(self.usage.split())
 
 
 def obey(unit: BoardUnit, name: str, words: list[str]) -> tuple[str, dict[str, object]] | None:
@@ -32,7 +37,7 @@ def obey(unit: BoardUnit, name: str, words: list[str]) -> tuple[str, dict[str, o
     command = COMMANDS.get(name)
     if command is None:
         raise ValueError(f"the commands are: {', '.join(_usages())}, quit")
-    if len(words) != len(command.usage.split()):
+    if not command.takes(len(words)):
         raise ValueError(f"usage: {name} {command.usage}".rstrip())
     fields = command.run(unit, words)
     return None if fields is None else (_EVENTS.get(name, name), fields)
@@ -72,6 +77,15 @@ def _flip(unit: BoardUnit, words: list[str]) -> dict[str, object]:
 def _status(unit: BoardUnit, words: list[str]) -> dict[str, object]:
     del words
     return unit.host.board.status() | {"state": unit.host.state}
+
+
+def _panic(unit: BoardUnit, words: list[str]) -> None:
+    addresses = [_number(word) for word in words]
+    if any(not 0 <= address <= 0xFFFFFFFF for address in addresses):
+        raise ValueError("an address has 32 bits")
+    if len(addresses) > _MAX_FRAMES:
+        raise ValueError(f"at most {_MAX_FRAMES} addresses")
+    unit.host.crash(Crash.PANIC, addresses)
 
 
 def _crash(how: Crash) -> Callable[[BoardUnit, list[str]], None]:
@@ -173,7 +187,7 @@ COMMANDS: dict[str, _Command] = {
     "power_on": _Command("", "give it back", _done(lambda unit: unit.host.power_cycle())),
     "unplug": _Command("", "pull the USB cable: port and power are gone", _unplug),
     "plug": _Command("", "put it in again, at a new port", _plug),
-    "panic": _Command("", "crash the firmware", _crash(Crash.PANIC)),
+    "panic": _Command("[ADDRESS ...]", "crash the firmware, there, called from there", _panic),
     "watchdog": _Command("", "have the watchdog end it", _crash(Crash.WATCHDOG)),
     "brownout": _Command("", "let the supply dip", _crash(Crash.BROWNOUT)),
     "mark_valid": _Command("", "the new image proved itself", _mark(True)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from evtool.cli.board_serial import BoardSerial
@@ -154,9 +154,9 @@ class BoardHost:
         self.board.power_off()
         self._settle()
 
-    def crash(self, how: Crash) -> None:
-        """End the firmware from outside."""
-        self.board.crash(how, monotonic_ms())
+    def crash(self, how: Crash, backtrace: Sequence[int] = ()) -> None:
+        """End the firmware from outside; a panic names these code addresses."""
+        self.board.crash(how, monotonic_ms(), backtrace)
         self._settle()
 
     def mark_application(self, valid: bool) -> bool:

@@ -66,7 +66,7 @@ def run(order: Order) -> None:
             keyboard = stack.enter_context(Keyboard())
         plain = stream.plain or keyboard is None or scripted is not None
         display = _display(stack, order, goal, plain=plain)
-        audience = _audience(order, stack)
+        audience = _audience(order, stack, display)
         keys = None if keyboard is None else _typed_keys(keyboard.read, display, order, audience)
         wiring = Wiring(
             open_port=lambda: serial_line.open_serial_line(stream.serial_port, stream.baudrate),
@@ -106,13 +106,17 @@ def _script(order: Order, secrets: list[str]) -> Scripted | None:
     return Scripted(order.script, output, lambda text: mask_text(text, secrets), monotonic_ms)
 
 
-def _audience(order: Order, stack: ExitStack) -> Audience:
+def _audience(order: Order, stack: ExitStack, display: Display) -> Audience:
     """Who listens beside the display and the log. What must be closed goes onto `stack`."""
     from evtool.cli.monitor_outputs import open_outputs, unix_stamp
+    from evtool.cli.monitor_panic import decoding
     from evtool.monitor.stream import Audience
 
     audience = Audience()
     open_outputs(order.view, audience, stack, unix_stamp)
+    output = Output(order.as_json)
+    panics = decoding(order.script.elf, order.project_path, output, display.note)
+    stack.enter_context(panics).attach(audience)
     return audience
 
 

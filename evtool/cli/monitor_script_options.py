@@ -20,6 +20,7 @@ class ScriptOptions:
     expect: tuple[re.Pattern[str], ...] = ()
     script: Path | None = None
     junit: Path | None = None
+    elf: tuple[Path, ...] = ()
     until: re.Pattern[str] | None = None
     count: int | None = None
     duration_s: float | None = None
@@ -85,6 +86,14 @@ _OPTIONS = (
         "--junit",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the results of --script or --expect to this file, as JUnit XML.",
+    ),
+    click.option(
+        "--elf",
+        type=click.Path(path_type=Path, exists=True),
+        multiple=True,
+        metavar="FILE",
+        help="The program's ELF file, or a folder of them, for decoding panics "
+        "(default: the project's builds). It must be the one that the board runs.",
     ),
     click.option(
         "--until",

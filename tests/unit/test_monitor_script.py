@@ -135,14 +135,21 @@ def test_bytes_in_hex() -> None:
 @pytest.mark.parametrize("script", ["expect /zzz/", "sleep 9s", "expect-not /zzz/ for 9s"])
 def test_a_panic_fails_every_script(script: str) -> None:
     bench = ScriptBench(script)
-    bench.say(PANIC)
+    bench.say(PANIC, "Backtrace: 0x400d1f21:0x3ffb4f80")
+    assert not bench.ended  # the rest of it is read
+    bench.say("Rebooting...", "zzz")
     assert isinstance(bench.error, CheckFailed)
-    assert "broke down" in bench.error.message
+    assert "broke down: Guru" in bench.error.message
+    bench = ScriptBench(script)
+    bench.say(PANIC)
+    bench.wait(2000)
+    assert isinstance(bench.error, CheckFailed)
 
 
 def test_a_watchdog_that_only_the_rom_reports_is_a_breakdown() -> None:
     bench = ScriptBench("sleep 9s")
     bench.say("rst:0x8 (TG1WDT_SYS_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)")
+    bench.wait(2000)
     assert isinstance(bench.error, CheckFailed)
     bench = ScriptBench("sleep 9s")
     bench.say("rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)")
@@ -159,6 +166,7 @@ def test_a_panic_that_is_expected_is_one_panic() -> None:
     assert bench.summary.outcome == "passed"
     bench = ScriptBench("expect-panic\nsleep 9s")
     bench.say(PANIC, "rst:0xc (SW_CPU_RESET),boot:0x13 (SPI)", PANIC)
+    bench.wait(2000)
     assert isinstance(bench.error, CheckFailed)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evtool.monitor.follow import Line
@@ -49,32 +49,44 @@ class Choice:
     reason: str
 
 
-class ProgramIdentity:
-    """What a console has said about the program that runs: fed with every line of a port.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a console has said about the program that runs, since the last reset.
 
     Attributes:
-        elf_sha256: the printed part of the hash, since the last reset; "" where unknown.
+        elf_sha256: the printed part of the hash; "" where unknown.
         build_id: evtool's; "" where unknown.
     """
 
+    elf_sha256: str = ""
+    build_id: str = ""
+
+
+class ProgramIdentity:
+    """Learns it from the lines of one port.
+
+    Attributes:
+        now: what is known.
+    """
+
     def __init__(self) -> None:
-        self.elf_sha256 = ""
-        self.build_id = ""
+        self.now = Identity()
 
     def feed(self, line: Line) -> None:
         """Learn from a line."""
         if line.reset:
-            self.elf_sha256 = self.build_id = ""  # another program may start
+            self.now = Identity()  # another program may start
         elif line.event == "boot" and line.record is not None:
             build = line.record.fields.get("build")
-            self.build_id = build if isinstance(build, str) and _BUILD_ID.match(build) else ""
+            known = isinstance(build, str) and _BUILD_ID.match(build) is not None
+            self.now = replace(self.now, build_id=str(build) if known else "")
         elif line.record is None and "SHA256" in line.text:
             found = _SHA256.search(line.text)
             if found is not None:
-                self.elf_sha256 = found[1].lower()
+                self.now = replace(self.now, elf_sha256=found[1].lower())
 
 
-def choose(panic_sha256: str, identity: ProgramIdentity, candidates: Sequence[ElfFile]) -> Choice:
+def choose(panic_sha256: str, identity: Identity, candidates: Sequence[ElfFile]) -> Choice:
     """The candidate that belongs to the program that broke down."""
     printed = [each for each in (panic_sha256, identity.elf_sha256) if each.strip("0")]
     if printed:

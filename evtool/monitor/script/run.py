@@ -9,6 +9,7 @@ whatever pieces they are read, lead to the same end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
@@ -21,6 +22,8 @@ from evtool.monitor.script.step_runner import Failed, Passed, StepRunner, Waitin
 from evtool.monitor.stream import Batch, News
 
 _LATEST = 20
+_PANIC_QUIET_MS = 2000  # so long nothing more may come of a panic, then it is over
+_PANIC_MS = 10_000
 _LOOKING = (
     steps.Expect,
     steps.ExpectNot,
@@ -42,6 +45,20 @@ class Board(Protocol):
 
     def end(self, error: EvtoolError | None = None) -> None:
         """The run is over."""
+
+
+@dataclass
+class _Breakdown:
+    """A breakdown that nobody expected, until it has been told to its end."""
+
+    port: str
+    line: Line
+    until_ms: int
+
+    def go_on(self, line: Line) -> None:
+        ends = line.reset or line.event == "boot" or line.text.startswith("Rebooting")
+        limit_ms = self.line.at_ms + _PANIC_MS
+        self.until_ms = -1 if ends else min(line.at_ms + _PANIC_QUIET_MS, limit_ms)
 
 
 class ScriptRun:
@@ -80,6 +97,7 @@ class ScriptRun:
         self._gone: dict[str, str] = {}
         self._watched: dict[str, list[steps.FailOn]] = {port: [] for port in ports}
         self._runner = StepRunner(board, self._consoles)
+        self._broken: _Breakdown | None = None
         self._results: list[StepResult] = []
         self._at = 0
         self._summary: Summary | None = None
@@ -125,6 +143,8 @@ class ScriptRun:
         self._run(now_ms)
         if self.is_over:
             return None
+        if self._broken is not None:
+            return self._broken.until_ms
         wanted = [each for each in (self._runner.next_ms, self._end_ms) if each is not None]
         return min(wanted, default=None)
 
@@ -173,10 +193,16 @@ class ScriptRun:
         if self.is_over:
             return
         console.add_line(line)
+        if self._broken is not None:
+            if port == self._broken.port:
+                self._broken.go_on(line)
+            self._run(line.at_ms, before=True)
+            return
         if self._breakdowns[port].begins(line):
             expecting = self._expecting(port, line)
             if expecting is None:
-                self._fail(line.at_ms, Failed(f"the program on the board broke down: {line.text}"))
+                # The script has failed; the rest of the panic is still worth reading.
+                self._broken = _Breakdown(port, line, line.at_ms + _PANIC_QUIET_MS)
                 return
             if isinstance(expecting, steps.ExpectPanic):
                 self._runner.broke_down(port, line)
@@ -200,6 +226,12 @@ class ScriptRun:
 
     def _run(self, now_ms: int, *, before: bool = False) -> None:
         """Run steps until one waits. `before`: at this very time something may still come."""
+        if self._broken is not None:
+            if now_ms >= self._broken.until_ms + before:
+                text = self._broken.line.text
+                failed = Failed(f"the program on the board broke down: {text}", text)
+                self._fail(self._broken.line.at_ms, failed)
+            return
         if self._end_ms is not None and now_ms >= self._end_ms + before:
             limit_s = (self._end_ms - self._start_ms) / 1000
             late = Failed(f"the script is not done within {limit_s:g} s", by_time=True)

@@ -24,12 +24,14 @@ it wants done is collected as effects, which `take` hands over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from evtool.protocol import slip
+from evtool.protocol.app_image import decode_description
 from evtool.protocol.esp_loader import Request, decode_request
 from evtool.virtual.board.application import start_of
 from evtool.virtual.board.mode import Crash, Mode
+from evtool.virtual.board.panic_text import panic_text
 from evtool.virtual.board.reset_circuit import Edge, ResetCircuit
 from evtool.virtual.board.restart import Restart
 from evtool.virtual.board.sync_watch import SyncWatch
@@ -172,12 +174,16 @@ class Board:
         self._enter(Mode.BOOTING)
         self._deadline_ms = now_ms + BOOT_MS
 
-    def crash(self, how: Crash, now_ms: int) -> None:
-        """End the application from outside, as its own fault or the supply's would."""
+    def crash(self, how: Crash, now_ms: int, backtrace: Sequence[int] = ()) -> None:
+        """End the application from outside, as its own fault or the supply's would.
+
+        `backtrace` is what a panic tells of the way to the fault: code addresses, innermost first.
+        """
         if self.mode is not Mode.APP:
             return
         if how is Crash.PANIC:
-            self._panic("LoadProhibited", -1)
+            fault = "Load access fault" if self.chip.riscv else "LoadProhibited"
+            self._panic(fault, -1, backtrace)
             self._cause = ResetCause.PANIC
         elif how is Crash.WATCHDOG:
             self._cause = ResetCause.TIMER_WATCHDOG
@@ -335,12 +341,16 @@ class Board:
         self._cause = cause
         self._halt(cause, now_ms, words)
 
-    def _panic(self, how: str, return_code: int) -> None:
-        core = 0 if self.chip.riscv else 1
-        self._send_text(
-            f"\r\nGuru Meditation Error: Core  {core} panic'ed ({how}). "
-            "Exception was unhandled.\r\n\r\nRebooting...\r\n".encode("ascii", "replace")
+    def _panic(self, how: str, return_code: int, backtrace: Sequence[int] = ()) -> None:
+        image = None if self._boot is None else self._boot.application
+        description = None if image is None else decode_description(image)
+        text = panic_text(
+            how,
+            riscv=self.chip.riscv,
+            backtrace=backtrace,
+            elf_sha256=None if description is None else description.elf_sha256,
         )
+        self._send_text(text.encode("ascii", "replace"))
         self._report("panic", how=how, return_code=return_code)
 
     def _halt(self, cause: ResetCause, now_ms: int, words: bytes = b"") -> None:

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decodes panics beside the stream: finds the ELF file, has it decoded elsewhere, shows the result.
+
+Reading a port never waits for any of it: a panic goes into a queue of a few places, a thread asks
+the decoding process, and what comes back is shown when the stream next looks at the time.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evtool.errors import ToolError
+from evtool.monitor.panic.frames import Decoded, Frame
+from evtool.monitor.panic.listener import PanicListener, ResetNews
+from evtool.monitor.panic.report import PanicReport
+from evtool.monitor.panic.which_elf import Choice, ElfFile, Identity, choose
+
+if TYPE_CHECKING:
+    from evtool.cli.output import Output
+    from evtool.monitor.stream import Audience, Batch, News
+    from evtool.project import Project
+
+_WAITING = 16
+_POLL_MS = 100
+# At the end of a watch: the first decoding reads a whole ELF file.
+_DRAIN_S = 30.0
+
+Job = tuple[PanicReport, Identity]
+
+
+class PanicDecoding:
+    """Listens to all ports; a context manager that shows what is still under way at its end.
+
+    Args:
+        elf_paths: the ELF files that may be looked into, read again for each panic.
+        tool_folders: where toolchains may be.
+        show: takes a decoded panic.
+        tell: takes one line about a reset, or about panics that are not decoded.
+    """
+
+    def __init__(
+        self,
+        elf_paths: Callable[[], Sequence[Path]],
+        tool_folders: Sequence[Path],
+        show: Callable[[Decoded], None],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self._elf_paths = elf_paths
+        self._tool_folders = [str(folder) for folder in tool_folders]
+        self._show = show
+        self._tell = tell
+        self._listeners: dict[str, PanicListener] = {}
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING)
+        self._done: queue.Queue[Decoded] = queue.Queue()
+        self._under_way = 0
+        self._left_out = 0
+        self._thread: threading.Thread | None = None
+        self._decoder = _Decoder(elf_paths, self._tool_folders)
+
+    def __enter__(self) -> PanicDecoding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for listener in self._listeners.values():
+            listener.finish()
+        limit_s = time.monotonic() + _DRAIN_S
+        try:
+            while self._under_way and time.monotonic() < limit_s:
+                self._deliver(_POLL_MS / 1000)
+        finally:
+            self._decoder.close()
+        skipped = self._left_out + sum(each.skipped for each in self._listeners.values())
+        if skipped:
+            self._tell("panics_not_decoded", f"{skipped} more panics came, too fast to be decoded")
+
+    def attach(self, audience: Audience) -> None:
+        """Listen."""
+        audience.batches.append(self)
+        audience.times.append(self)
+        audience.news.append(self)
+
+    # --- what is heard ----------------------------------------------------------
+
+    def on_batch(self, batch: Batch) -> None:
+        """Bytes of a port."""
+        self._listener(batch.port).feed(batch.data, batch.at_ms)
+
+    def on_news(self, news: News) -> None:
+        """A port that is gone ends the panic that it was printing."""
+        if news.event == "disconnected":
+            self._listener(news.port).finish()
+
+    def on_time(self, now_ms: int) -> int | None:
+        """Show what is decoded."""
+        deadlines = []
+        for listener in self._listeners.values():
+            listener.tick(now_ms)
+            if listener.deadline_ms is not None:
+                deadlines.append(listener.deadline_ms)
+        self._deliver(0)
+        if self._under_way:
+            deadlines.append(now_ms + _POLL_MS)
+        return min(deadlines, default=None)
+
+    def _listener(self, port: str) -> PanicListener:
+        if port not in self._listeners:
+            self._listeners[port] = PanicListener(port, self._submit, self._reset)
+        return self._listeners[port]
+
+    def _reset(self, news: ResetNews) -> None:
+        reason = news.reason
+        if news.saved_pc is not None:
+            self._tell("saved_pc", f"the reset found the processor at {news.saved_pc:#010x}")
+        elif reason.fault:
+            self._tell("reset_reason", f"{reason.name} ({reason.code:#x}): {reason.text}")
+
+    # --- decoding -----------------------------------------------------------------
+
+    def _submit(self, report: PanicReport, identity: Identity) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="panic decoder", daemon=True)
+            self._thread.start()
+        try:
+            self._jobs.put_nowait((report, identity))
+        except queue.Full:
+            self._left_out += 1
+            return
+        self._under_way += 1
+
+    def _deliver(self, timeout_s: float) -> None:
+        while self._under_way:
+            try:
+                decoded = (
+                    self._done.get(timeout=timeout_s) if timeout_s else self._done.get_nowait()
+                )
+            except queue.Empty:
+                return
+            self._under_way -= 1
+            self._show(decoded)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._done.put(self._decoder.decode(*job))
+
+
+class _Decoder:
+    """Chooses the ELF file and has the addresses decoded; each panic of one kind once."""
+
+    def __init__(self, elf_paths: Callable[[], Sequence[Path]], tool_folders: list[str]) -> None:
+        from evtool.link.panic_process import PanicProcess
+
+        self._elf_paths = elf_paths
+        self._tool_folders = tool_folders
+        self._process = PanicProcess()
+        self._facts: dict[tuple[Path, int, int], ElfFile | None] = {}
+        self._answers: dict[tuple[object, ...], dict[str, object]] = {}
+
+    def close(self) -> None:
+        """End the decoding process."""
+        self._process.close()
+
+    def decode(self, report: PanicReport, identity: Identity) -> Decoded:
+        """The panic, as far as it can be decoded; never raises for what a user's files hold."""
+        addresses = report.addresses()
+        if not addresses:
+            return Decoded(report, "", "", {})
+        try:
+            choice = choose(report.elf_sha256, identity, self._candidates())
+            if choice.elf is None:
+                return Decoded(report, "", choice.reason, {})
+            return self._decoded(report, choice, choice.elf)
+        except ToolError as error:
+            return Decoded(report, "", error.message, {})
+
+    def _candidates(self) -> list[ElfFile]:
+        found = []
+        for path in self._elf_paths():
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            key = (path, status.st_mtime_ns, status.st_size)
+            if key not in self._facts:
+                answer = self._process.ask({"do": "facts", "path": str(path)})
+                self._facts[key] = (
+                    None
+                    if "error" in answer
+                    else ElfFile(path, answer["sha256"], answer["build_id"], answer["has_lines"])
+                )
+            elf = self._facts[key]
+            if elf is not None:
+                found.append(elf)
+        return found
+
+    def _decoded(self, report: PanicReport, choice: Choice, elf: ElfFile) -> Decoded:
+        addresses = report.addresses()
+        unwinds = report.is_riscv and report.has_stack
+        # A RISC-V's backtrace lies in its stack; an Xtensa's is in the addresses.
+        key = (elf.sha256, addresses, report.lines if unwinds else ())
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._process.ask(
+                {
+                    "do": "decode",
+                    "path": str(elf.path),
+                    "sha256": elf.sha256,
+                    "addresses": list(addresses),
+                    "panic": "\n".join(report.lines) + "\n" if unwinds else None,
+                    "folders": self._tool_folders,
+                }
+            )
+            self._answers[key] = answer
+        if "error" in answer:
+            return Decoded(report, "", str(answer["error"]), {})
+        places = answer["places"]
+        assert isinstance(places, dict)  # noqa: S101 - as the worker answers
+        unwound = answer["unwound"]
+        assert isinstance(unwound, list)  # noqa: S101 - as the worker answers
+        return Decoded(
+            report,
+            str(elf.path),
+            choice.reason,
+            {int(each): [Frame(**place) for place in found] for each, found in places.items()},
+            str(answer["decoder"]),
+            tuple(unwound),
+            str(answer["note"]),
+        )
+
+
+def tool_folders(project: Project | None) -> list[Path]:
+    """Where toolchains may be on this computer."""
+    from evtool.link.panic_tools import package_folders
+
+    bundle = None if project is None else project.build.bundle
+    return package_folders(dict(os.environ), Path.home(), bundle)
+
+
+def elf_paths(named: Sequence[Path], project: Project | None) -> Callable[[], Sequence[Path]]:
+    """The ELF files that may be the board's program: those named, else the project's builds."""
+    from evtool.link.panic_process import elf_candidates
+
+    folders = []
+    if project is not None:
+        # PlatformIO's results with their symbols, and what `evtool build` made of them.
+        folders = [project.build.firmware / ".pio" / "build", project.root / "build"]
+    return lambda: elf_candidates(list(named), folders)
+
+
+def decoding(
+    named: Sequence[Path],
+    project_path: Path | None,
+    output: Output,
+    note: Callable[[str, str], None],
+) -> PanicDecoding:
+    """The decoding of one run of the monitor.
+
+    Args:
+        named: what `--elf` named.
+        note: takes what a person reads: an event's name, and a line.
+    """
+    from evtool.cli.monitor_lines import timestamp
+    from evtool.link.clock import unix_ms
+
+    project = _project(project_path)
+
+    def show(decoded: Decoded) -> None:
+        if output.as_json:
+            fields = decoded.as_dict() | {"port": decoded.report.port}
+            output.event("panic_decoded", time=timestamp(unix_ms()), **fields)
+            return
+        for line in decoded.lines():
+            note("panic_decoded", line)
+
+    return PanicDecoding(elf_paths(named, project), tool_folders(project), show, note)
+
+
+def _project(project_path: Path | None) -> Project | None:
+    """The project that is meant; None where there is none."""
+    from evtool.cli.options import open_project
+    from evtool.errors import ConfigError
+    from evtool.project import find_project
+
+    if project_path is None:
+        try:
+            project_path = find_project(Path.cwd())
+        except ConfigError:
+            return None
+    return open_project(project_path)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds panics and resets in one port's bytes, at next to no cost where there are none.
+
+All bytes are searched for the words that a panic, a reset or a boot begins with; lines are made,
+and looked at, only from there to the end of the panic. So a flood of plain text costs one search,
+and a flood of panics no more than that once the first ones are through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evtool.monitor.follow import Line, read_line
+from evtool.monitor.panic.report import PanicCollector, PanicReport
+from evtool.monitor.panic.reset_reasons import ResetReason, reset_reason, saved_pc
+from evtool.monitor.panic.which_elf import Identity, ProgramIdentity
+from evtool.protocol.console import MAX_LINE_BYTES, clean_text
+
+_MARK = re.compile(
+    rb"Guru Meditation|abort\(\) was called|assert failed|Backtrace:|Stack canary"
+    rb"|\*\*\*ERROR\*\*\*|Sanitizer|runtime error:|Brownout detector|watchdog got triggered"
+    rb"|ESP_ERROR_CHECK|CORRUPT HEAP|Stack smashing|rst:0x|Saved PC:|ELF file SHA256|\[event\] boot"
+)
+_BUDGET = 20  # panics, and again when it has been quiet
+_BUDGET_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ResetNews:
+    """A reset, and where the processor was (later chips)."""
+
+    port: str
+    reason: ResetReason
+    saved_pc: int | None = None
+
+
+class PanicListener:
+    """One port. `on_report` and `on_reset` are called from within `feed` and `tick`.
+
+    Attributes:
+        skipped: panics that came too fast.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        on_report: Callable[[PanicReport, Identity], None],
+        on_reset: Callable[[ResetNews], None],
+    ) -> None:
+        self._port = port
+        self._on_report = on_report
+        self._on_reset = on_reset
+        self._identity = ProgramIdentity()
+        self._collector = PanicCollector(port)
+        self._tail = b""  # of the last line, which may have begun as something of interest
+        self._reading = False  # whether lines are made
+        self._left = _BUDGET
+        self._renew_ms = 0
+        self.skipped = 0
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `tick` is wanted."""
+        return self._collector.deadline_ms
+
+    def feed(self, data: bytes, now_ms: int) -> None:
+        """Bytes that came."""
+        data = self._tail + data
+        if not self._reading:
+            mark = _MARK.search(data)
+            if mark is None:
+                # A word may be cut between two reads.
+                self._tail = data[data.rfind(b"\n") + 1 :][-MAX_LINE_BYTES:]
+                return
+            data = data[data.rfind(b"\n", 0, mark.start()) + 1 :]
+            self._reading = True
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            text = clean_text(line[:MAX_LINE_BYTES].removesuffix(b"\r"))
+            self._line(read_line(text, now_ms))
+        self._tail = rest[:MAX_LINE_BYTES]
+        self._reading = self._collector.deadline_ms is not None or bool(_MARK.search(rest))
+
+    def tick(self, now_ms: int) -> None:
+        """Time has come to `now_ms`."""
+        self._report(self._collector.tick(now_ms))
+
+    def finish(self) -> None:
+        """The port is gone, or the watch over."""
+        if self._reading and self._tail:
+            self._line(read_line(clean_text(self._tail), 0))
+        self._report(self._collector.finish())
+        self._reading, self._tail = False, b""
+
+    def _line(self, line: Line) -> None:
+        if self._collector.deadline_ms is None and not self._may_spend(line):
+            return
+        report = self._collector.feed(line)
+        self._report(report)
+        # After the report: the reset that ends a panic belongs to the next program.
+        self._identity.feed(line)
+        if line.reset:
+            reason = reset_reason(line.text)
+            if reason is not None:
+                self._on_reset(ResetNews(self._port, reason))
+        elif line.text.startswith("Saved PC:"):
+            address = saved_pc(line.text)
+            if address is not None:
+                self._on_reset(ResetNews(self._port, ResetReason(-1, "", "", False), address))
+
+    def _may_spend(self, line: Line) -> bool:
+        """Whether a panic may begin here: a flood of them is counted, not decoded."""
+        if not line.panic:
+            return True
+        if line.at_ms >= self._renew_ms:
+            self._left = _BUDGET
+        self._renew_ms = line.at_ms + _BUDGET_MS
+        if self._left == 0:
+            self.skipped += not line.text.startswith("Backtrace:")  # it follows another such line
+            return False
+        self._left -= 1
+        return True
+
+    def _report(self, report: PanicReport | None) -> None:
+        if report is not None:
+            self._on_report(report, self._identity.now)
