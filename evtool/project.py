@@ -295,6 +295,9 @@ def _codegen(tables: TomlTables, root: Path) -> Codegen:
 def _provision(tables: TomlTables, root: Path) -> Provision:
     table, key = "provision", "sealing_key"
     ledger = tables.text(table, "ledger", LEDGER_FILE)
+    if "://" in ledger and re.search(r"://[^/@]*:[^/@]*@|[?&]password=", ledger):
+        rule = "a password never stands in this file: leave it out, and name PGPASSFILE"
+        tables.problem(table, "ledger", rule)
     value = tables.raw(table, key, None)
     name = value.get("keyring") if isinstance(value, dict) and len(value) == 1 else None
     sealing_key: SecretRef | None

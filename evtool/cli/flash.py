@@ -91,10 +91,14 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         sources = (project_path, manifest_path, environment)
         return _station(output, options, serial_ports, sources, evcfg, baudrate, dry_run)
     (serial_port,) = serial_ports
+    import dataclasses
+    from contextlib import ExitStack
+
     from evtool.cli.board_access import Aftermath, open_board, telling
-    from evtool.cli.ledger_entry import LedgerEntry
+    from evtool.cli.flash_identity import unit_entry
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
+    from evtool.protocol.ledger_record import ClaimTaken
 
     work = _plan(output, project_path, manifest_path, environment, evcfg)
     plan = work.plan
@@ -103,21 +107,31 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         return 0
     board = open_board(output, serial_port, plan.chip, baudrate)
     progress = _Progress(output)
-    with telling(output, progress.aftermath):
-        flashed = write_plan(
-            plan,
-            board,
-            verify=not no_verify,
-            now_ms=monotonic_ms,
-            on_step=progress.step,
-            on_progress=progress.percent,
-        )
-    if work.unit is not None:
-        project, identity, part = work.unit
-        with telling(output, Aftermath(_NOT_RECORDED, _NOT_RECORDED)):
-            LedgerEntry(output, project).written(
-                flashed.chip, (part.offset, part.sha256), identity.ca_certificate
+    with ExitStack() as stack:
+        unit = None
+        if work.unit is not None:
+            unit = stack.enter_context(unit_entry(output, work.unit))
+            try:
+                unit.claim(board.identify().chip)
+            except ClaimTaken as taken:
+                if evcfg:
+                    raise
+                output.say(f"note: the identity is left as it is on the board: {taken.message}")
+                output.event("evcfg_left_out", reason=taken.message)
+                rest = tuple(part for part in plan.parts if part is not work.unit[2])
+                plan, unit = dataclasses.replace(plan, parts=rest), None
+        with telling(output, progress.aftermath):
+            flashed = write_plan(
+                plan,
+                board,
+                verify=not no_verify,
+                now_ms=monotonic_ms,
+                on_step=progress.step,
+                on_progress=progress.percent,
             )
+        if unit is not None:
+            with telling(output, Aftermath(_NOT_RECORDED, _NOT_RECORDED)):
+                unit.written(flashed.chip)
     _show_result(output, plan, serial_port, flashed)
     return 0
 
@@ -154,9 +168,9 @@ def _station(
     dry_run: bool,
 ) -> int:
     from evtool.cli.board_access import Aftermath, telling
+    from evtool.cli.flash_identity import unit_entry
     from evtool.cli.flash_order import image_order
     from evtool.cli.flash_station import run_station
-    from evtool.cli.ledger_entry import LedgerEntry
     from evtool.flash.station.order import order_of_plan
 
     work = None
@@ -167,15 +181,18 @@ def _station(
     else:
         work = _plan(output, *sources, bool(evcfg))
         order = order_of_plan(work.plan)
-    code, results = run_station(output, options, order, serial_ports, baudrate, dry_run=dry_run)
-    if work is not None and work.unit is not None:
-        project, identity, part = work.unit
+    if work is None or work.unit is None or options.identify or dry_run:
+        code, _ = run_station(output, options, order, serial_ports, baudrate, dry_run=dry_run)
+        return code
+    with unit_entry(output, work.unit) as unit:
+        code, results = run_station(
+            output, options, order, serial_ports, baudrate,
+            dry_run=False, admit=lambda facts: unit.claim(facts.chip),
+        )  # fmt: skip
         with telling(output, Aftermath(_NOT_RECORDED, _NOT_RECORDED)):
             for result in results:
-                if result.verdict.good and result.facts is not None and not options.identify:
-                    LedgerEntry(output, project).written(
-                        result.facts.chip, (part.offset, part.sha256), identity.ca_certificate
-                    )
+                if result.verdict.good and result.facts is not None:
+                    unit.written(result.facts.chip)
     return code
 
 

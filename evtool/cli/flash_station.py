@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from evtool.cli.flash_options import StationOptions
     from evtool.cli.output import Output
     from evtool.flash.station.order import Order
+    from evtool.protocol.board_flash import BoardFacts
 
 
 def run_station(
@@ -43,8 +44,12 @@ def run_station(
     baudrate: int,
     *,
     dry_run: bool,
+    admit: Callable[[BoardFacts], None] = lambda _facts: None,
 ) -> tuple[int, list[BoardResult]]:
     """Flash every board there is to be flashed.
+
+    Args:
+        admit: told of a board that connected, before its flash is touched; raises to refuse.
 
     Returns:
         the run's exit code, and what became of each board of this run.
@@ -64,6 +69,7 @@ def run_station(
         known=known_parts(options),
         boot=boot_proof_of(options, order),
         only_identify=options.identify,
+        admit=admit,
     )
     if task.boot is not None:
         for port in ports:

@@ -103,6 +103,7 @@ class Worker:
             nonlocal mac
             self._units.claim(facts.chip.mac, port)
             mac = facts.chip.mac
+            self._task.admit(facts)
 
         task = dataclasses.replace(self._task, admit=admit)
         result = run_board(

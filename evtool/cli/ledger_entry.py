@@ -1,57 +1,115 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run's entries in the project's ledger of provisioned units."""
+"""One board's entries in the ledger: first what it claims, then what it was given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from evtool import __version__
-from evtool.link.append_file import add_to_file
-from evtool.provision.ledger.line_file import FILE, other_boards, plan_addition, record_line
+from evtool.protocol.ledger_record import ClaimTaken
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
+    from evtool.errors import EvtoolError
+    from evtool.link.ledger_change import SqlChange
+    from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
     from evtool.protocol.board_flash import ChipInfo
+    from evtool.protocol.ledger_record import Claim
     from evtool.provision.ca_certificate import CaCertificate
+
+_CAUSES = {1: "check", 2: "config", 3: "device", 4: "tool", 130: "stopped"}
+_FIX = (
+    "give the board another identity; or, if it shall have this one, say --reassign: what the "
+    "other one has is released, and that is recorded"
+)
 
 
 class LedgerEntry:
     """What happened to one board, in the order in which it happened.
 
+    Args:
+        reassign: take the identity from another board, and the board from another identity.
+
     Attributes:
-        path: the ledger.
+        step: the one that is under way.
     """
 
-    def __init__(self, output: Output, project: Project) -> None:
+    def __init__(
+        self, output: Output, project: Project, ledger: SqlLedger, *, reassign: bool = False
+    ) -> None:
         self._output = output
         self._project = project
-        self._unit: dict[str, object] = {}
-        self.path = project.root / FILE
+        self._ledger = ledger
+        self._reassign = reassign
+        self._mac: str | None = None
+        self.step = "claim"
+
+    def claim(self, mac: str) -> None:
+        """Bind the identity to the board `mac`, before its flash is touched.
+
+        Raises:
+            ClaimTaken: another board has it, or the board has another one.
+        """
+        unit = self._project.charge_point.identity
+        with self._ledger.change() as change:
+            while True:
+                try:
+                    change.claim(unit, [("identity", unit), ("mac", mac)], mac=mac)
+                    break
+                except ClaimTaken as taken:
+                    if not self._reassign or not self._take_over(change, taken.holder, mac):
+                        taken.fix = _FIX
+                        raise
+            self._claim_serial(change, mac)
+        # Not before: of a board that was refused the unit's records say nothing.
+        self._mac = mac
+
+    def _take_over(self, change: SqlChange, holder: Claim, mac: str) -> bool:
+        """Release all that the holder's board has, and record who wanted it so."""
+        held = {(holder.kind, holder.value)} | {
+            (each.kind, each.value)
+            for each in self._ledger.claims_of(holder.unit)
+            if each.fits(holder.unit, holder.mac)
+        }
+        if change.release(holder.unit, held, mac=holder.mac) is None:
+            return False
+        change.append(
+            "overridden",
+            unit=self._project.charge_point.identity,
+            mac=mac,
+            fields={"word": "--reassign", "from_unit": holder.unit, "from_mac": holder.mac},
+        )
+        where = "" if holder.mac is None else f" on board {holder.mac}"
+        self._output.say(f"note: {holder.unit}{where} gives up what it has")
+        self._output.event("reassigned", unit=holder.unit, mac=holder.mac)
+        return True
+
+    def _claim_serial(self, change: SqlChange, mac: str) -> None:
+        """The project's serial number; one project may give names to several boards."""
+        unit = self._project.charge_point
+        try:
+            change.claim(unit.identity, [("serial", unit.serial_number)], mac=mac)
+        except ClaimTaken as taken:
+            self._output.say(f"note: {taken.message}")
+            self._output.event("serial_shared", unit=taken.holder.unit, mac=taken.holder.mac)
 
     def written(self, chip: ChipInfo, part: tuple[int, str], root: CaCertificate | None) -> None:
-        """The board's flash holds the identity; warns where another board has it too.
+        """The board's flash holds the identity.
 
         Args:
             chip: the board.
             part: where the identity's image was written, and its SHA-256.
             root: the certificate in it, whose end will be the unit's.
         """
+        self._mac = chip.mac
         unit = self._project.charge_point
-        self._unit = {
-            "charge_point": unit.identity,
-            "serial_number": unit.serial_number,
-            "mac": chip.mac,
-        }
-        content = self.path.read_bytes() if self.path.exists() else b""
-        for mac in other_boards(content, unit.identity, chip.mac):
-            self._output.say(f"note: the ledger says that {mac} has this identity too")
-            self._output.event("identity_shared", mac=mac)
         self._add(
             "written",
             {
+                "charge_point": unit.identity,
+                "serial_number": unit.serial_number,
                 "chip": chip.description,
                 "partition_offset": part[0],
                 "image_sha256": part[1],
@@ -67,11 +125,22 @@ class LedgerEntry:
         """The board said its identity."""
         self._add("proved", {"boot": dict(boot)})
 
-    def not_proved(self, error: Exception) -> None:
-        """The board did not say it, if it came that far."""
-        if self._unit:
-            self._add("not_proved", {"reason": str(error).splitlines()[0]})
+    def failed(self, error: EvtoolError) -> None:
+        """It ended with an error; where the board was given nothing yet, that is no record."""
+        if self._mac is not None:
+            fields = {
+                "step": self.step,
+                "cause": _CAUSES.get(error.exit_code, "check"),
+                "error": type(error).__name__,
+                "reason": error.message.partition("\n")[0],
+            }
+            self._add("failed", fields)
 
     def _add(self, event: str, fields: Mapping[str, object]) -> None:
-        line = record_line(event, datetime.now(UTC), self._unit | dict(fields))
-        add_to_file(self.path, lambda content: plan_addition(content, line))
+        with self._ledger.change() as change:
+            change.append(
+                event,
+                unit=self._project.charge_point.identity,
+                mac=self._mac,
+                fields=fields,
+            )

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`--ledger`, and a ledger that is looked into but not made."""
+"""`--ledger`, and the ledger that it or the project names, opened."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from evtool.project import LEDGER_FILE
 if TYPE_CHECKING:
     from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
+
+ANCHOR_FILE = ".evtool/ledger.heads"
+"""Where a station notes, outside of the ledger, where its chain in it ends."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,25 +42,51 @@ def ledger_place(location: str | None, project: Project | None) -> str:
 
 
 @contextmanager
-def existing_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger | None]:
-    """The ledger at `location`, or the project's; None where there is none yet.
+def opened_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger]:
+    """The ledger at `location`, or the project's; made if it is missing.
+
+    What this station noted of it is compared first, and the ledger of an older evtool is
+    taken in.
 
     Raises:
-        ConfigError: one was named, and is not there.
-        DeviceError: it cannot be read.
+        CheckFailed: it lacks what this station recorded.
+        ConfigError: it is no ledger, or of a later evtool.
+        DeviceError: it cannot be reached.
     """
-    from evtool.errors import ConfigError
+    from evtool.cli.ledger_old import take_in_old_ledger
+    from evtool.link.ledger_anchor import Anchor
+    from evtool.link.ledger_database import open_ledger
+    from evtool.link.ledger_location import refuse_password
 
     text = ledger_place(location, project)
-    if "://" not in text and not Path(text).is_file():
-        if location is not None:
-            raise ConfigError(f"--ledger: no such file: {text}", fix="name one that is there")
-        yield None
-        return
-    from evtool.link.ledger_database import open_ledger
-
-    ledger = open_ledger(text)
+    refuse_password(text)
+    root = Path() if project is None else project.root
+    ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"), anchor=Anchor(root / ANCHOR_FILE))
     try:
+        take_in_old_ledger(ledger, root)
         yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def existing_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger | None]:
+    """The same for a look that makes nothing: None where there is no ledger yet.
+
+    Raises:
+        ConfigError: one was named, and is not there.
+        others: as `opened_ledger`.
+    """
+    from evtool.cli.ledger_old import has_old_ledger
+    from evtool.errors import ConfigError
+
+    text = ledger_place(location, project)
+    root = Path() if project is None else project.root
+    if "://" not in text and not Path(text).is_file():
+        if location is not None:
+            raise ConfigError(f"--ledger: no such file: {text}", fix="name one that is there")
+        if not has_old_ledger(root):
+            yield None
+            return
+    with opened_ledger(location, project) as ledger:
+        yield ledger

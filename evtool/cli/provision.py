@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from evtool.cli.group import LazyGroup
+from evtool.cli.ledger_option import ledger_option
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
+    from evtool.cli.ledger_entry import LedgerEntry
     from evtool.provision.boot_proof import BootConsole
     from evtool.provision.identity import Identity
     from evtool.provision.plan import Provisioned, ProvisionPlan
@@ -53,14 +55,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     metavar="S",
     help="Seconds that the board may take to start and say its identity.",
 )
+@ledger_option
+@click.option(
+    "--reassign",
+    is_flag=True,
+    help="Give the board this identity although the ledger says otherwise.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, open no port.")
 @json_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     serial_port: str | None,
     project_path: Path | None,
     identity: str | None,
     no_boot_proof: bool,
     boot_timeout: float,
+    ledger_location: str | None,
+    reassign: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -69,7 +79,8 @@ def command(
     Everything is checked before the port is opened. Then: read the partition table from the
     board's flash, write the NVS partition evcfg found there, read it back and compare, and
     wait until the board has started and says this identity. Each step is recorded in the
-    project's .evtool/ledger.jsonl, without secrets.
+    ledger, without secrets. An identity that the ledger has on another board, or a board that
+    has another identity there, is refused before anything is written.
 
     With --json one line for each step, the last one being the result.
     """
@@ -81,14 +92,12 @@ def command(
         raise click.MissingParameter(ctx=context, param_type="option", param_hint="'--serial-port'")
     import dataclasses
 
-    from evtool.cli.board_access import Aftermath, open_board, telling
     from evtool.cli.identity_input import checked_identity
     from evtool.cli.ledger_entry import LedgerEntry
+    from evtool.cli.ledger_option import opened_ledger
     from evtool.cli.options import open_project
-    from evtool.errors import EvtoolError
-    from evtool.link.clock import monotonic_ms
     from evtool.provision.evcfg import evcfg_entries
-    from evtool.provision.plan import ProvisionPlan, run_plan
+    from evtool.provision.plan import ProvisionPlan
 
     output = Output(as_json)
     project = open_project(project_path)
@@ -108,11 +117,25 @@ def command(
     if dry_run:
         _show_plan(output, plan, checked, serial_port)
         return
+    with opened_ledger(ledger_location, project) as ledger:
+        entry = LedgerEntry(output, project, ledger, reassign=reassign)
+        done = _provision(output, serial_port, checked, plan, entry)
+        _show_result(output, serial_port, checked, done, ledger.where)
+
+
+def _provision(
+    output: Output, serial_port: str, checked: Identity, plan: ProvisionPlan, entry: LedgerEntry
+) -> Provisioned:
+    from evtool.cli.board_access import Aftermath, open_board, telling
+    from evtool.errors import EvtoolError
+    from evtool.link.clock import monotonic_ms
+    from evtool.provision.plan import run_plan
+
     board = open_board(output, serial_port, "esp32", 460_800)
-    ledger = LedgerEntry(output, project)
     aftermath = Aftermath()
 
     def step(name: str) -> None:
+        entry.step = name
         if name != "read":
             aftermath.stopped = _NOT_PROVED if name == "boot" else _INCOMPLETE
             aftermath.failed = _INCOMPLETE if name == "write" else ""
@@ -121,9 +144,8 @@ def command(
 
     def record(done: Provisioned) -> None:
         aftermath.failed = _NOT_RECORDED
-        ledger.written(
-            done.chip, (done.partition.offset, done.image_sha256), checked.ca_certificate
-        )
+        place = done.partition.offset, done.image_sha256
+        entry.written(done.chip, place, checked.ca_certificate)
         aftermath.failed = ""
 
     with telling(output, aftermath):
@@ -134,14 +156,15 @@ def command(
                 open_console=lambda: _open_console(serial_port),
                 now_ms=monotonic_ms,
                 on_step=step,
+                on_board=lambda chip: entry.claim(chip.mac),
                 on_written=record,
             )
         except EvtoolError as error:
-            ledger.not_proved(error)
+            entry.failed(error)
             raise
-    if done.boot is not None:
-        ledger.proved(done.boot)
-    _show_result(output, serial_port, checked, done, ledger.path)
+        if done.boot is not None:
+            entry.proved(done.boot)
+    return done
 
 
 def _refuse_options(context: click.Context) -> None:
@@ -211,7 +234,7 @@ def _show_plan(output: Output, plan: ProvisionPlan, identity: Identity, serial_p
 
 
 def _show_result(
-    output: Output, serial_port: str, identity: Identity, done: Provisioned, ledger: Path
+    output: Output, serial_port: str, identity: Identity, done: Provisioned, ledger: str
 ) -> None:
     seconds = sum(done.times_ms.values()) / 1000
     proof = "and says so" if done.boot is not None else "not asked to say so"
@@ -233,7 +256,7 @@ def _show_result(
             "image_sha256": done.image_sha256,
             "boot": done.boot,
             "times_ms": done.times_ms,
-            "ledger": str(ledger),
+            "ledger": ledger,
         }
     )
     output.result(text, document)

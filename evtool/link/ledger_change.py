@@ -37,6 +37,9 @@ class SqlChange:
         connection: in a transaction, which the caller commits or rolls back.
         station: whose chain is added to.
         now: the clock; None: the server's, or this computer's for a file.
+
+    Attributes:
+        head: the end of the station's chain.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class SqlChange:
     ) -> None:
         self._connection = connection
         self._station = station
-        self._head = self._locked_head()
+        self.head = self._locked_head()
         self._clock = now or self._clock_of_database()
 
     def _locked_head(self) -> Head:
@@ -111,11 +114,11 @@ class SqlChange:
         fields: Mapping[str, object] | None,
     ) -> Record:
         record = next_record(
-            self._station, self._head, time, event, unit=unit, mac=mac, fields=fields
+            self._station, self.head, time, event, unit=unit, mac=mac, fields=fields
         )
         self._connection.execute(records.insert(), row_of(record))
-        self._head = Head(record.seq, record.hash)
-        set_head(self._connection, self._station, self._head)
+        self.head = Head(record.seq, record.hash)
+        set_head(self._connection, self._station, self.head)
         return record
 
     def claim(
@@ -135,7 +138,7 @@ class SqlChange:
             return self._keep(time, "claimed", unit, mac, {"claims": won})
 
     def _win(self, kind: str, value: str, unit: str, mac: str | None, time: str) -> bool:
-        wanted = Claim(kind, value, unit, mac, self._station, self._head.seq + 1, time)
+        wanted = Claim(kind, value, unit, mac, self._station, self.head.seq + 1, time)
         is_new, holder = take(self._connection, wanted)
         if holder is not None:
             raise ClaimTaken(holder, unit, mac)

@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evtool.errors import ConfigError, DeviceError
+from evtool.link.ledger_anchor import Anchor, Noted, check_noted
 from evtool.link.ledger_change import MOVING_LOCK, SqlChange, read_record
 from evtool.link.ledger_claims import claims_of, holder_of
 from evtool.link.ledger_location import (
@@ -43,6 +44,7 @@ from evtool.protocol.ledger_record import NO_HEAD, Claim, Head, Record
 
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
 _MERGING_LOCK = 0x65766D67
+_NOTE_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def open_ledger(
     location: str | Path,
     station: str | None = None,
     now: Callable[[], datetime] | None = None,
+    anchor: Anchor | None = None,
 ) -> SqlLedger:
     """Open a ledger, making it if it is missing; close it in the end.
 
@@ -65,8 +68,10 @@ def open_ledger(
         location: a file, or a URL such as postgresql+psycopg://host/database.
         station: the name of this station's chain; None: one that this computer always gives.
         now: the clock of the records; None: the server's, or this computer's for a file.
+        anchor: what was noted of it is compared first, and noted anew when it is closed.
 
     Raises:
+        CheckFailed: it is not the ledger that was noted, or an older state of it.
         ConfigError: it is something else, or of a later evtool; or the URL is wrong.
         DeviceError: the database cannot be reached, or the file system refused.
     """
@@ -76,7 +81,7 @@ def open_ledger(
     else:
         engine = sqlite_engine(Path(location))
         name = station or station_name(Path(location))
-    ledger = SqlLedger(engine, shown(location), name, now)
+    ledger = SqlLedger(engine, shown(location), name, now, anchor)
     try:
         ledger.prepare()
     except BaseException:
@@ -93,12 +98,22 @@ class SqlLedger:
     """
 
     def __init__(
-        self, engine: sa.Engine, where: str, station: str, now: Callable[[], datetime] | None
+        self,
+        engine: sa.Engine,
+        where: str,
+        station: str,
+        now: Callable[[], datetime] | None,
+        anchor: Anchor | None,
     ) -> None:
         self._engine = engine
         self.where = where
         self._station = station
         self._now = now
+        self._anchor = anchor
+        self._place = where if is_url(where) else os.fspath(Path(where).resolve())
+        self._ledger_id = ""
+        self._changes = itertools.count(1)
+        self._head = NO_HEAD
 
     @property
     def station(self) -> str:
@@ -114,28 +129,67 @@ class SqlLedger:
             with self._writing() as connection:
                 self._alone(connection, _MIGRATION_LOCK)
                 migrate(connection, str(uuid.uuid4()), self.where)
+        noted = None if self._anchor is None else self._anchor.read(self._place)
+        if noted is not None:
+            found = [each.hash for each in self._at(noted.station, noted.head.seq)]
+            check_noted(noted, self.ledger_id(), found[0] if found else None, self.where)
+
+    def _at(self, station: str, seq: int) -> Iterator[Record]:
+        return self.chain(station, after=seq - 1, until=seq)
 
     def close(self) -> None:
         """Give the connections back."""
+        self.note_head()
         self._engine.dispose()
+
+    def note_head(self) -> None:
+        """Note outside of the ledger where this station's chain ends."""
+        if self._anchor is not None and self._head.seq:
+            noted = Noted(self.ledger_id(), self.station, self._head)
+            self._anchor.write(self._place, noted)
+
+    def accept(self, anchor: Anchor) -> None:
+        """Note the ledger as it is now, whatever was noted before."""
+        head = self.heads().get(self.station, NO_HEAD)
+        anchor.write(self._place, Noted(self.ledger_id(), self.station, head))
+
+    def general(self, event: str) -> list[Record]:
+        """The records of an event that are about no unit."""
+        query = sa.select(records).where(records.c.unit.is_(None), records.c.event == event)
+        with self._reading() as connection:
+            return in_order(read_record(row) for row in connection.execute(query))
 
     def ledger_id(self) -> str:
         """What distinguishes this ledger from all others."""
-        with self._reading() as connection:
-            return str(connection.execute(sa.select(about.c.ledger_id)).scalar_one())
+        if not self._ledger_id:
+            with self._reading() as connection:
+                found = connection.execute(sa.select(about.c.ledger_id)).scalar_one()
+            self._ledger_id = str(found)
+        return self._ledger_id
 
     @contextmanager
     def change(self) -> Iterator[SqlChange]:
         """A transaction, durable when the block ends; an exception in it undoes all of it."""
         with self._writing() as connection:
-            yield SqlChange(connection, self._station, self._now)
+            change = SqlChange(connection, self._station, self._now)
+            yield change
+        self._committed(change.head)
 
     @contextmanager
     def merging(self) -> Iterator[SqlMergingChange]:
         """A transaction that takes another ledger in; one such at a time."""
         with self._writing() as connection:
             self._alone(connection, _MERGING_LOCK)
-            yield SqlMergingChange(connection, self._station, self._now)
+            change = SqlMergingChange(connection, self._station, self._now)
+            yield change
+        self._committed(change.head)
+
+    def _committed(self, head: Head) -> None:
+        if head.seq > self._head.seq:
+            self._head = head
+        # Not at each: a process that is killed loses the note of a few records, not them.
+        if next(self._changes) % _NOTE_EVERY == 0:
+            self.note_head()
 
     def move_to(self, where: str) -> None:
         """Take no more records: they are kept at `where` from now on.

@@ -33,7 +33,30 @@ def shown(location: str | Path) -> str:
         ConfigError: it is a URL that cannot be read.
     """
     text = os.fspath(location)
-    return _url(text).render_as_string(hide_password=True) if is_url(text) else text
+    if not is_url(text):
+        return text
+    url = _url(text)
+    if "password" in url.query:
+        url = url.difference_update_query(["password"])
+    return url.render_as_string(hide_password=True)
+
+
+def refuse_password(location: str | Path) -> None:
+    """A password is a secret: it stands in no option and in no project's file.
+
+    Raises:
+        ConfigError: `location` is a URL that holds one, or that cannot be read.
+    """
+    text = os.fspath(location)
+    if not is_url(text):
+        return
+    url = _url(text)
+    if url.password is not None or "password" in url.query:
+        raise ConfigError(
+            f"the ledger {url.render_as_string(hide_password=True).partition('?')[0]}: "
+            "a password stands in its URL",
+            fix="leave it out, and name a file for it: PGPASSFILE, or ~/.pgpass",
+        )
 
 
 def station_name(path: Path | None = None) -> str:
@@ -101,10 +124,12 @@ def _switch_to_wal(connection: Any) -> None:
 def _make_private(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        is_new = not path.exists()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        if is_new:  # SQLite does this for its other files, not for one that it finds
-            sync_folder(path.parent)
+        # Never a file that is there already: closing it would drop the locks that SQLite holds
+        # on it elsewhere in this process, and another process would think itself alone.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        sync_folder(path.parent)  # SQLite does this for its other files, not for one it finds
+    except FileExistsError:
+        return
     except OSError as error:
         raise DeviceError(
             f"cannot open the ledger {path}: {error.strerror or error}",

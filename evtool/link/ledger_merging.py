@@ -39,7 +39,7 @@ class SqlMergingChange(SqlChange):
                 head = Head(batch[-1].seq, batch[-1].hash)
             set_head(self._connection, station, head)
         if station == self._station:  # what this station had lost
-            self._head = head
+            self.head = head
         return head.seq - after.seq
 
     def take_claim(self, claim: Claim) -> Claim | None:

@@ -110,6 +110,7 @@ def run_plan(
     open_console: Callable[[], BootConsole],
     now_ms: Callable[[], int],
     on_step: Callable[[str], None],
+    on_board: Callable[[ChipInfo], None],
     on_written: Callable[[Provisioned], None],
 ) -> Provisioned:
     """Do what the plan says.
@@ -119,6 +120,7 @@ def run_plan(
         open_console: opens the board's console, once its flash is done with.
         now_ms: a clock that only goes forward.
         on_step: told about each step as it begins.
+        on_board: told which board it is, before its flash is written; may refuse it.
         on_written: told when the flash holds the identity, before the proof: from here on
             the board is a different one, whatever follows.
 
@@ -141,6 +143,7 @@ def run_plan(
     partition = find_evcfg(partitions, "the board's partition table")
     part = plan_part(plan, partition)
     finish("read")
+    on_board(chip)
 
     on_step("write")
     board.write([part])

@@ -19,8 +19,9 @@ import pytest
 from flash_project import KEY, PASSPHRASE, make_build, make_project
 
 from evtool.link.background_process import BackgroundProcess
+from evtool.link.ledger_database import open_ledger
+from evtool.protocol.ledger_record import Record
 from evtool.protocol.nvs import parse_image
-from evtool.provision.ledger.line_file import read_records
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 NO_PORT = "/dev/ttyNO_SUCH_PORT"
@@ -58,6 +59,17 @@ def _flash(tmp_path: Path) -> bytes:
     return (tmp_path / "board" / "flash.bin").read_bytes()
 
 
+def records(project: Path, unit: str) -> list[Record]:
+    """What the project's ledger says of a unit."""
+    path = project / ".evtool" / "ledger.db"
+    if not path.exists():
+        return []
+    ledger = open_ledger(path, "looking")
+    found = ledger.history(unit=unit)
+    ledger.close()
+    return found
+
+
 def test_a_board_is_flashed_given_its_identity_and_says_it(
     tmp_path: Path, project: Path, board: str
 ) -> None:
@@ -86,16 +98,16 @@ def test_a_board_is_flashed_given_its_identity_and_says_it(
     assert stored.get("evcfg", "cp_id") == "CP-0001"
     assert stored.get("evcfg", "wifi_pass") == PASSPHRASE
 
-    ledger = project / ".evtool" / "ledger.jsonl"
-    assert stat.S_IMODE(ledger.stat().st_mode) == 0o600
-    records = read_records(ledger.read_bytes())
-    assert [(each["event"], each["mac"]) for each in records] == [
-        ("written", result["mac"]),
-        ("proved", result["mac"]),
-    ]
-    said = done.stdout + done.stderr + ledger.read_text()
+    mac = result["mac"]
+    assert [(each.event, each.mac) for each in records(project, "CP-0001")] == [
+        ("claimed", mac), ("claimed", mac), ("written", mac), ("proved", mac),
+    ]  # fmt: skip
+    said = (done.stdout + done.stderr).encode()
+    for path in (project / ".evtool").glob("ledger*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        said += path.read_bytes()
     for secret in (KEY, KEY.encode().hex(), PASSPHRASE):
-        assert secret not in said
+        assert secret.encode() not in said
 
 
 def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
@@ -104,7 +116,7 @@ def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
     done = evtool("flash", "--serial-port", board, "--no-verify", cwd=project)
     assert done.returncode == 0, done.stderr
     assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "cp_id") == "CP-0001"
-    assert "CP-0001" in (project / ".evtool" / "ledger.jsonl").read_text()
+    assert records(project, "CP-0001")[-1].event == "written"
     assert "verified" not in done.stdout
 
 
@@ -150,7 +162,7 @@ def test_an_empty_board_is_told_to_be_flashed_first(project: Path, board: str) -
     assert done.returncode == 3
     assert "no partition table at 0x8000" in done.stderr
     assert "`evtool flash`" in done.stderr
-    assert not (project / ".evtool" / "ledger.jsonl").exists()
+    assert records(project, "CP-0001") == []
 
 
 def _fill_up(limit_kib: int, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -169,20 +181,74 @@ def test_no_room_for_the_images_is_named_with_the_place(project: Path, board: st
 
 
 @pytest.mark.parametrize("command", ["flash", "provision"])
-def test_a_board_that_is_not_in_the_ledger_is_told(project: Path, board: str, command: str) -> None:
+def test_without_a_ledger_no_identity_is_given(
+    tmp_path: Path, project: Path, board: str, command: str
+) -> None:
     evtool("flash", "--serial-port", board, "--no-evcfg", cwd=project)
-    ledger = project / ".evtool" / "ledger.jsonl"
+    ledger = project / ".evtool" / "ledger.db"
     ledger.mkdir(parents=True)
     done = evtool(command, "--serial-port", board, "--json", cwd=project)
-    assert done.returncode == 1
-    *_, note, error = documents(done.stdout)
-    assert note["event"] == "left_incomplete"
-    assert "not in the ledger" in note["message"]
+    assert done.returncode == 3
+    error = documents(done.stdout)[-1]
     assert str(ledger) in error["message"]
+    assert set(_flash(tmp_path)[EVCFG]) == {0xFF}
     ledger.rmdir()
     done = evtool(command, "--serial-port", board, cwd=project)
     assert done.returncode == 0, done.stderr
     assert ledger.is_file()
+
+
+def test_an_identity_stays_on_its_board_until_a_person_says_otherwise(
+    tmp_path: Path, project: Path, board: str
+) -> None:
+    with open_ledger(project / ".evtool" / "ledger.db", "line-9").change() as change:
+        claims = [("identity", "CP-0001"), ("mac", "24:0a:c4:ff:ff:ff")]
+        change.claim("CP-0001", claims, mac="24:0a:c4:ff:ff:ff")
+    evtool("flash", "--serial-port", board, "--no-evcfg", cwd=project)
+    done = evtool("flash", "--serial-port", board, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "note: the identity is left as it is on the board: identity CP-0001" in done.stderr
+    for command in (["flash", "--with-evcfg"], ["provision"]):
+        done = evtool(*command, "--serial-port", board, "--json", cwd=project)
+        assert done.returncode == 2
+        error = documents(done.stdout)[-1]
+        assert error["error"] == "ClaimTaken"
+        assert error["holder"]["mac"] == "24:0a:c4:ff:ff:ff"
+        assert "--reassign" in error["fix"]
+        assert set(_flash(tmp_path)[EVCFG]) == {0xFF}
+
+    done = evtool("provision", "--serial-port", board, "--reassign", "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    events = [each.event for each in records(project, "CP-0001")]
+    assert events[-6:] == ["released", "overridden", "claimed", "claimed", "written", "proved"]
+    # The same board under another name is another row.
+    words = ("provision", "--serial-port", board, "--identity", "CP-0002", "--no-boot-proof")
+    done = evtool(*words, cwd=project)
+    assert done.returncode == 2
+    assert "belongs to CP-0001" in done.stderr
+    assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "cp_id") == "CP-0001"
+    done = evtool(*words, "--reassign", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert records(project, "CP-0001")[-1].event == "released"
+    assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "cp_id") == "CP-0002"
+
+
+def test_the_ledger_of_an_older_evtool_is_taken_in_first(project: Path, board: str) -> None:
+    old = project / ".evtool" / "ledger.jsonl"
+    old.parent.mkdir(exist_ok=True)
+    old.write_text(
+        '{"time":"2029-01-01T00:00:00.000+00:00","event":"written","charge_point":"CP-0001",'
+        '"serial_number":"S","mac":"24:0a:c4:ff:ff:ff","image_sha256":"00"}\n'
+        '{"event":"wri'
+    )
+    evtool("flash", "--serial-port", board, "--no-evcfg", cwd=project)
+    done = evtool("provision", "--serial-port", board, cwd=project)
+    assert done.returncode == 2
+    assert "belongs to CP-0001 on board 24:0a:c4:ff:ff:ff" in done.stderr
+    assert not old.exists()
+    assert old.with_name("ledger.jsonl.taken-in").exists()
+    first = records(project, "CP-0001")[0]
+    assert (first.event, first.time) == ("written", "2029-01-01T00:00:00.000Z")
 
 
 def test_a_firmware_that_says_nothing_fails_the_proof_and_the_ledger_says_so(
@@ -196,8 +262,8 @@ def test_a_firmware_that_says_nothing_fails_the_proof_and_the_ledger_says_so(
     assert done.returncode == 3
     assert "did not say `[event] boot ...` within 2 s" in done.stderr
     assert "something else" in done.stderr
-    records = read_records((project / ".evtool" / "ledger.jsonl").read_bytes())
-    assert [each["event"] for each in records] == ["written", "not_proved"]
+    *_, written, failed = records(project, "CP-0001")
+    assert [written.event, failed.event, failed.fields["step"]] == ["written", "failed", "boot"]
 
 
 @pytest.mark.parametrize("command", ["flash", "provision"])

@@ -21,6 +21,7 @@ import pytest
 from board_rack import BoardRack, Faults, RackBoard
 from flash_project import KEY, PASSPHRASE, make_build, make_project
 
+from evtool.link.ledger_database import open_ledger
 from evtool.protocol.nvs import parse_image
 
 EVTOOL = [sys.executable, "-m", "evtool"]
@@ -259,7 +260,11 @@ def test_an_identity_goes_to_one_board_from_memory_and_is_in_the_ledger(
     stored = parse_image(bytes(board.flash[EVCFG]))
     assert stored.get("evcfg", "cp_id") == "CP-0001"
     assert stored.get("evcfg", "wifi_pass") == PASSPHRASE
-    assert "CP-0001" in (project / ".evtool" / "ledger.jsonl").read_text()
+    ledger = open_ledger(project / ".evtool" / "ledger.db", "looking")
+    assert [each.event for each in ledger.history(unit="CP-0001")] == [
+        "claimed", "claimed", "written",
+    ]  # fmt: skip
+    ledger.close()
     said += report.read_text() + next(logs.iterdir()).read_text()
     for secret in (KEY, KEY.encode().hex(), PASSPHRASE):
         assert secret not in said

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -367,3 +369,20 @@ def test_the_clock_may_be_given(tmp_path: Path) -> None:
     with ledger.change() as change:
         assert change.append("written").time == "2030-01-01T00:00:00.000Z"
     ledger.close()
+
+
+def test_opening_it_twice_in_one_process_leaves_sqlites_locks_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    first = open_ledger(path, "a")
+    with first.change() as change:
+        change.append("written")
+    open_ledger(path, "b").close()
+    # A process that believes itself alone removes the log at its end; first still uses it.
+    script = "import sys; from evtool.link.ledger_database import open_ledger as o\n"
+    script += "with o(sys.argv[1], 'c').change() as change: change.append('written')\n"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=100)
+    assert path.with_name("ledger.db-wal").exists()
+    with first.change() as change:
+        change.append("written")
+    assert [head.seq for head in first.heads().values()] == [2, 1]
+    first.close()

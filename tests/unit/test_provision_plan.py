@@ -82,11 +82,16 @@ class FakeConsole:
 
 
 def run(
-    board: FakeBoard, console: FakeConsole, plan: ProvisionPlan = PLAN
+    board: FakeBoard,
+    console: FakeConsole,
+    plan: ProvisionPlan = PLAN,
+    on_board: Callable[[ChipInfo], None] = lambda _: None,
 ) -> tuple[Provisioned, list[str], list[Provisioned]]:
     steps: list[str] = []
     written: list[Provisioned] = []
-    done = run_plan(plan, board, lambda: console, console.clock, steps.append, written.append)
+    done = run_plan(
+        plan, board, lambda: console, console.clock, steps.append, on_board, written.append
+    )
     return done, steps, written
 
 
@@ -104,6 +109,20 @@ def test_the_identity_goes_where_the_boards_own_table_says() -> None:
     assert set(done.times_ms) == set(steps)
     assert [each.image_sha256 for each in written] == [done.image_sha256]
     assert console.closed
+
+
+def test_a_board_that_is_refused_is_not_written() -> None:
+    board, console = FakeBoard(), FakeConsole(BOOT)
+    seen = []
+
+    def refuse(chip: ChipInfo) -> None:
+        seen.append(chip.mac)
+        raise ConfigError("another unit's")
+
+    with pytest.raises(ConfigError, match="another unit's"):
+        run(board, console, on_board=refuse)
+    assert seen == [CHIP.mac]
+    assert board.written == []
 
 
 def test_without_the_proof_the_console_stays_closed() -> None:

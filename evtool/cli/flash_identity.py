@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The identity that `evtool flash` writes along: claimed first, recorded when it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from evtool.cli.ledger_entry import LedgerEntry
+from evtool.cli.ledger_option import opened_ledger
+from evtool.errors import EvtoolError
+from evtool.protocol.ledger_record import ClaimTaken
+
+if TYPE_CHECKING:
+    from evtool.cli.output import Output
+    from evtool.project import Project
+    from evtool.protocol.board_flash import ChipInfo, FlashPart
+    from evtool.provision.identity import Identity
+
+_FIX = (
+    "flash with --no-evcfg; then, if the board shall have this identity, "
+    "`evtool provision --reassign`"
+)
+
+
+class UnitEntry:
+    """The ledger's view of the one board that gets the project's identity."""
+
+    def __init__(self, entry: LedgerEntry, identity: Identity, part: FlashPart) -> None:
+        self._entry = entry
+        self._identity = identity
+        self._part = part
+
+    def claim(self, chip: ChipInfo) -> None:
+        """Bind the identity to this board, before its flash is written.
+
+        Raises:
+            ClaimTaken: another board has it, or the board has another one.
+        """
+        try:
+            self._entry.claim(chip.mac)
+        except ClaimTaken as taken:
+            taken.fix = _FIX
+            raise
+        self._entry.step = "write"
+
+    def written(self, chip: ChipInfo) -> None:
+        """The board's flash holds it."""
+        place = self._part.offset, self._part.sha256
+        self._entry.written(chip, place, self._identity.ca_certificate)
+
+
+@contextmanager
+def unit_entry(output: Output, unit: tuple[Project, Identity, FlashPart]) -> Iterator[UnitEntry]:
+    """Open the project's ledger for one board; an error on the way is recorded there.
+
+    Raises:
+        others: as `opened_ledger`.
+    """
+    project, identity, part = unit
+    with opened_ledger(None, project) as ledger:
+        entry = LedgerEntry(output, project, ledger)
+        try:
+            yield UnitEntry(entry, identity, part)
+        except EvtoolError as error:
+            entry.failed(error)
+            raise
