@@ -100,7 +100,8 @@ def read_orders(
     report.end()
     if report.problems:
         raise ConfigError(
-            f"{read.file}: {report.problems} problems; no board was touched",
+            f"{read.file}: {report.problems} problem{'s' * (report.problems != 1)}; "
+            "no board was touched",
             fix="mend the lines above; `evtool provision fleet check` shows the same",
         )
     _check_written(orders)
