@@ -40,6 +40,14 @@ _COLUMNS = Columns(
 )
 
 
+def _meant(secret: str) -> str:
+    """The text that a secret of hex digits stands for; "" where it is none."""
+    try:
+        return bytes.fromhex(secret).decode("ascii")
+    except ValueError:  # also for bytes that are no text
+        return ""
+
+
 class StationAttempts:
     """As a flashing station: lost bytes and silence are worth another try, the last one slower."""
 
@@ -62,7 +70,9 @@ def parts_work(board: Board, parts: Sequence[FlashPart], tell: Tell) -> PartsWor
 
 def mask_of(secrets: Iterable[str]) -> Callable[[str], str]:
     """Hides the secrets in a line, in every form in which firmware prints them."""
-    known = tuple(secrets)
+    given = tuple(secrets)
+    # An AuthorizationKey stands in the image as hex digits, and what they mean is the key.
+    known = (*given, *filter(None, map(_meant, given)))
 
     def mask(line: str) -> str:
         redactor = Redactor(known)
