@@ -90,3 +90,25 @@ def existing_ledger(location: str | None, project: Project | None) -> Iterator[S
             return
     with opened_ledger(location, project) as ledger:
         yield ledger
+
+
+def named_ledger(
+    location: str | None, project: Project | None, what: str = "the ledger"
+) -> SqlLedger:
+    """A ledger that is there, to be read as it is; the caller closes it.
+
+    Nothing is taken in or compared: this is for those commands that find out what is wrong.
+
+    Raises:
+        ConfigError: there is none, or it is of a later evtool.
+        DeviceError: it cannot be reached.
+    """
+    from evtool.errors import ConfigError
+    from evtool.link.ledger_database import open_ledger
+    from evtool.link.ledger_location import refuse_password
+
+    text = ledger_place(location, project)
+    refuse_password(text)
+    if "://" not in text and not Path(text).is_file():
+        raise ConfigError(f"{what}: no such file: {text}", fix="name one that is there")
+    return open_ledger(text, os.environ.get("EVTOOL_STATION"))

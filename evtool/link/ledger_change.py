@@ -145,7 +145,12 @@ class SqlChange:
         return is_new
 
     def release(
-        self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
+        self,
+        unit: str,
+        claims: Iterable[tuple[str, str]],
+        *,
+        mac: str | None = None,
+        fields: Mapping[str, object] | None = None,
     ) -> Record | None:
         """Give up every (kind, value) that `unit` on board `mac` holds."""
         given_up = [
@@ -161,7 +166,8 @@ class SqlChange:
             "released",
             unit=unit,
             mac=boards.pop() if len(boards) == 1 else mac,
-            fields={
+            fields=dict(fields or {})
+            | {
                 "claims": [(each.kind, each.value) for each in given_up],
                 "left": [(each.kind, each.value) for each in left],
             },

@@ -35,6 +35,7 @@ from evtool.link.ledger_schema import (
     claims,
     contested,
     migrate,
+    ranges,
     records,
     sealed,
     stations,
@@ -54,6 +55,16 @@ class SealedBytes:
     name: str
     key_id: str
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SerialRange:
+    """Serial numbers from `first` to `last`; `next` is the first one that is free."""
+
+    name: str
+    first: int
+    last: int
+    next: int
 
 
 def open_ledger(
@@ -129,7 +140,12 @@ class SqlLedger:
             with self._writing() as connection:
                 self._alone(connection, _MIGRATION_LOCK)
                 migrate(connection, str(uuid.uuid4()), self.where)
-        noted = None if self._anchor is None else self._anchor.read(self._place)
+        if self._anchor is not None:
+            self.compare(self._anchor)
+
+    def compare(self, anchor: Anchor) -> None:
+        """Compare with what a station noted outside of it. Raises CheckFailed for a loss."""
+        noted = anchor.read(self._place)
         if noted is not None:
             found = [each.hash for each in self._at(noted.station, noted.head.seq)]
             check_noted(noted, self.ledger_id(), found[0] if found else None, self.where)
@@ -191,8 +207,19 @@ class SqlLedger:
         if next(self._changes) % _NOTE_EVERY == 0:
             self.note_head()
 
-    def move_to(self, where: str) -> None:
-        """Take no more records: they are kept at `where` from now on.
+    def refuse_itself(self, other: SqlLedger) -> None:
+        """Raises ConfigError where `other` is this ledger."""
+        if self._place == other._place:
+            raise ConfigError(f"{other.where} is this ledger itself", fix="name another one")
+
+    def moved_to(self) -> str | None:
+        """Where it is kept now, if it was moved."""
+        with self._reading() as connection:
+            moved: str | None = connection.execute(sa.select(about.c.moved_to)).scalar_one()
+        return moved
+
+    def move_to(self, where: str | None) -> None:
+        """Take no more records: they are kept at `where` from now on; None: here again.
 
         Returns when the changes under way have ended.
         """
@@ -277,6 +304,12 @@ class SqlLedger:
         )
         with self._reading() as connection:
             return [Claim(*row) for row in connection.execute(query)]
+
+    def ranges(self) -> list[SerialRange]:
+        """The ranges of serial numbers, by name."""
+        with self._reading() as connection:
+            found = connection.execute(sa.select(ranges).order_by(ranges.c.name))
+            return [SerialRange(*row) for row in found]
 
     def get_sealed(self, name: str) -> SealedBytes | None:
         """The sealed bytes of this name."""

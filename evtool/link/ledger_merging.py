@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from evtool.link.ledger_change import SqlChange, locked_head, row_of, set_head
-from evtool.link.ledger_claims import contest, give_up, insert_if_new, take
+from evtool.link.ledger_claims import contenders_of, contest, give_up, insert_if_new, take
 from evtool.link.ledger_schema import numbers, ranges, records
 from evtool.protocol.ledger_record import Claim, Head, Record, chain_of
 
@@ -48,6 +48,11 @@ class SqlMergingChange(SqlChange):
         if holder is not None:
             contest(self._connection, claim)
         return holder
+
+    def is_contested(self, claim: Claim) -> bool:
+        """Whether this unit and board want what another holder has."""
+        others = contenders_of(self._connection, claim.kind, claim.value)
+        return any(each.fits(claim.unit, claim.mac) for each in others)
 
     def take_release(self, claim: Claim) -> bool:
         """Release what this unit and board hold; False: they do not."""

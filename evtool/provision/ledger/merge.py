@@ -8,7 +8,7 @@ contests it, until a person releases one of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,9 @@ class MergingChange(Change, Protocol):
 
     def take_claim(self, claim: Claim) -> Claim | None:
         """Keep a claim; returns the holder in its way, against whom it is contested then."""
+
+    def is_contested(self, claim: Claim) -> bool:
+        """Whether this unit and board want what another holder has."""
 
     def take_release(self, claim: Claim) -> bool:
         """Release what this unit and board hold; False: they do not."""
@@ -115,12 +118,25 @@ class Merged:
         return not (self.breaks or self.forks or self.conflicts or self.notes)
 
 
-def merge(ours: MergingLedger, theirs: MergingLedger) -> Merged:
+class _OnlyTried(Exception):
+    """Undoes a merge that was only to be tried."""
+
+
+def merge(ours: MergingLedger, theirs: MergingLedger, *, only_try: bool = False) -> Merged:
     """Take `theirs` in, in one transaction: killed, it leaves ours as it was.
 
     A second time it finds nothing new.
+
+    Args:
+        only_try: say what would come of it, and change nothing.
     """
     merged = Merged()
+    with suppress(_OnlyTried):
+        _merge(ours, theirs, merged, only_try=only_try)
+    return merged
+
+
+def _merge(ours: MergingLedger, theirs: MergingLedger, merged: Merged, *, only_try: bool) -> None:
     there = theirs.heads()
     their_id = theirs.ledger_id()
     with ours.merging() as change:
@@ -130,10 +146,13 @@ def merge(ours: MergingLedger, theirs: MergingLedger) -> Merged:
         ]
         for record in by_time(news):
             _follow(ours, there, change, record, merged)
+        # Some ended within what was taken in: one of the two gave it up.
+        merged.conflicts = [each for each in merged.conflicts if change.is_contested(each.theirs)]
         _take_sealed(ours, theirs, change, their_id, merged)
         if any(merged.taken.values()) or merged.sealed or merged.sealed_apart:
             change.append("merged", fields=_as_fields(their_id, there, merged))
-    return merged
+        if only_try:
+            raise _OnlyTried
 
 
 def _take_station(

@@ -85,9 +85,17 @@ class Change(Protocol):
         """
 
     def release(
-        self, unit: str, claims: Iterable[tuple[str, str]], *, mac: str | None = None
+        self,
+        unit: str,
+        claims: Iterable[tuple[str, str]],
+        *,
+        mac: str | None = None,
+        fields: Mapping[str, object] | None = None,
     ) -> Record | None:
         """Give up every (kind, value) that `unit` (on board `mac`) holds.
+
+        Args:
+            fields: what else the record shall say, such as a reason.
 
         Returns:
             The record `released`, whose fields are the claims given up (`claims`) and those
