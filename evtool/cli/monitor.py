@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from evtool.cli.group import LazyGroup
 from evtool.cli.monitor_options import StreamOptions, collect, stream_options
 from evtool.cli.monitor_script_options import ScriptOptions, script_options
 from evtool.cli.monitor_view_options import ViewOptions, view_options
@@ -33,7 +34,29 @@ Exit codes:
 """
 
 
-@click.command(epilog=EPILOG)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "coredump": ("evtool.cli.monitor_coredump", "Read the core dump in a board's flash."),
+}
+
+
+class _MonitorGroup(LazyGroup):
+    """What the watch requires, the commands below it do not."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in self.lazy:
+            for parameter in self.params:
+                parameter.required = False
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    "monitor",
+    cls=_MonitorGroup,
+    lazy=COMMANDS,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    epilog=EPILOG,
+)
 @stream_options
 @view_options
 @script_options
@@ -49,6 +72,8 @@ def command(*, project_path: Path | None, as_json: bool, **values: Any) -> None:
     The project's secrets are masked on the screen and in the log where evtool.toml is found
     (--project), except those that would have to be asked for.
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     from evtool.cli.monitor_run import Order, run
 
     run(

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evtool.errors import ToolError
 from evtool.monitor.panic.frames import Decoded, Frame
@@ -61,7 +61,7 @@ class PanicDecoding:
         self._under_way = 0
         self._left_out = 0
         self._thread: threading.Thread | None = None
-        self._decoder = _Decoder(elf_paths, self._tool_folders)
+        self._decoder = ElfDecoder(elf_paths, self._tool_folders)
 
     def __enter__(self) -> PanicDecoding:
         return self
@@ -149,7 +149,7 @@ class PanicDecoding:
             self._done.put(self._decoder.decode(*job))
 
 
-class _Decoder:
+class ElfDecoder:
     """Chooses the ELF file and has the addresses decoded; each panic of one kind once."""
 
     def __init__(self, elf_paths: Callable[[], Sequence[Path]], tool_folders: list[str]) -> None:
@@ -159,7 +159,7 @@ class _Decoder:
         self._tool_folders = tool_folders
         self._process = PanicProcess()
         self._facts: dict[tuple[Path, int, int], ElfFile | None] = {}
-        self._answers: dict[tuple[object, ...], dict[str, object]] = {}
+        self._answers: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def close(self) -> None:
         """End the decoding process."""
@@ -171,12 +171,42 @@ class _Decoder:
         if not addresses:
             return Decoded(report, "", "", {})
         try:
-            choice = choose(report.elf_sha256, identity, self._candidates())
+            choice = self.choose(report.elf_sha256, identity)
             if choice.elf is None:
                 return Decoded(report, "", choice.reason, {})
             return self._decoded(report, choice, choice.elf)
         except ToolError as error:
             return Decoded(report, "", error.message, {})
+
+    def choose(self, sha256: str, identity: Identity) -> Choice:
+        """The ELF file of the program that says this of itself.
+
+        Raises:
+            ToolError: the decoding process does not answer.
+        """
+        return choose(sha256, identity, self._candidates())
+
+    def places(
+        self, elf: ElfFile, addresses: Sequence[int], panic: str | None = None
+    ) -> dict[str, Any]:
+        """What the decoding process answers of these addresses; `error` where it cannot.
+
+        Args:
+            panic: a RISC-V's, with its stack.
+
+        Raises:
+            ToolError: the decoding process does not answer.
+        """
+        return self._process.ask(
+            {
+                "do": "decode",
+                "path": str(elf.path),
+                "sha256": elf.sha256,
+                "addresses": list(addresses),
+                "panic": panic,
+                "folders": self._tool_folders,
+            }
+        )
 
     def _candidates(self) -> list[ElfFile]:
         found = []
@@ -188,11 +218,7 @@ class _Decoder:
             key = (path, status.st_mtime_ns, status.st_size)
             if key not in self._facts:
                 answer = self._process.ask({"do": "facts", "path": str(path)})
-                self._facts[key] = (
-                    None
-                    if "error" in answer
-                    else ElfFile(path, answer["sha256"], answer["build_id"], answer["has_lines"])
-                )
+                self._facts[key] = None if "error" in answer else ElfFile(path, **answer)
             elf = self._facts[key]
             if elf is not None:
                 found.append(elf)
@@ -205,32 +231,28 @@ class _Decoder:
         key = (elf.sha256, addresses, report.lines if unwinds else ())
         answer = self._answers.get(key)
         if answer is None:
-            answer = self._process.ask(
-                {
-                    "do": "decode",
-                    "path": str(elf.path),
-                    "sha256": elf.sha256,
-                    "addresses": list(addresses),
-                    "panic": "\n".join(report.lines) + "\n" if unwinds else None,
-                    "folders": self._tool_folders,
-                }
-            )
+            panic = "\n".join(report.lines) + "\n" if unwinds else None
+            answer = self.places(elf, addresses, panic)
             self._answers[key] = answer
         if "error" in answer:
             return Decoded(report, "", str(answer["error"]), {})
-        places = answer["places"]
-        assert isinstance(places, dict)  # noqa: S101 - as the worker answers
-        unwound = answer["unwound"]
-        assert isinstance(unwound, list)  # noqa: S101 - as the worker answers
         return Decoded(
             report,
             str(elf.path),
             choice.reason,
-            {int(each): [Frame(**place) for place in found] for each, found in places.items()},
-            str(answer["decoder"]),
-            tuple(unwound),
-            str(answer["note"]),
+            frames_of(answer),
+            answer["decoder"],
+            tuple(answer["unwound"]),
+            answer["note"],
         )
+
+
+def frames_of(answer: dict[str, Any]) -> dict[int, list[Frame]]:
+    """The places in an answer of the decoding process."""
+    return {
+        int(address): [Frame(**place) for place in found]
+        for address, found in answer["places"].items()
+    }
 
 
 def tool_folders(project: Project | None) -> list[Path]:
@@ -267,7 +289,7 @@ def decoding(
     from evtool.cli.monitor_lines import timestamp
     from evtool.link.clock import unix_ms
 
-    project = _project(project_path)
+    project = project_of(project_path)
 
     def show(decoded: Decoded) -> None:
         if output.as_json:
@@ -280,7 +302,7 @@ def decoding(
     return PanicDecoding(elf_paths(named, project), tool_folders(project), show, note)
 
 
-def _project(project_path: Path | None) -> Project | None:
+def project_of(project_path: Path | None) -> Project | None:
     """The project that is meant; None where there is none."""
     from evtool.cli.options import open_project
     from evtool.errors import ConfigError

@@ -116,11 +116,8 @@ class ElfLines:
         return None
 
     def _unit_spans(self) -> Iterator[tuple[int, int, int]]:
-        aranges = self._dwarf.get_aranges()
-        if aranges is not None:
-            for entry in aranges.entries:
-                yield entry.begin_addr, entry.begin_addr + entry.length, entry.info_offset
-            return
+        # Not from .debug_aranges: for functions that the linker dropped it holds pairs of zeros,
+        # which also end a table, so that readers stop there.
         for unit in self._dwarf.iter_CUs():
             for low, high in _spans(self._dwarf, unit, unit.get_top_DIE()):
                 yield low, high, unit.cu_offset

@@ -77,6 +77,20 @@ def test_a_stripped_file_has_neither(tmp_path: Path) -> None:
     assert elf.facts.build_id == ""
 
 
+def test_the_table_of_address_ranges_is_not_believed(
+    tmp_path: Path, program: samples.Program
+) -> None:
+    """For dropped functions ESP-IDF's has pairs of zeros, at which its readers stop."""
+    data = program.path.read_bytes()
+    sections = ElfLines(program.path)._elf
+    ranges = sections.get_section_by_name(".debug_aranges")
+    start = ranges["sh_offset"] + 16
+    path = tmp_path / "firmware.elf"
+    path.write_bytes(data[:start] + bytes(8) + data[start + 8 :])
+    elf = ElfLines(path)
+    assert elf.places(program.crash[0])[0].function == "ev::Gate::open"
+
+
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\x7fELF" + bytes(60), b"text\n" * 99])
 def test_what_is_no_elf_file_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.elf"

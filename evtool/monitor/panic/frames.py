@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from evtool.monitor.panic.report import PanicReport
 
+# The mask ROM's code, on all chips of the family that have it there (ESP32, S2, S3, C2, C3, C6).
+_ROM = range(0x40000000, 0x40060000)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -87,15 +90,7 @@ class Decoded:
         return shown
 
     def _address(self, label: str, address: int) -> list[str]:
-        places = self.places.get(address, ())
-        if not places:
-            where = " not in this program" if self.elf else ""
-            return [f"  {label} {address:#010x}{where}"]
-        first, *outer = places
-        return [
-            f"  {label} {address:#010x} {first}",
-            *(f"       inlined by {frame}" for frame in outer),
-        ]
+        return [f"  {line}" for line in address_lines(label, address, self.places, bool(self.elf))]
 
     def as_dict(self) -> dict[str, object]:
         """The panic for `--json`."""
@@ -113,7 +108,7 @@ class Decoded:
                 {
                     "core": trace.core,
                     "corrupted": trace.is_corrupted,
-                    "frames": [self._frame(address) for address in trace.addresses],
+                    "frames": [frame_dict(address, self.places) for address in trace.addresses],
                 }
                 for trace in report.backtraces
             ],
@@ -125,11 +120,23 @@ class Decoded:
             "note": self.note,
         }
 
-    def _frame(self, address: int) -> dict[str, object]:
-        return {
-            "address": f"{address:#010x}",
-            "places": [
-                {"function": f.function, "file": f.file, "line": f.line}
-                for f in self.places.get(address, ())
-            ],
-        }
+
+def address_lines(label: str, address: int, places: Places, has_elf: bool) -> list[str]:
+    """One address for people: a line for each function that it is in."""
+    known = places.get(address, ())
+    if not known:
+        where = " not in this program" if has_elf else ""
+        return [f"{label} {address:#010x}{' in ROM' if address in _ROM else where}"]
+    first, *outer = known
+    return [f"{label} {address:#010x} {first}", *(f"     inlined by {each}" for each in outer)]
+
+
+def frame_dict(address: int, places: Places) -> dict[str, object]:
+    """One address for programs."""
+    return {
+        "address": f"{address:#010x}",
+        "places": [
+            {"function": each.function, "file": each.file, "line": each.line}
+            for each in places.get(address, ())
+        ],
+    }

@@ -121,7 +121,7 @@ class PanicReport:
     @property
     def explanation(self) -> str:
         """The reason for people; "" where the chip's words say it."""
-        return _CAUSES.get(self.reason, "")
+        return explain(self.reason)
 
     @property
     def is_riscv(self) -> bool:
@@ -219,6 +219,11 @@ class PanicCollector:
         else:
             for name, value in _REGISTER.findall(text):
                 draft.registers.setdefault(self._core or 0, {})[name] = int(value, 16)
+
+
+def explain(reason: str) -> str:
+    """A panic's reason for people; "" where the chip's words say it."""
+    return _CAUSES.get(reason, "")
 
 
 def _begins(text: str) -> bool:

@@ -33,12 +33,14 @@ class ElfFile:
         sha256: of the whole file, in hex.
         build_id: evtool's, as it stands in the program; "" where there is none.
         has_lines: whether it holds debug information.
+        machine: what runs it, as `EM_XTENSA`.
     """
 
     path: Path
     sha256: str
     build_id: str = ""
     has_lines: bool = True
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
