@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import click
 
 from evtool.cli.output import Output
 from evtool.monitor.follow import Happening, Line, Silence
+from evtool.monitor.on_view import OnView
+from evtool.monitor.stream import News
 
 
 def timestamp(unix_ms: int) -> str:
@@ -66,16 +69,9 @@ class JsonLines:
         """Print a happening."""
         if isinstance(happening, Silence):
             self._print("silence", for_ms=happening.for_ms)
-        elif happening.record is not None:
-            self._show_record(happening)
-        elif happening.malformed:
-            self._print("malformed", text=happening.text, reason=happening.malformed)
-        elif happening.panic:
-            self._print("panic", text=happening.text)
-        elif happening.reset:
-            self._print("reset", reason=happening.reset, text=happening.text)
         else:
-            self._print("text", text=happening.text)
+            event, fields = line_fields(happening)
+            self._print(event, **fields)
 
     def note(self, event: str, text: str) -> None:
         """Print how the watch stands."""
@@ -87,14 +83,60 @@ class JsonLines:
     def refresh(self, now_ms: int) -> None:
         """Lines do not age."""
 
-    def _show_record(self, line: Line) -> None:
-        record = line.record
-        if record is None:
-            return
-        if record.name == "event":
-            self._print("board_event", name=record.kind, fields=dict(record.fields))
-        else:
-            self._print("record", name=record.name, fields=dict(record.fields))
-
     def _print(self, event: str, **fields: object) -> None:
         self._output.event(event, time=timestamp(self._unix_ms()), **fields)
+
+
+def line_fields(line: Line) -> tuple[str, dict[str, object]]:
+    """What a line is as a JSON object: its `event`, and the fields behind it."""
+    record = line.record
+    if record is not None:
+        if record.name == "event":
+            return "board_event", {"name": record.kind, "fields": dict(record.fields)}
+        return "record", {"name": record.name, "fields": dict(record.fields)}
+    if line.malformed:
+        return "malformed", {"text": line.text, "reason": line.malformed}
+    if line.panic:
+        return "panic", {"text": line.text}
+    if line.reset:
+        return "reset", {"reason": line.reset, "text": line.text}
+    return "text", {"text": line.text}
+
+
+class LiveJsonLines:
+    """The same for a live watch: the objects of all lines that came together in one write.
+
+    Args:
+        write: takes whole lines.
+        view: the records that are printed.
+        several: whether each object says which port it is of.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], view: OnView, *, several: bool) -> None:
+        self._write = write
+        self._view = view
+        self._several = several
+
+    def on_lines(self, lines: Sequence[Line]) -> None:
+        """Print them."""
+        documents = []
+        for line in filter(self._view.shows, lines):
+            event, fields = line_fields(line)
+            documents.append(self._document(event, line.at_ns, line.port, fields))
+        if documents:
+            self._write("".join(documents).encode())
+
+    def on_news(self, news: News) -> None:
+        """Print how the watch stands."""
+        if news.event == "silence":
+            fields: dict[str, object] = {"for_ms": news.for_ms}
+        else:
+            fields = {"serial_port": news.port, "text": news.text}
+        self._write(self._document(news.event, news.at_ns, news.port, fields).encode())
+
+    def _document(self, event: str, at_ns: int, port: str, fields: dict[str, object]) -> str:
+        head: dict[str, object] = {"event": event, "time": timestamp(at_ns // 1_000_000)}
+        if self._several:
+            head["serial_port"] = port
+        # Escaped to ASCII: the same bytes in every locale.
+        return json.dumps(head | fields) + "\n"

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,20 @@ import click
 from evtool.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_front import Front
     from evtool.cli.monitor_options import StreamOptions
+    from evtool.cli.monitor_screen import Screen
     from evtool.cli.monitor_script import Scripted
     from evtool.cli.monitor_script_options import ScriptOptions
     from evtool.cli.monitor_view_options import ViewOptions
     from evtool.monitor.goal import Goal
-    from evtool.monitor.session import Display
+    from evtool.monitor.on_view import OnView
+    from evtool.monitor.session import Conduct
     from evtool.monitor.stream import Audience
+    from evtool.monitor.watched_console import Port
 
 
 @dataclass(frozen=True)
@@ -46,52 +49,74 @@ def run(order: Order) -> None:
     import time
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_front import check_options
+    from evtool.cli.monitor_log import add_log
     from evtool.cli.monitor_outputs import check_outputs
+    from evtool.cli.monitor_ports import NamedPorts, Search
     from evtool.cli.monitor_secrets import known_secrets
-    from evtool.link import clock, serial_line
-    from evtool.link.keyboard import Keyboard
+    from evtool.cli.show_secrets import may_show
+    from evtool.link import clock
+    from evtool.link.interrupts import Interrupts, end
+    from evtool.link.port_opener import PortOpener
+    from evtool.link.port_waiter import PortWaiter
+    from evtool.monitor.on_view import OnView
     from evtool.monitor.redact import Redactor
     from evtool.monitor.session import Session, Wiring
+    from evtool.monitor.stream import Audience
 
+    stream = order.stream
+    check_options(stream, as_json=order.as_json)
     check_outputs(order.view, as_json=order.as_json)
-    goal, view_key = _goal(order.view, order.script)
+    if stream.is_raw and order.view.jsonl_path == Path("-"):
+        raise click.UsageError("--raw and --jsonl -: stdout can be one of them")
+    goal, view_key = _goal(order.view, order.script, raw=stream.is_raw)
     secrets = known_secrets(order.project_path)
     scripted = _script(order, secrets)
-    stream = order.stream
+    if stream.show_secrets and not may_show("Show this project's secrets on the screen?"):
+        stream = replace(stream, show_secrets=False)
+    search = Search(
+        order.project_path, stream.find_timeout, stream.reset, Output(order.as_json).say
+    )
+    ports = NamedPorts(stream.serial_ports, search)
+    view = OnView(view_key, goal.records)
     with ExitStack() as stack:
-        _end_on_signals(stack)
-        log = _open_log(stack, stream.log_path)
-        keyboard = None
-        if not order.as_json and sys.stdout.isatty() and Keyboard.available():
-            keyboard = stack.enter_context(Keyboard())
-        plain = stream.plain or keyboard is None or scripted is not None
-        display = _display(stack, order, goal, plain=plain)
-        audience = _audience(order, stack, display)
-        keys = None if keyboard is None else _typed_keys(keyboard.read, display, order, audience)
+        interrupts = stack.enter_context(Interrupts())
+        opener = stack.enter_context(PortOpener(stream.baudrate, ports.find))
+        audience = Audience()
+        add_log(stack, stream, ports.names, audience)
+        front, screen = _front(
+            stack, order, stream, ports.names, view, audience, scripted=scripted is not None
+        )
+        _add_listeners(order, stack, audience, screen.note if screen is not None else front.note)
+        waiter: PortWaiter[Port] = stack.enter_context(
+            PortWaiter([interrupts.fileno(), *front.alarms])
+        )
         wiring = Wiring(
-            open_port=lambda: serial_line.open_serial_line(stream.serial_port, stream.baudrate),
+            open_port=opener.open,
+            waiter=waiter,
             now_ms=clock.monotonic_ms,
-            pause=time.sleep,
-            keys=bytes if keys is None else keys,
             now_ns=time.time_ns,
-            log=log,
+            keys=front.read_keys,
+            stopped=lambda: interrupts.received is not None,
+            redactor=lambda: Redactor(secrets),
         )
         session = Session(
             wiring,
-            display,
-            Redactor(secrets),
-            port_name=stream.serial_port,
+            ports.names,
             goal=goal,
-            view_key=view_key,
-            send="" if scripted is not None else order.script.send,
-            reconnect=not stream.no_reconnect,
+            view=view,
+            conduct=_conduct(order, scripted=scripted is not None),
+            display=screen,
             audience=audience,
+            keys=front.keys,
         )
         if scripted is None:
             session.run()
         else:
-            scripted.attach(audience, session, [stream.serial_port])
+            scripted.attach(audience, session, ports.names)
             scripted.watch(session.run)
+    if interrupts.received is not None:
+        end(interrupts.received)
 
 
 def _script(order: Order, secrets: list[str]) -> Scripted | None:
@@ -106,33 +131,104 @@ def _script(order: Order, secrets: list[str]) -> Scripted | None:
     return Scripted(order.script, output, lambda text: mask_text(text, secrets), monotonic_ms)
 
 
-def _audience(order: Order, stack: ExitStack, display: Display) -> Audience:
-    """Who listens beside the display and the log. What must be closed goes onto `stack`."""
+def _conduct(order: Order, *, scripted: bool) -> Conduct:
+    """How the watch behaves."""
+    from evtool.monitor.outgoing import Pace
+    from evtool.monitor.session import Conduct
+
+    stream = order.stream
+    return Conduct(
+        ask_view=not stream.is_raw or bool(order.view.views),
+        send=b"" if scripted else order.script.send.encode(),
+        paste=b"" if stream.paste is None else stream.paste.read_bytes(),
+        pace=Pace(*stream.pace),
+        reconnect=not stream.no_reconnect,
+        reset=stream.reset,
+        keep_waiting=stream.is_raw,
+    )
+
+
+def _front(
+    stack: ExitStack,
+    order: Order,
+    stream: StreamOptions,
+    names: Sequence[str],
+    view: OnView,
+    audience: Audience,
+    *,
+    scripted: bool,
+) -> tuple[Front, Screen | None]:
+    """What the user sees and types at; the screen, where there is one."""
+    from evtool.cli import monitor_front as fronts
+
+    if order.as_json:
+        from evtool.cli.monitor_lines import LiveJsonLines
+
+        stdout = fronts.open_stdout(stack, audience, Output(as_json=True).say)
+        lines = LiveJsonLines(stdout.put, view, several=len(names) > 1)
+        audience.lines.append(lines)
+        audience.news.append(lines)
+        return fronts.Front(), None
+    if stream.is_raw:
+        front = fronts.raw_front(stack, stream, names, audience)
+        audience.news.append(fronts.Narration(front))
+        return front, None
+    screen = None
+    if not scripted and len(names) == 1 and _has_screen(order):
+        # The keyboard first: the screen is given back before it.
+        front = fronts.keyboard_front(stack)
+        screen = _screen(stack, order, names[0], view)
+    else:
+        prints = order.view.jsonl_path != Path("-")
+        front = fronts.lines_front(stack, stream, names, view, audience, prints=prints)
+        audience.news.append(fronts.Narration(front))
+    if front.keys is not None:
+        front.read_keys = _typed_keys(front.read_keys, screen, order, audience)
+    return front, screen
+
+
+def _has_screen(order: Order) -> bool:
+    """Whether there is a terminal for live tables, and they are wanted."""
+    from evtool.link.keyboard import Keyboard
+    from evtool.link.terminal import Terminal
+
+    wanted = not order.stream.wants_lines and order.view.jsonl_path != Path("-")
+    return wanted and Terminal.available() and Keyboard.available()
+
+
+def _screen(stack: ExitStack, order: Order, name: str, view: OnView) -> Screen:
+    """The live tables."""
+    from evtool.cli.monitor_screen import Screen, limits_of
+    from evtool.link.terminal import Terminal
+
+    screen = Screen(Terminal(), name, view.records, limits_of(order.project_path))
+    return stack.enter_context(screen)
+
+
+def _add_listeners(
+    order: Order, stack: ExitStack, audience: Audience, note: Callable[[str, str], None]
+) -> None:
+    """Who listens beside the front and the log. What must be closed goes onto `stack`."""
     from evtool.cli.monitor_outputs import open_outputs, unix_stamp
     from evtool.cli.monitor_panic import decoding
-    from evtool.monitor.stream import Audience
 
-    audience = Audience()
     open_outputs(order.view, audience, stack, unix_stamp)
-    output = Output(order.as_json)
-    panics = decoding(order.script.elf, order.project_path, output, display.note)
+    panics = decoding(order.script.elf, order.project_path, Output(order.as_json), note)
     stack.enter_context(panics).attach(audience)
-    return audience
 
 
 def _typed_keys(
-    read: Callable[[], bytes], display: Display, order: Order, audience: Audience
+    read: Callable[[], bytes], screen: Screen | None, order: Order, audience: Audience
 ) -> Callable[[], bytes]:
     """The keyboard, with a question before a key that switches power."""
     from evtool.cli.monitor_keys import TypedKeys, ask_on_stderr
-    from evtool.cli.monitor_screen import Screen
     from evtool.link.clock import monotonic_ms
 
     typed = TypedKeys(
         read,
         monotonic_ms,
         order.stream.serial_port,
-        display.ask if isinstance(display, Screen) else ask_on_stderr(),
+        ask_on_stderr() if screen is None else screen.ask,
         wanted=not order.view.yes,
     )
     audience.lines.append(typed)
@@ -140,7 +236,7 @@ def _typed_keys(
     return typed.read
 
 
-def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
+def _goal(view: ViewOptions, script: ScriptOptions, *, raw: bool) -> tuple[Goal, str]:
     """What the options ask for, and the view's key; UsageError where they contradict."""
     from evtool.monitor.goal import Goal
     from evtool.monitor.views import ALL, MUTE, VIEW_RECORDS
@@ -162,6 +258,8 @@ def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
     if MUTE in chosen and count is not None:
         raise click.UsageError("--count counts the records of a view: --view 0 has none")
     wanted = {name for key in chosen for name in VIEW_RECORDS[key]}
+    if raw and not view.views and count is None:
+        wanted = set()  # nothing is asked for, and nothing is expected
     goal = Goal(
         until=until,
         # a script judges what it hears by itself
@@ -173,51 +271,3 @@ def _goal(view: ViewOptions, script: ScriptOptions) -> tuple[Goal, str]:
     )
     # the board shows one view or all: two are picked out of all
     return goal, chosen.pop() if len(chosen) == 1 else ALL
-
-
-def _display(stack: ExitStack, order: Order, goal: Goal, *, plain: bool) -> Display:
-    from evtool.link.clock import unix_ms
-
-    serial_port = order.stream.serial_port
-    if order.as_json:
-        from evtool.cli.monitor_lines import JsonLines
-
-        return JsonLines(Output(as_json=True), unix_ms, serial_port)
-    if order.view.jsonl_path == Path("-"):
-        from evtool.cli.monitor_lines import Silent
-
-        return Silent()
-    if not plain:
-        from evtool.link.terminal import Terminal
-
-        if Terminal.available():
-            from evtool.cli.monitor_screen import Screen, limits_of
-
-            screen = Screen(Terminal(), serial_port, goal.records, limits_of(order.project_path))
-            return stack.enter_context(screen)
-    from evtool.cli.monitor_lines import TextLines
-
-    return TextLines(unix_ms, timestamps=order.stream.timestamps)
-
-
-def _open_log(stack: ExitStack, path: Path | None) -> Callable[[str], None] | None:
-    if path is None:
-        return None
-    from evtool.cli.monitor_lines import timestamp
-    from evtool.link.clock import unix_ms
-    from evtool.link.log_file import LogFile
-
-    log = stack.enter_context(LogFile(path))
-    return lambda line: log.append(f"{timestamp(unix_ms())} {line}")
-
-
-def _end_on_signals(stack: ExitStack) -> None:
-    """Let SIGTERM and SIGHUP unwind the stack, so that the terminal is given back."""
-    import signal
-    from types import FrameType
-
-    def end(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        stack.callback(signal.signal, number, signal.signal(number, end))

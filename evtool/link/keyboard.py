@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Single key presses from a terminal, which is given back as it was found."""
+"""Key presses from a terminal, which is given back as it was found; or bytes from a pipe."""
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 import termios
 import tty
 from typing import Any
 
+_READ_SIZE = 65_536
+
 
 class Keyboard:
     """The terminal on stdin, unechoed and key by key, inside a `with`.
 
-    Ctrl-C still stops the program. Ctrl-Z does nothing: it would leave the shell with a
-    terminal in this state.
+    Ctrl-C still stops the program. Ctrl-Z and Ctrl-\\ do nothing: they would leave the shell with
+    a terminal in this state.
+
+    Args:
+        raw: every key comes as its bytes, Ctrl-C too, and the terminal shows bytes as they are
+            written to it, line ends included.
+        end_key: what a terminal that was closed reads as.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, raw: bool = False, end_key: bytes = b"q") -> None:
         self._descriptor = sys.stdin.fileno()
+        self._raw = raw
+        self._end_key = end_key
         self._saved: list[Any] | None = None  # termios' own mixture
 
     @staticmethod
@@ -33,9 +43,12 @@ class Keyboard:
 
     def __enter__(self) -> Keyboard:
         self._saved = termios.tcgetattr(self._descriptor)
+        if self._raw:
+            tty.setraw(self._descriptor, termios.TCSANOW)
+            return self
         tty.setcbreak(self._descriptor, termios.TCSANOW)
         attributes = termios.tcgetattr(self._descriptor)
-        attributes[6][termios.VSUSP] = b"\0"
+        attributes[6][termios.VSUSP] = attributes[6][termios.VQUIT] = b"\0"
         termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)
         return self
 
@@ -44,14 +57,43 @@ class Keyboard:
             # what was typed and not read is not meant for the shell
             termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._saved)
 
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._descriptor
+
     def read(self) -> bytes:
         """The keys pressed since the last call; b"" without waiting where there are none.
 
-        A terminal that was closed reads as `q`.
+        A terminal that was closed reads as the end key.
         """
         if not select.select([self._descriptor], [], [], 0)[0]:
             return b""
         try:
-            return os.read(self._descriptor, 256) or b"q"
+            return os.read(self._descriptor, _READ_SIZE) or self._end_key
         except OSError:
-            return b"q"
+            return self._end_key
+
+
+class PipedInput:
+    """What another program, or a file, has for the board on stdin. Its end ends nothing."""
+
+    def __init__(self) -> None:
+        self._descriptor = sys.stdin.fileno()
+        self._ended = False
+
+    @staticmethod
+    def available() -> bool:
+        """Whether stdin is a pipe, a socket or a file."""
+        try:
+            mode = os.fstat(sys.stdin.fileno()).st_mode
+        except (OSError, ValueError, AttributeError):
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
+
+    def read(self) -> bytes:
+        """What has come since the last call, at most 64 KiB; b"" without waiting for nothing."""
+        if self._ended or not select.select([self._descriptor], [], [], 0)[0]:
+            return b""
+        data = os.read(self._descriptor, _READ_SIZE)
+        self._ended = not data
+        return data

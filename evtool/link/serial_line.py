@@ -16,6 +16,7 @@ import select
 import struct
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout
 
 DEFAULT_BAUDRATE = 115200
 _READ_SIZE = 4096
+_MOST = 65_536  # at a time, whatever is sent
+# The kernel gives out at most 4095 bytes of a terminal at a time: where it gave less than that
+# and not by chance, there was no more.
+_FULL = 2048
 _WRITE_TIMEOUT_S = 2.0
 _QUIET_S = 0.02
 _DISCARD_LIMIT_S = 0.3
@@ -70,6 +75,32 @@ class SerialLine:
         except (serial.SerialException, OSError) as error:
             raise self._gone(error) from error
         return data
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        descriptor: int = self._line.fileno()
+        return descriptor
+
+    def read_waiting(self) -> bytes:
+        """What has arrived, at most 64 KiB; b"" for nothing. Waits for nothing.
+
+        Raises:
+            DeviceError: the port has gone.
+        """
+        return read_all(self._line.fileno(), self._gone)
+
+    def write_some(self, data: bytes) -> int:
+        """Send as much of `data` as there is room for; how much. Waits for nothing.
+
+        Raises:
+            DeviceError: the port has gone.
+        """
+        try:
+            return os.write(self._line.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._gone(error) from error
 
     def discard_waiting(self) -> None:
         """Drop what was sent before now; a board that never pauses is cut in on.
@@ -156,6 +187,7 @@ def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
         )
     except (serial.SerialException, OSError, ValueError, OverflowError) as error:
         raise port_error(port, baudrate, error) from error
+    _tell_empty_from_gone(line.fileno())
     try:
         fcntl.ioctl(line.fileno(), termios.TIOCMBIC, _DTR_AND_RTS)
     except OSError as error:
@@ -164,6 +196,43 @@ def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
             line.close()
             raise port_error(port, baudrate, error) from error
     return SerialLine(port, line)
+
+
+def read_all(descriptor: int, gone: Callable[[Exception], DeviceError]) -> bytes:
+    """What waits at a descriptor that does not block, at most 64 KiB; b"" for nothing.
+
+    Raises:
+        DeviceError: made by `gone`; what was read before that is returned first.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while size < _MOST:
+        try:
+            data = os.read(descriptor, _MOST - size)
+            if not data:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))  # noqa: TRY301
+        except BlockingIOError:
+            break
+        except OSError as error:
+            if parts:
+                break
+            raise gone(error) from error
+        if len(data) < _FULL and not parts:
+            return data
+        parts.append(data)
+        size += len(data)
+        if len(data) < _FULL:
+            break
+    return b"".join(parts)
+
+
+def _tell_empty_from_gone(descriptor: int) -> None:
+    """pyserial asks for reads that return nothing where there is nothing, as they do when the port
+    is gone; it waits with `select`, so that it does not need them."""
+    with contextlib.suppress(termios.error):
+        attributes = termios.tcgetattr(descriptor)
+        attributes[6][termios.VMIN] = 1
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def is_url(port: str) -> bool:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follows a board's console: bytes and time go in, what happened comes out. Opens nothing.
+"""What a board's lines say: records, resets, breakdowns. Lines and time go in; opens nothing.
 
 A board that resets, or whose program breaks down, says so in lines of its own, whatever
-firmware it runs: the ROM's and ESP-IDF's words are recognised here. Turning a backtrace's
-addresses into lines of source, and send/expect scripts, belong beside this module.
+firmware it runs: the ROM's and ESP-IDF's words are recognised here.
 """
 
 from __future__ import annotations
@@ -11,8 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ahocorasick_rs import BytesAhoCorasick
+
+from evtool.monitor.block import Block, LineAssembler
 from evtool.protocol.can_frame import Malformed
-from evtool.protocol.console import LineSplitter, Record, parse_line
+from evtool.protocol.console import Record, parse_line
 
 DEFAULT_SILENCE_MS = 5000
 
@@ -23,6 +25,19 @@ _PANIC = re.compile(
     r"Guru Meditation Error|^abort\(\) was called|^assert failed:|^Backtrace:|Stack canary"
     r"|\*\*\*ERROR\*\*\*|ERROR: \w+Sanitizer|runtime error:"
 )
+# A line that either finds has one of these; all lines of a block are looked through at once.
+_MARKS = (
+    b"rst:0x",
+    b"Guru Meditation Error",
+    b"abort() was called",
+    b"assert failed:",
+    b"Backtrace:",
+    b"Stack canary",
+    b"***ERROR***",
+    b"Sanitizer",
+    b"runtime error:",
+)
+_find_marks = BytesAhoCorasick(_MARKS).find_matches_as_indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +45,7 @@ class Line:
     """A whole line as printed, before anything is made of it.
 
     Attributes:
-        at_ms: when its end arrived, on the clock that `Follower` is fed.
+        at_ms: when its end arrived, on the monotonic clock.
         text: the line, safe to show.
         record: what it says; None for a line that is no record.
         malformed: why a line that begins as a record is none; "" otherwise.
@@ -71,44 +86,65 @@ class Silence:
 Happening = Line | Silence
 
 
-class Follower:
-    """One board's console, from one opening of its port to the next.
+class Quiet:
+    """How long nothing has come.
 
     Args:
         now_ms: when the port was opened.
         silence_ms: how long nothing may arrive before that is worth saying.
-        port: what its lines say they came from.
     """
 
-    def __init__(self, now_ms: int, silence_ms: int = DEFAULT_SILENCE_MS, port: str = "") -> None:
-        self._port = port
-        self._splitter = LineSplitter()
+    def __init__(self, now_ms: int, silence_ms: int = DEFAULT_SILENCE_MS) -> None:
         self._silence_ms = silence_ms
         self._heard_ms = now_ms
         self._silent = False
 
-    def feed(self, data: bytes, now_ms: int, at_ns: int = 0) -> list[Happening]:
-        """What `data` (b"" where nothing came) and the time bring; `at_ns` is `Line.at_ns`."""
-        if data:
-            self._heard_ms = now_ms
-            self._silent = False
-            return [
-                read_line(text, now_ms, at_ns, self._port) for text in self._splitter.feed(data)
-            ]
+    def hear(self, now_ms: int) -> None:
+        """Something came."""
+        self._heard_ms = now_ms
+        self._silent = False
+
+    def look(self, now_ms: int) -> Silence | None:
+        """The silence that is to be said now."""
         for_ms = now_ms - self._heard_ms
         if self._silent or for_ms < self._silence_ms:
-            return []
+            return None
         self._silent = True
-        return [Silence(now_ms, for_ms)]
+        return Silence(now_ms, for_ms)
 
-    def finish(self, now_ms: int, at_ns: int = 0) -> list[Happening]:
+    @property
+    def next_ms(self) -> int | None:
+        """When to look; None where there is nothing to be said before something comes."""
+        return None if self._silent else self._heard_ms + self._silence_ms
+
+
+class Follower:
+    """One board's console, from one opening of its port to the next, line by line.
+
+    Args:
+        now_ms, silence_ms: as of `Quiet`.
+    """
+
+    def __init__(self, now_ms: int, silence_ms: int = DEFAULT_SILENCE_MS) -> None:
+        self._assembler = LineAssembler()
+        self._quiet = Quiet(now_ms, silence_ms)
+
+    def feed(self, data: bytes, now_ms: int) -> list[Happening]:
+        """What `data` (b"" where nothing came) and the time bring."""
+        if data:
+            self._quiet.hear(now_ms)
+            return [*read_lines(Block("", 0, now_ms, self._assembler.feed(data)))]
+        silence = self._quiet.look(now_ms)
+        return [] if silence is None else [silence]
+
+    def finish(self, now_ms: int) -> list[Happening]:
         """The line that the port went away in."""
-        return [read_line(text, now_ms, at_ns, self._port) for text in self._splitter.finish()]
+        return [*read_lines(Block("", 0, now_ms, self._assembler.finish()))]
 
 
 def read_line(text: str, now_ms: int, at_ns: int = 0, port: str = "") -> Line:
     """Everything that one line says."""
-    parsed = parse_line(text)
+    parsed = parse_line(text) if text.startswith("[") else None
     if isinstance(parsed, Malformed):
         return Line(now_ms, text, malformed=parsed.reason, at_ns=at_ns, port=port)
     if parsed is not None:
@@ -122,3 +158,35 @@ def read_line(text: str, now_ms: int, at_ns: int = 0, port: str = "") -> Line:
         at_ns=at_ns,
         port=port,
     )
+
+
+def read_lines(block: Block) -> list[Line]:
+    """Everything that all lines of `block` say."""
+    at_ms, at_ns, port = block.at_ms, block.at_ns, block.port
+    if _find_marks(block.text):
+        return [read_line(text, at_ms, at_ns, port) for text in block.lines]
+    return [
+        read_line(text, at_ms, at_ns, port)
+        if text[:1] == "["
+        else Line(at_ms, text, at_ns=at_ns, port=port)
+        for text in block.lines
+    ]
+
+
+def read_telling_lines(block: Block) -> list[Line]:
+    """Those of them that are more than text; looks no closer at the others."""
+    text = block.text
+    starts = {text.rfind(b"\n", 0, start) + 1 for _, start, _ in _find_marks(text)}
+    if text[:1] == b"[":
+        starts.add(0)
+    at = text.find(b"\n[")
+    while at >= 0:
+        starts.add(at + 1)
+        at = text.find(b"\n[", at + 1)
+    lines = [
+        read_line(
+            text[start : text.index(b"\n", start)].decode(), block.at_ms, block.at_ns, block.port
+        )
+        for start in sorted(starts)
+    ]
+    return [line for line in lines if line.is_telling]

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evtool.errors import CheckFailed, EvtoolError, LinkTimeout
 from evtool.monitor.follow import Happening, Line
+
+_READ_ON = "read the lines before and after it (--log FILE keeps them)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,23 @@ class Watch:
         self._port = port
         self._lines = 0
         self._records = 0
+        self._panic: Line | None = None
+
+    @property
+    def looks_at_lines(self) -> bool:
+        """Whether `reached` must be asked about every line; else `hear` of the telling ones."""
+        goal = self._goal
+        return goal.until is not None or goal.fail_on is not None or goal.count is not None
+
+    def hear(self, telling: Sequence[Line]) -> None:
+        """Lines came; `telling` are those among them that are more than text."""
+        self._lines += 1
+        for line in telling:
+            self._remember_panic(line)
+
+    def _remember_panic(self, line: Line) -> None:
+        if line.panic and self._panic is None:
+            self._panic = line
 
     def reached(self, happening: Happening) -> bool:
         """Whether `happening` ends the watch well.
@@ -51,18 +71,20 @@ class Watch:
         if not isinstance(happening, Line):
             return False
         self._lines += 1
+        self._remember_panic(happening)
         goal = self._goal
+        port = happening.port or self._port
         if goal.fail_on is not None and goal.fail_on.search(happening.text):
             raise CheckFailed(
-                f"{self._port}: the board said what must not be said: {happening.text}",
+                f"{port}: the board said what must not be said: {happening.text}",
                 fix=f"--fail-on {goal.fail_on.pattern!r} matched this line",
             )
         if goal.until is not None and goal.until.search(happening.text):
             return True
         if happening.panic and (goal.until is not None or goal.count is not None):
             raise CheckFailed(
-                f"{self._port}: the program on the board broke down: {happening.text}",
-                fix="read the lines before and after it (--log FILE keeps them)",
+                f"{port}: the program on the board broke down: {happening.text}",
+                fix=_READ_ON,
             )
         if happening.record is not None and happening.record.name in goal.records:
             self._records += 1
@@ -81,7 +103,7 @@ class Watch:
 
         Raises:
             LinkTimeout: time is up, and the board has said nothing at all.
-            CheckFailed: time is up before the goal was reached.
+            CheckFailed: time is up before the goal was reached, or the program broke down.
         """
         if self.remaining_ms(now_ms) != 0:
             return False
@@ -93,6 +115,12 @@ class Watch:
                 fix="is it powered, is this its port, and does its firmware run?",
             )
         if goal.timeout_ms is None or now_ms - self._start_ms < goal.timeout_ms:
+            if self._panic is not None:
+                raise CheckFailed(
+                    f"{self._panic.port or self._port}: the program on the board broke down:"
+                    f" {self._panic.text}",
+                    fix=_READ_ON,
+                )
             return True
         raise self._not_reached(goal)
 

@@ -4,7 +4,11 @@
 Each secret is masked as it stands and in the forms that firmware prints it in: hex, base64
 (also in the middle of a longer text, as in an `Authorization: Basic` header), percent-encoded
 and escaped in JSON. The bytes that could be the beginning of a secret are held back until the
-next ones tell; a line end always tells.
+next ones tell; a line end always tells. Where nothing follows they are let go in time, and the rest
+of the secret is masked should it still come.
+
+All forms are looked for at once, by Aho and Corasick's automaton: the cost hardly depends on how
+many secrets there are.
 """
 
 from __future__ import annotations
@@ -15,9 +19,15 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
 MASK = b"****"
 # A shorter text occurs everywhere by chance; passphrases have 8 characters, keys 16.
 MIN_SECRET_BYTES = 4
+# How long nothing may follow what could begin a secret. Many a word begins with the first letters
+# of one, and a person who types waits for the echo; more letters of it are hardly chance.
+HOLD_MS = 50
+LONG_HOLD_MS = 1000
 
 
 def encoded_forms(secret: str) -> frozenset[bytes]:
@@ -67,47 +77,105 @@ class Redactor:
     """Masks the secrets it was made with.
 
     Hex and percent forms match in either case, and so do the letters of the secrets
-    themselves: rather a mask too many.
+    themselves: rather a mask too many. Of a secret with several lines each line is one.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form.lower() for secret in secrets for form in encoded_forms(secret)}
+        forms = {
+            form.lower()
+            for secret in secrets
+            for text in {secret, *secret.splitlines()}
+            for form in encoded_forms(text)
+            if b"\n" not in form
+        }
         self._prefixes = frozenset(form[:end] for form in forms for end in range(1, len(form)))
         self._longest = max(map(len, forms), default=0)
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = (
-            re.compile(b"|".join(map(re.escape, longest_first)), re.IGNORECASE) if forms else None
-        )
+        self._find = None
+        if forms:
+            automaton = BytesAhoCorasick(sorted(forms), matchkind=MatchKind.LeftmostLongest)
+            self._find = automaton.find_matches_as_indexes
+            begins = BytesAhoCorasick(sorted({form[:MIN_SECRET_BYTES] for form in forms}))
+            self._find_begins = begins.find_matches_as_indexes
+        self._let_go = b""  # shown, and perhaps the beginning of a secret all the same
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
         """What of the stream is safe to show by now."""
-        if self._pattern is None:
+        if self._find is None:
             return data
-        data, self._held = self._held + data, b""
-        shown = []
-        position = 0
-        while True:
-            hold = self._hold_from(data, position)
-            match = self._pattern.search(data, position)
-            if match is None or match.start() >= hold:
-                break
-            shown += [data[position : match.start()], MASK]
-            position = match.end()
-        self._held = data[hold:]
-        return b"".join([*shown, data[position:hold]])
+        position = len(self._let_go)
+        if position or self._held:
+            data = self._let_go + self._held + data
+            self._let_go = self._held = b""
+        lowered = data.lower()
+        hold = self._hold_from(lowered, 0)
+        matches = self._find(lowered)
+        if not matches and not position:
+            if hold == len(data):
+                return data
+            self._held = data[hold:]
+            return data[:hold]
+        return self._mask(data, lowered, position, [(start, end) for _, start, end in matches])
+
+    @property
+    def hold_ms(self) -> int | None:
+        """How long after the last byte `let_go` is due; None where nothing is held."""
+        if not self._held:
+            return None
+        shown = len(self._let_go) + len(self._held)
+        return HOLD_MS if shown < MIN_SECRET_BYTES else LONG_HOLD_MS
+
+    def let_go(self) -> bytes:
+        """What was held back, to be shown as nothing followed it."""
+        held, self._held = self._held, b""
+        self._let_go += held
+        return held
 
     def finish(self) -> bytes:
         """What was held back, masked where it is a secret."""
-        held, self._held = self._held, b""
-        return held if self._pattern is None else self._pattern.sub(MASK, held)
+        text, position = self._let_go + self._held, len(self._let_go)
+        self._let_go = self._held = b""
+        if self._find is None or position == len(text):
+            return b""
+        shown = []
+        for _, start, end in self._find(text.lower()):
+            shown += [text[position:start], MASK]
+            position = max(position, end)
+        return b"".join([*shown, text[position:]])
 
-    def _hold_from(self, data: bytes, position: int) -> int:
-        """Where the first beginning of a secret stands that reaches the end of `data`."""
-        for start in range(max(position, len(data) - self._longest + 1), len(data)):
-            if data[start:].lower() in self._prefixes:
+    def _mask(
+        self, data: bytes, lowered: bytes, position: int, matches: list[tuple[int, int]]
+    ) -> bytes:
+        """`data` from `position` on as it may be shown; the rest is held back."""
+        was_shown = position
+        begin = 0
+        shown = []
+        for start, end in matches:
+            if start >= self._hold_from(lowered, begin):
+                break
+            begin = end
+            if end > position:
+                shown += [data[position:start], MASK]
+                position = end
+        hold = self._hold_from(lowered, begin)
+        if hold < was_shown:
+            self._let_go = data[hold:was_shown]
+        self._held = data[max(hold, position) :]
+        return b"".join([*shown, data[position:hold]])
+
+    def _hold_from(self, lowered: bytes, position: int) -> int:
+        """Where the first beginning of a secret stands that reaches the end."""
+        end = len(lowered)
+        at = max(position, end - self._longest + 1, lowered.rfind(b"\n") + 1)
+        if at >= end:
+            return end
+        for _, start, _ in self._find_begins(lowered[at:], overlapping=True):
+            if lowered[at + start :] in self._prefixes:
+                return at + start
+        for start in range(max(at, end - MIN_SECRET_BYTES + 1), end):
+            if lowered[start:] in self._prefixes:
                 return start
-        return len(data)
+        return end
 
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:

@@ -1,49 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One watch over one port: reads, follows, passes keys on, and waits for a port to return."""
+"""One watch over one port or several: reads, hands on, passes keys on, reopens what was lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evtool.errors import DeviceError, EvtoolError, LinkTimeout
-from evtool.monitor.follow import Follower, Happening, Line
+from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
+from evtool.monitor.block import Block
+from evtool.monitor.follow import Line, Silence, read_lines, read_telling_lines
 from evtool.monitor.goal import Goal, Watch
-from evtool.monitor.quantities import TITLES
+from evtool.monitor.keys import Keys
+from evtool.monitor.on_view import OnView
+from evtool.monitor.outgoing import AT_ONCE, Pace
 from evtool.monitor.redact import Redactor
-from evtool.monitor.stream import Audience, Batch, News
-from evtool.monitor.views import VIEW_RECORDS
+from evtool.monitor.stream import Audience, News, Piece
+from evtool.monitor.watched_console import Port, WatchedConsole
 
-READ_TIMEOUT_S = 0.05  # how late a key press may be passed on
+BATCH_MS = 5
 REOPEN_MS = 250
-BOARD_KEYS = frozenset("012345stm?")
-_QUIT_KEYS = frozenset("q\x04")
+_LOOK_MS = 50  # how late a display may be told that time passes
+_IDLE_MS = 1000
 
 
-class Port(Protocol):
-    """A board's console."""
+class Waiter(Protocol):
+    """Waits for ports and keys."""
 
-    def read(self, timeout_s: float) -> bytes:
-        """What arrived; b"" when nothing does in time. Raises DeviceError when it is gone."""
+    def add(self, port: Port) -> None:
+        """Wait for this one, too."""
 
-    def discard_waiting(self) -> None:
-        """Drop what was sent before now. Raises DeviceError when the port is gone."""
+    def remove(self, port: Port) -> None:
+        """Wait for it no longer; before it is closed."""
 
-    def write(self, data: bytes) -> None:
-        """Send all of it. Raises DeviceError when the port is gone."""
+    def want_room(self, port: Port, *, wanted: bool) -> None:
+        """Whether to wake up when the port takes bytes."""
 
-    def reset(self) -> bool:
-        """Press the board's reset button; False where the port has no such line."""
+    def wait(self, seconds: float) -> Sequence[Port]:
+        """The ports that have something, within that time; earlier and without any if a key was
+        pressed, or a port takes bytes again."""
 
-    def close(self) -> None:
-        """Give it back."""
+    def rest(self, seconds: float) -> None:
+        """Let bytes gather for that long; a key ends it."""
 
 
 class Display(Protocol):
-    """Whoever the watch is for: a screen, lines of text, lines of JSON."""
+    """Whoever the watch is for, where it looks at every line: a screen, lines of JSON."""
 
-    def show(self, happening: Happening) -> None:
+    def show(self, happening: Line | Silence) -> None:
         """Something on the board."""
 
     def note(self, event: str, text: str) -> None:
@@ -61,245 +65,386 @@ class Wiring:
     """What a session is connected to.
 
     Attributes:
-        open_port: opens the port; raises DeviceError.
+        open_port: opens a port by its name, for the session's own time; None: not yet, it is
+            still trying. Raises DeviceError.
+        waiter: waits.
         now_ms: the monotonic clock.
         now_ns: Unix time in nanoseconds.
-        pause: waits that many seconds.
         keys: the keys pressed since the last call.
-        log: takes every line, masked; None for no log.
+        stopped: whether the program is to end.
+        redactor: masks the project's secrets, for one port, before anything else sees them.
     """
 
-    open_port: Callable[[], Port]
+    open_port: Callable[[str], Port | None]
+    waiter: Waiter
     now_ms: Callable[[], int]
-    pause: Callable[[float], None]
-    keys: Callable[[], bytes]
     now_ns: Callable[[], int]
-    log: Callable[[str], None] | None = None
+    keys: Callable[[], bytes]
+    stopped: Callable[[], bool]
+    redactor: Callable[[], Redactor]
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a watch behaves.
+
+    Attributes:
+        ask_view: the board is asked for the view, again after each of its restarts.
+        send: bytes for the boards, sent once; then `paste`, at `pace`.
+        reconnect: whether to wait for a port that disappeared.
+        reset: whether to reset the boards at the start.
+        keep_waiting: whether what waits in a port when it is opened is shown, too.
+    """
+
+    ask_view: bool = True
+    send: bytes = b""
+    paste: bytes = b""
+    pace: Pace = AT_ONCE
+    reconnect: bool = True
+    reset: bool = False
+    keep_waiting: bool = False
 
 
 class Session:
-    """Watches `port_name` until the goal is reached or the user ends it.
+    """Watches ports until the goal is reached or the user ends it. It is the `Controls`.
 
     Args:
-        port_name: for messages.
-        view_key: the view that the board is asked for, again after each of its restarts.
-        send: keys for the board, sent once.
+        ports: their names, for messages and to open them.
         goal: what ends the watch.
-        reconnect: whether to wait for a port that disappeared.
-        redactor: masks the project's secrets before anything else sees them.
-        audience: who hears of everything, on the view or not. The session is its `Controls`.
+        view: what the boards are asked for, and which records are shown.
+        display: looks at every line; None where nobody does.
+        audience: who hears of everything, on the view or not.
+        keys: what a key press does; None: nothing.
     """
 
     def __init__(  # noqa: PLR0913  a session is what joins all of these
         self,
         wiring: Wiring,
-        display: Display,
-        redactor: Redactor,
+        ports: Sequence[str],
         *,
-        port_name: str,
         goal: Goal,
-        view_key: str,
-        send: str = "",
-        reconnect: bool = True,
+        view: OnView,
+        conduct: Conduct,
+        display: Display | None = None,
         audience: Audience | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self._wiring = wiring
+        self._consoles = [WatchedConsole(name) for name in ports]
+        self._by_port: dict[Port, WatchedConsole] = {}
+        self._view = view
+        self._conduct = conduct
         self._display = display
-        self._redactor = redactor
-        self._port_name = port_name
-        self._watch = Watch(goal, wiring.now_ms(), port_name)
-        self._view_key = view_key
-        self._records: tuple[str, ...] = goal.records
-        self._send = send
-        self._reconnect = reconnect
-        self._port: Port | None = None
         self._audience = audience if audience is not None else Audience()
-        self._follower = Follower(wiring.now_ms(), port=port_name)
+        self._keys = keys
+        self._watch = Watch(goal, wiring.now_ms(), ", ".join(ports))
         self._error: EvtoolError | None = None
         self._next_ms: int | None = None
-        self._gone: DeviceError | None = None
         self._done = False
 
     def run(self) -> None:
         """Watch to the end.
 
         Raises:
-            DeviceError: the port cannot be opened; or it disappeared, and the watch is not
-                to wait for it or its time ran out before it was back.
-            LinkTimeout: the board said nothing.
+            DeviceError: a port cannot be opened; or it disappeared, and the watch is not to wait
+                for it, or its time ran out, or the user ended it, before it was back.
+            LinkTimeout: the board said nothing, or takes nothing.
             CheckFailed: the goal was not reached.
             EvtoolError: as `end` was told.
         """
-        self._port = self._wiring.open_port()
         try:
-            # old lines say nothing about now; what a board says while it returns does
-            self._port.discard_waiting()
-            self._attach()
-            self._write(self._send)
-            while not self._done:
+            for console in self._consoles:
+                self._open(console)
+            self._call_in_time(self._wiring.now_ms())
+            while not self._done and not self._wiring.stopped():
                 self._step()
             if self._error is not None:
                 raise self._error
         finally:
-            if self._port is not None:
-                self._port.close()
+            for console in self._consoles:
+                self._let_go(console)
+
+    # -- what consumers may do: `Controls`
 
     def write(self, data: bytes, port: str = "") -> bool:
         """As `Controls` says."""
-        if self._port is None or port not in ("", self._port_name):
-            return False
-        self._write(data.decode("latin-1"))
-        return self._port is not None
+        consoles = self._named(port)
+        for console in consoles:
+            self._send(console, data)
+        return bool(consoles)
+
+    def paste(self, data: bytes, pace: Pace, port: str = "") -> None:
+        """Send a text at a pace; what is written meanwhile waits behind it."""
+        for console in self._named(port):
+            console.outgoing.add(data, pace)
+            self._flush(console)
 
     def reset(self, port: str = "") -> bool:
         """As `Controls` says."""
-        if self._port is None or port not in ("", self._port_name):
-            return False
-        try:
-            return self._port.reset()
-        except DeviceError as error:
-            self._disconnect(error)
-            return False
+        done = [self._try(console, lambda port: port.reset()) for console in self._named(port)]
+        return bool(done) and all(done)
 
     def end(self, error: EvtoolError | None = None) -> None:
         """As `Controls` says; the first error counts."""
         self._done = True
         self._error = self._error or error
 
-    def _attach(self) -> None:
-        self._gone = None
-        self._follower = Follower(self._wiring.now_ms(), port=self._port_name)
-        self._note("connected", f"{self._port_name} is open")
-        self._write(self._view_key)
+    def quit(self) -> None:
+        """The user ends it; no success while a port is gone."""
+        gone = [console.gone for console in self._consoles if console.gone is not None]
+        self.end(gone[0] if gone else None)
+
+    def press(self, key: str, port: str = "") -> None:
+        """Pass a key of the board's own menu on."""
+        if not self._named(port):
+            self._note(port, "refused", f"{key}: the port is not there")
+            return
+        self._view.press(key)
+        self.write(key.encode("latin-1"), port)
+        if self._display is not None:
+            self._display.press(key)
+
+    def received(self, port: str) -> int:
+        """How many bytes have come from a port."""
+        return sum(console.received for console in self._consoles if console.name == port)
+
+    # -- opening and losing ports
+
+    def _open(self, console: WatchedConsole) -> None:
+        port = None
+        while port is None and not self._wiring.stopped():
+            port = self._wiring.open_port(console.name)
+            if port is None:
+                self._wiring.waiter.rest(_LOOK_MS / 1000)
+        if port is None:
+            return
+        try:
+            if self._conduct.reset:
+                console.refuses_reset = not port.reset()
+            elif not self._conduct.keep_waiting:
+                # old lines say nothing about now; what a board says while it returns does
+                port.discard_waiting()
+        except DeviceError:
+            port.close()
+            raise
+        if console.refuses_reset:
+            self._note(console.name, "refused", f"{console.name}: it has no reset line")
+        self._attach(console, port)
+        self._send(console, self._conduct.send)
+        if self._conduct.paste:
+            self.paste(self._conduct.paste, self._conduct.pace, console.name)
+
+    def _attach(self, console: WatchedConsole, port: Port) -> None:
+        console.attach(port, self._wiring.redactor(), self._wiring.now_ms())
+        self._by_port[port] = console
+        self._wiring.waiter.add(port)
+        self._note(console.name, "connected", f"{console.name} is open")
+        self._ask_view(console)
+
+    def _ask_view(self, console: WatchedConsole) -> None:
+        if self._conduct.ask_view:
+            self._send(console, self._view.key.encode())
+
+    def _reopen(self, console: WatchedConsole, now_ms: int) -> None:
+        console.reopen_ms = now_ms + REOPEN_MS
+        try:
+            port = self._wiring.open_port(console.name)
+        except DeviceError as error:
+            console.gone = error
+            return
+        if port is not None:
+            self._attach(console, port)
+
+    def _let_go(self, console: WatchedConsole) -> None:
+        port = console.port
+        if port is not None:
+            console.port = None
+            self._by_port.pop(port, None)
+            self._wiring.waiter.remove(port)
+            port.close()
+
+    def _disconnect(self, console: WatchedConsole, error: DeviceError) -> None:
+        self._let_go(console)
+        console.gone = error
+        now_ms = self._wiring.now_ms()
+        console.reopen_ms = now_ms + REOPEN_MS
+        if self._audience.clear is not None:
+            self._audience.show_clear(console.clear.finish(self._wiring.now_ns(), now_ms))
+        self._take(console, console.stream.finish(self._wiring.now_ns(), now_ms))
+        if self._done:
+            return
+        if not self._conduct.reconnect:
+            self.end(error)
+            return
+        self._note(console.name, "disconnected", f"{error.message}; waiting for it to return")
+
+    def _try(self, console: WatchedConsole, act: Callable[[Port], bool]) -> bool:
+        """`act` on the port of a console; False where it is gone by then."""
+        if console.port is None:
+            return False
+        try:
+            return act(console.port)
+        except LinkTimeout:
+            raise
+        except DeviceError as error:
+            self._disconnect(console, error)
+            return False
+
+    def _named(self, port: str) -> list[WatchedConsole]:
+        return [
+            console
+            for console in self._consoles
+            if console.port is not None and port in ("", console.name)
+        ]
+
+    # -- one round
 
     def _step(self) -> None:
-        if self._port is None:
-            self._wait()
-        else:
-            self._listen(self._port)
-        if self._done:
-            return
-        self._pass_keys(self._wiring.keys())
+        waiter = self._wiring.waiter
         now_ms = self._wiring.now_ms()
-        if self._watch.remaining_ms(now_ms) == 0:
-            if self._gone is not None:
-                raise self._gone
-            self._done = self._watch.timed_out(now_ms)
+        ready = waiter.wait(max(0, self._until(now_ms) - now_ms) / 1000)
+        began_ms = self._wiring.now_ms()
+        for port in ready:
+            console = self._by_port.get(port)
+            if console is not None:
+                self._read(console)
+        # What cannot be sent yet is not read yet either.
+        crowded = any(console.outgoing.is_crowded for console in self._consoles)
+        pressed = b"" if crowded else self._wiring.keys()
+        if pressed and self._keys is not None and not self._done:
+            self._keys.on_keys(pressed, self)
+        now_ms = self._wiring.now_ms()
+        for console in self._consoles:
+            if console.next_ms is not None and now_ms >= console.next_ms:
+                self._look(console, now_ms)
+        if not self._done:
+            self._look_at_goal(now_ms)
         self._call_in_time(now_ms)
-        self._display.refresh(now_ms)
+        if self._display is not None:
+            self._display.refresh(now_ms)
+        if ready and not self._done:
+            waiter.rest(max(0, began_ms + BATCH_MS - now_ms) / 1000)
 
-    def _listen(self, port: Port) -> None:
-        remaining_ms = self._watch.remaining_ms(self._wiring.now_ms())
-        timeout_s = READ_TIMEOUT_S
+    def _until(self, now_ms: int) -> int:
+        """When to look up at the latest, although nothing comes."""
+        until = now_ms + (_IDLE_MS if self._display is None and self._keys is None else _LOOK_MS)
+        remaining_ms = self._watch.remaining_ms(now_ms)
         if remaining_ms is not None:
-            timeout_s = min(timeout_s, remaining_ms / 1000)
+            until = min(until, now_ms + remaining_ms)
         if self._next_ms is not None:
-            timeout_s = min(timeout_s, max(0, self._next_ms - self._wiring.now_ms()) / 1000)
+            until = min(until, self._next_ms)
+        for console in self._consoles:
+            if console.next_ms is not None:
+                until = min(until, console.next_ms)
+        return until
+
+    def _read(self, console: WatchedConsole) -> None:
+        if console.port is None:
+            return
         try:
-            data = self._redactor.feed(port.read(timeout_s))
+            data = console.port.read_waiting()
         except DeviceError as error:
-            self._disconnect(error)
+            self._disconnect(console, error)
             return
-        self._hand_on(data)
-        now_ms = self._wiring.now_ms()
-        self._take(self._follower.feed(data, now_ms, self._wiring.now_ns()))
+        if data:
+            now_ms, now_ns = self._wiring.now_ms(), self._wiring.now_ns()
+            console.received += len(data)
+            if self._audience.clear is not None:
+                self._audience.show_clear(console.clear.feed(data, now_ns, now_ms))
+            self._take(console, console.stream.feed(data, now_ns, now_ms))
 
-    def _wait(self) -> None:
-        """Let some time pass, then see whether the port is back."""
-        self._wiring.pause(REOPEN_MS / 1000)
-        try:
-            self._port = self._wiring.open_port()
-        except DeviceError as error:
-            self._gone = error
+    def _look(self, console: WatchedConsole, now_ms: int) -> None:
+        """What the time brings to one console."""
+        if console.port is None:
+            self._reopen(console, now_ms)
             return
-        self._attach()
+        if console.outgoing.is_waiting:
+            self._flush(console)
+        piece, silence = console.stream.look(self._wiring.now_ns(), now_ms)
+        if piece is not None:
+            self._take(console, piece)
+        if silence is not None:
+            if self._display is not None:
+                self._display.show(silence)
+            text = f"{console.name}: nothing has come for {silence.for_ms / 1000:.0f} s"
+            self._announce(console.name, "silence", text, silence.for_ms)
 
-    def _disconnect(self, error: DeviceError) -> None:
-        if self._port is not None:
-            self._port.close()
-            self._port = None
-        now_ms, now_ns = self._wiring.now_ms(), self._wiring.now_ns()
-        rest = self._redactor.finish()
-        self._hand_on(rest)
-        self._take(self._follower.feed(rest, now_ms, now_ns))
-        self._take(self._follower.finish(now_ms, now_ns))
-        if self._done:
+    def _look_at_goal(self, now_ms: int) -> None:
+        if self._watch.remaining_ms(now_ms) != 0:
             return
-        if not self._reconnect:
-            raise error
-        self._gone = error
-        self._note("disconnected", f"{error.message}; waiting for it to return")
-
-    def _note(self, event: str, text: str) -> None:
-        self._display.note(event, text)
-        self._announce(event, text)
-
-    def _announce(self, event: str, text: str) -> None:
-        news = News(self._port_name, self._wiring.now_ns(), self._wiring.now_ms(), event, text)
-        for listener in self._audience.news:
-            listener.on_news(news)
-
-    def _hand_on(self, data: bytes) -> None:
-        if data and self._audience.batches:
-            batch = Batch(self._port_name, self._wiring.now_ns(), self._wiring.now_ms(), data)
-            for consumer in self._audience.batches:
-                consumer.on_batch(batch)
-
-    def _hand_on_lines(self, happenings: list[Happening]) -> None:
-        lines = [each for each in happenings if isinstance(each, Line)]
-        if lines:
-            for consumer in self._audience.lines:
-                consumer.on_lines(lines)
-        telling = [line for line in lines if line.is_telling] if self._audience.telling else []
-        if telling:
-            for consumer in self._audience.telling:
-                consumer.on_lines(telling)
-        if len(lines) < len(happenings):
-            self._announce("silence", f"{self._port_name}: nothing comes")
+        for console in self._consoles:
+            if console.gone is not None:
+                raise console.gone
+        self._done = self._watch.timed_out(now_ms)
 
     def _call_in_time(self, now_ms: int) -> None:
         wanted = [consumer.on_time(now_ms) for consumer in self._audience.times]
         self._next_ms = min((each for each in wanted if each is not None), default=None)
 
-    def _take(self, happenings: list[Happening]) -> None:
-        self._hand_on_lines(happenings)
-        for happening in happenings:
-            if self._done:
-                return
-            if isinstance(happening, Line) and self._wiring.log is not None:
-                self._wiring.log(happening.text)
-            if self._on_view(happening):
-                self._display.show(happening)
-            self._done = self._watch.reached(happening)
-            if isinstance(happening, Line) and happening.event == "boot":
-                self._write(self._view_key)  # a board that starts shows no view
+    # -- handing on
 
-    def _on_view(self, happening: Happening) -> bool:
-        record = happening.record if isinstance(happening, Line) else None
-        return record is None or record.name not in TITLES or record.name in self._records
+    def _take(self, console: WatchedConsole, piece: Piece) -> None:
+        if piece.batch is not None:
+            for taker in self._audience.batches:
+                taker.on_batch(piece.batch)
+        if piece.block is not None:
+            self._take_block(console, piece.block)
 
-    def _pass_keys(self, pressed: bytes) -> None:
-        for key in pressed.decode("latin-1").lower():
-            if key in _QUIT_KEYS:
-                self._done = True
-                return
-            if key not in BOARD_KEYS:
-                continue
-            if self._port is None:
-                self._note("refused", f"{key}: the port is not there")
-                continue
-            if key in VIEW_RECORDS:
-                self._view_key = key
-                self._records = VIEW_RECORDS[key]
-            self._write(key)
-            self._display.press(key)
-
-    def _write(self, keys: str) -> None:
-        if self._port is None or not keys:
+    def _take_block(self, console: WatchedConsole, block: Block) -> None:
+        audience = self._audience
+        for keeper in audience.logs:
+            keeper.on_block(block)
+        if self._done:
             return
-        try:
-            self._port.write(keys.encode("latin-1"))
-        except LinkTimeout:
-            raise
-        except DeviceError as error:
-            self._disconnect(error)
+        if self._watch.looks_at_lines or audience.lines or self._display is not None:
+            lines = read_lines(block)
+            end = self._watch_lines(lines)
+            if end < len(lines):
+                lines, block = lines[:end], block.head(end)
+            telling = [line for line in lines if line.is_telling]
+        else:
+            lines = []
+            telling = read_telling_lines(block)
+            self._watch.hear(telling)
+        audience.hand_on(block, lines, telling)
+        if self._display is not None:
+            for line in filter(self._view.shows, lines):
+                self._display.show(line)
+        if any(line.event == "boot" for line in telling):
+            self._ask_view(console)  # a board that starts shows no view
+
+    def _watch_lines(self, lines: Sequence[Line]) -> int:
+        """How many of `lines` belong to the watch: those up to the one that ends it."""
+        for index, line in enumerate(lines):
+            try:
+                reached = self._watch.reached(line)
+            except CheckFailed as error:
+                self.end(error)
+                reached = True
+            if reached:
+                self._done = True
+                return index + 1
+        return len(lines)
+
+    def _note(self, port: str, event: str, text: str) -> None:
+        if self._display is not None:
+            self._display.note(event, text)
+        self._announce(port, event, text)
+
+    def _announce(self, port: str, event: str, text: str, for_ms: int = 0) -> None:
+        news = News(port, self._wiring.now_ns(), self._wiring.now_ms(), event, text, for_ms)
+        for listener in self._audience.news:
+            listener.on_news(news)
+
+    # -- sending
+
+    def _send(self, console: WatchedConsole, data: bytes) -> None:
+        if data and console.port is not None:
+            console.outgoing.add(data)
+            self._flush(console)
+
+    def _flush(self, console: WatchedConsole) -> None:
+        now_ms = self._wiring.now_ms()
+        self._try(console, lambda port: console.outgoing.flush(port.write_some, now_ms))
+        if console.port is not None:
+            self._wiring.waiter.want_room(console.port, wanted=console.outgoing.is_full)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from evtool.errors import EvtoolError
+from evtool.monitor.block import Block
 from evtool.monitor.follow import Line
 
 
@@ -33,12 +34,26 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What one reading brought.
+
+    Attributes:
+        batch: the bytes that may be shown; None where all are held back.
+        block: the lines that are whole by now; None where there are none.
+    """
+
+    batch: Batch | None
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """Something about a port itself.
 
     Attributes:
         event: `connected`, `disconnected`, `silence`, `refused`.
         text: the same for people.
+        for_ms: how long the silence is; 0 for anything else.
     """
 
     port: str
@@ -46,6 +61,7 @@ class News:
     at_ms: int
     event: str
     text: str
+    for_ms: int = 0
 
 
 class BatchConsumer(Protocol):
@@ -53,6 +69,13 @@ class BatchConsumer(Protocol):
 
     def on_batch(self, batch: Batch) -> None:
         """`batch` was read."""
+
+
+class BlockConsumer(Protocol):
+    """Takes whole lines as one piece of bytes, which is the quickest way to print or keep them."""
+
+    def on_block(self, block: Block) -> None:
+        """These lines came, of one port."""
 
 
 class LinesConsumer(Protocol):
@@ -79,14 +102,43 @@ class TimeConsumer(Protocol):
 
 @dataclass(slots=True)
 class Audience:
-    """Everybody who listens. `telling` is `lines` without the lines that are plain text: who needs
-    no more than records, resets and panics costs nothing for the rest."""
+    """Everybody who listens.
+
+    `telling` is `lines` without the lines that are plain text: who needs no more than records,
+    resets and panics costs nothing for the rest. What is read together with the line that ends the
+    watch, behind it, goes to `batches` and `logs` only. `clear` is told of everything as it came,
+    secrets included: what a person has asked to see on a screen, and nothing else.
+    """
 
     batches: list[BatchConsumer] = field(default_factory=list)
+    logs: list[BlockConsumer] = field(default_factory=list)
+    blocks: list[BlockConsumer] = field(default_factory=list)
     lines: list[LinesConsumer] = field(default_factory=list)
     telling: list[LinesConsumer] = field(default_factory=list)
     news: list[NewsConsumer] = field(default_factory=list)
     times: list[TimeConsumer] = field(default_factory=list)
+    clear: Audience | None = None
+
+    def show_clear(self, piece: Piece) -> None:
+        """Tell those who see secrets."""
+        if self.clear is None:
+            return
+        if piece.batch is not None:
+            for taker in self.clear.batches:
+                taker.on_batch(piece.batch)
+        if piece.block is not None:
+            self.clear.hand_on(piece.block, (), ())
+
+    def hand_on(self, block: Block, lines: Sequence[Line], telling: Sequence[Line]) -> None:
+        """Tell everybody who takes lines; `lines` may be empty where nobody takes them."""
+        for taker in self.blocks:
+            taker.on_block(block)
+        if lines:
+            for consumer in self.lines:
+                consumer.on_lines(lines)
+        if telling:
+            for consumer in self.telling:
+                consumer.on_lines(telling)
 
 
 class Controls(Protocol):

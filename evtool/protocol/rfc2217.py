@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RFC 2217: a serial port over a telnet connection, with its rate and its control lines.
 
-The server's half, for a port that takes any rate and format: what the client asks for is
-answered as done. Bytes in, events and bytes out; no I/O.
+Both halves: a server for a port that takes any rate and format (what the client asks for is
+answered as done), and a client. Bytes in, events and bytes out; no I/O.
 """
 
 from __future__ import annotations
@@ -49,30 +49,24 @@ def encode(data: bytes) -> bytes:
     return data.replace(_IAC, _IAC + _IAC)
 
 
-class Server:
-    """One client's connection.
+class _Telnet:
+    """One end of a telnet connection: bytes and commands told apart, options agreed on."""
 
-    Attributes:
-        baudrate: what the client asked for last.
-    """
-
-    def __init__(self, signature: str) -> None:
-        self.baudrate = 115_200
-        self._signature = signature.encode("ascii")
-        self._format = {_DATASIZE: 8, _PARITY: 1, _STOPSIZE: 1}
-        self._dtr = self._rts = False
+    def __init__(self) -> None:
         self._ours: set[int] = set()
         self._theirs: set[int] = set()
         self._pending = b""
         self._answers: list[bytes] = []
 
     def take_answers(self) -> bytes:
-        """What the client is to be sent since the last call."""
+        """What the other end is to be sent since the last call."""
         answers, self._answers = b"".join(self._answers), []
         return answers
 
     def feed(self, data: bytes) -> list[PortEvent]:
         """What these bytes of the connection mean, in order."""
+        if not self._pending and _IAC not in data:
+            return [PortBytes(data)] if data else []
         data = self._pending + data
         self._pending = b""
         events: list[PortEvent] = []
@@ -142,9 +136,30 @@ class Server:
             active.symmetric_difference_update({option})
             self._answers.append(bytes([IAC, yes if wanted else no, option]))
 
-    def _answer(self, code: int, data: bytes) -> None:
-        body = bytes([COM_PORT, code + _ANSWER]) + encode(data)
+    def _subnegotiation(self, body: bytes) -> list[PortEvent]:
+        raise NotImplementedError
+
+    def _say(self, code: int, data: bytes) -> None:
+        body = bytes([COM_PORT, code]) + encode(data)
         self._answers.append(bytes([IAC, SB]) + body + bytes([IAC, SE]))
+
+
+class Server(_Telnet):
+    """One client's connection.
+
+    Attributes:
+        baudrate: what the client asked for last.
+    """
+
+    def __init__(self, signature: str) -> None:
+        super().__init__()
+        self.baudrate = 115_200
+        self._signature = signature.encode("ascii")
+        self._format = {_DATASIZE: 8, _PARITY: 1, _STOPSIZE: 1}
+        self._dtr = self._rts = False
+
+    def _answer(self, code: int, data: bytes) -> None:
+        self._say(code + _ANSWER, data)
 
     def _subnegotiation(self, body: bytes) -> list[PortEvent]:
         if len(body) < 2 or body[0] != COM_PORT:
@@ -189,4 +204,51 @@ class Server:
         self._answer(_CONTROL, bytes([answers.get(value, value)]))
         if value in {_DTR_ON, _DTR_OFF, _RTS_ON, _RTS_OFF}:
             return [PortLines(self._dtr, self._rts)]
+        return []
+
+
+class Client(_Telnet):
+    """The other half: our connection to a server. DTR and RTS stay as they are until they are set:
+    a board must not be reset by looking at it.
+
+    Args:
+        baudrate: what the line is set to, with 8N1 and no flow control, once the server agrees to
+            the option. One that knows only telnet carries the bytes all the same.
+    """
+
+    def __init__(self, baudrate: int) -> None:
+        super().__init__()
+        self._baudrate = baudrate
+        self._is_set = False
+        for word, option in (
+            (WILL, COM_PORT),
+            (DO, BINARY),
+            (WILL, BINARY),
+            (DO, SUPPRESS_GO_AHEAD),
+            (WILL, SUPPRESS_GO_AHEAD),
+        ):
+            (self._ours if word == WILL else self._theirs).add(option)
+            self._answers.append(bytes([IAC, word, option]))
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether the server has agreed to set the rate and the control lines."""
+        return self._is_set
+
+    def set_lines(self, *, dtr: bool, rts: bool) -> None:
+        """Have the server set DTR and RTS, as far as `take_answers` is sent."""
+        self._say(_CONTROL, bytes([_DTR_ON if dtr else _DTR_OFF]))
+        self._say(_CONTROL, bytes([_RTS_ON if rts else _RTS_OFF]))
+
+    def _negotiate(
+        self, wanted: bool, option: int, active: set[int], words: tuple[int, int]
+    ) -> None:
+        super()._negotiate(wanted, option, active, words)
+        if option == COM_PORT and words == (WILL, WONT) and wanted and not self._is_set:
+            self._is_set = True
+            self._say(_BAUDRATE, self._baudrate.to_bytes(4, "big"))
+            for code, value in ((_DATASIZE, 8), (_PARITY, 1), (_STOPSIZE, 1), (_CONTROL, _NO_FLOW)):
+                self._say(code, bytes([value]))
+
+    def _subnegotiation(self, body: bytes) -> list[PortEvent]:
         return []

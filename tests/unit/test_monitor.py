@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Following a console: lines, views, what ends a watch, and a port that comes and goes."""
+"""Following a console: lines, views, and what ends a watch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
 
-from evtool.errors import CheckFailed, DeviceError, LinkTimeout
+from evtool.errors import CheckFailed, LinkTimeout
 from evtool.monitor.follow import Follower, Happening, Line, Silence, read_line
 from evtool.monitor.goal import Goal, Watch
 from evtool.monitor.quantities import format_value
-from evtool.monitor.redact import Redactor
-from evtool.monitor.session import Session, Wiring
 from evtool.monitor.views import (
     VIEW_RECORDS,
     Dashboard,
@@ -195,184 +192,12 @@ def test_fail_on_and_a_panic_end_it_badly() -> None:
     assert not watch().reached(read_line(PANIC, 1100))
 
 
-class ScriptedPort:
-    """Gives one piece of `script` for each read; an error where it holds one."""
-
-    def __init__(self, clock: FakeClock, script: list[bytes | DeviceError]) -> None:
-        self._clock = clock
-        self._script = script
-        self.sent = b""
-        self.closed = False
-        self.discarded_before: bytes | None = None
-
-    def discard_waiting(self) -> None:
-        self.discarded_before = self.sent
-
-    def read(self, timeout_s: float) -> bytes:
-        self._clock.now += round(timeout_s * 1000)
-        if not self._script:
-            return b""
-        piece = self._script.pop(0)
-        if isinstance(piece, DeviceError):
-            raise piece
-        return piece
-
-    def write(self, data: bytes) -> None:
-        self.sent += data
-
-    def reset(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 0
-
-    def pause(self, seconds: float) -> None:
-        self.now += round(seconds * 1000)
-
-
-class Notebook:
-    """A display that keeps what it was shown."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.notes: list[str] = []
-
-    def show(self, happening: Happening) -> None:
-        self.texts.append(happening.text if isinstance(happening, Line) else "silence")
-
-    def note(self, event: str, text: str) -> None:
-        self.notes.append(event)
-
-    def press(self, key: str) -> None:
-        self.notes.append(key)
-
-    def refresh(self, now_ms: int) -> None:
-        pass
-
-
-def session(
-    ports: list[ScriptedPort | DeviceError],
-    clock: FakeClock,
-    goal: Goal,
-    *,
-    keys: Callable[[], bytes] = bytes,
-    send: str = "",
-    reconnect: bool = True,
-    secrets: tuple[str, ...] = (),
-) -> tuple[Session, Notebook, list[str]]:
-    notebook = Notebook()
-    log: list[str] = []
-
-    def open_port() -> ScriptedPort:
-        port = ports.pop(0)
-        if isinstance(port, DeviceError):
-            raise port
-        return port
-
-    wiring = Wiring(
-        open_port, lambda: clock.now, clock.pause, keys, lambda: clock.now * 1_000_000, log.append
-    )
-    made = Session(
-        wiring,
-        notebook,
-        Redactor(secrets),
-        port_name="PORT",
-        goal=goal,
-        view_key="1",
-        send=send,
-        reconnect=reconnect,
-    )
-    return made, notebook, log
-
-
-GOAL = Goal(count=2, records=("bms",), timeout_ms=60_000)
-
-
-def test_a_port_that_returns_is_asked_for_the_view_again_but_starts_nothing_again() -> None:
-    clock = FakeClock()
-    gone = DeviceError("PORT: the port disappeared")
-    first = ScriptedPort(clock, [BMS.encode() + b"\nhalf a li", gone])
-    second = ScriptedPort(clock, [BMS.encode() + b"\n"])
-    made, notebook, _ = session(
-        [first, DeviceError("none"), DeviceError("none"), second], clock, GOAL, send="s"
-    )
-    made.run()
-    assert first.sent == b"1s"
-    assert second.sent == b"1"
-    assert first.discarded_before == b""
-    assert second.discarded_before is None
-    assert notebook.texts == [BMS, "half a li", BMS]
-    assert notebook.notes == ["connected", "disconnected", "connected"]
-    assert first.closed
-    assert second.closed
-
-
-def test_a_port_that_disappears_ends_it_where_it_is_not_to_be_waited_for() -> None:
-    clock = FakeClock()
-    port = ScriptedPort(clock, [DeviceError("PORT: the port disappeared")])
-    made, _, _ = session([port], clock, GOAL, reconnect=False)
-    with pytest.raises(DeviceError, match="disappeared"):
-        made.run()
-    assert port.closed
-
-
-def test_a_port_that_stays_away_is_an_error_when_time_is_up() -> None:
-    clock = FakeClock()
-    ports: list[ScriptedPort | DeviceError] = [ScriptedPort(clock, [DeviceError("gone")])]
-    ports += [DeviceError(f"no serial port {attempt}") for attempt in range(1000)]
-    made, _, _ = session(ports, clock, GOAL)
-    with pytest.raises(DeviceError, match="no serial port"):
-        made.run()
-    assert 60_000 <= clock.now <= 61_000
-
-
-def test_a_board_that_starts_anew_is_asked_for_the_view_again() -> None:
-    clock = FakeClock()
-    record = BMS.encode() + b"\n"
-    port = ScriptedPort(clock, [record, BOOT.encode() + b"\n", record])
-    made, notebook, _ = session([port], clock, GOAL)
-    made.run()
-    assert port.sent == b"11"
-    assert notebook.texts == [BMS, BOOT, BMS]
-
-
-def test_records_off_the_view_are_logged_and_not_shown() -> None:
-    clock = FakeClock()
-    other = "[output] v=71.95V"
-    data = "\n".join([other, BMS, "[fan] on=1", BMS, ""]).encode()
-    made, notebook, log = session([ScriptedPort(clock, [data])], clock, GOAL)
-    made.run()
-    assert notebook.texts == [BMS, "[fan] on=1", BMS]
-    assert log == [other, BMS, "[fan] on=1", BMS]
-
-
-def test_keys_go_to_the_board_and_q_ends() -> None:
-    clock = FakeClock()
-    pressed = [b"S\x1bx", b"3", b"q9"]
-    port = ScriptedPort(clock, [])
-    made, notebook, _ = session([port], clock, Goal(), keys=lambda: pressed.pop(0))
-    made.run()
-    assert port.sent == b"1s3"
-    assert notebook.notes == ["connected", "s", "3"]
-
-
-def test_secrets_are_masked_before_screen_and_log() -> None:
-    clock = FakeClock()
-    pieces: list[bytes | DeviceError] = [
-        b"pass correct ho",
-        b"rse battery!\n" + BMS.encode(),
-        b"\n",
-    ]
-    made, notebook, log = session(
-        [ScriptedPort(clock, pieces)],
-        clock,
-        Goal(count=1, records=("bms",)),
-        secrets=("correct horse battery",),
-    )
-    made.run()
-    assert notebook.texts == log == ["pass ****!", BMS]
+@pytest.mark.parametrize("all_lines", [True, False])
+def test_a_panic_is_no_success_when_the_time_is_up(all_lines: bool) -> None:
+    watching = watch(duration_ms=500)
+    if all_lines:
+        assert not watching.reached(read_line(PANIC, 1100))
+    else:
+        watching.hear([read_line(PANIC, 1100)])
+    with pytest.raises(CheckFailed, match="Guru Meditation"):
+        watching.timed_out(1500)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evtool.monitor.redact import MASK, Redactor
+from evtool.monitor.redact import HOLD_MS, LONG_HOLD_MS, MASK, Redactor
 
 SECRET = 'pa"ss wörd/+9'
 KEY = "5f3c9A01bEefD2c4a5b6C7d8e9f0a1b2c3d4e5f6"
@@ -96,3 +96,44 @@ def test_a_whole_line_is_never_held_back() -> None:
 
 def test_a_secret_too_short_to_mask_masks_nothing() -> None:
     assert redact(["a", "", "abc"], b"a banana abc\n", []) == b"a banana abc\n"
+
+
+def test_what_nothing_follows_is_let_go_and_the_rest_is_masked_all_the_same() -> None:
+    redactor = Redactor(["correct horse"])
+    assert redactor.feed(b"> c") == b"> "
+    assert redactor.hold_ms == HOLD_MS
+    assert redactor.let_go() == b"c"
+    assert redactor.hold_ms is None
+    assert redactor.feed(b"orrect") == b""
+    assert redactor.hold_ms == LONG_HOLD_MS
+    assert redactor.let_go() == b"orrect"
+    assert redactor.feed(b" horse!\n") == MASK + b"!\n"
+    assert redactor.finish() == b""
+
+
+def test_what_was_let_go_and_is_no_secret_is_shown_once() -> None:
+    redactor = Redactor(["correct horse"])
+    assert redactor.feed(b"corr") == b""
+    assert redactor.let_go() == b"corr"
+    assert redactor.feed(b"idor co") == b"idor "
+    assert redactor.finish() == b"co"
+
+
+@given(
+    st.lists(st.sampled_from([b"ab", b"abab", b"ababc", b"b", b"c", b"\n", b"x"]), max_size=20),
+    st.lists(st.booleans(), min_size=20, max_size=20),
+)
+def test_letting_go_loses_and_doubles_nothing(pieces: list[bytes], patience: list[bool]) -> None:
+    redactor = Redactor(["ababax", "babab"])
+    shown = b""
+    for piece, patient in zip(pieces, patience, strict=False):
+        shown += redactor.feed(piece)
+        if not patient:
+            shown += redactor.let_go()
+    shown += redactor.finish()
+    if MASK not in shown:
+        assert shown == b"".join(pieces)
+
+
+def test_each_line_of_a_secret_of_several_is_masked() -> None:
+    assert redact(["first line\nsecond"], b"first line\r\nsecond\n", []) == b"****\r\n****\n"

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A watch over ports that come and go, with a clock of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
+from evtool.monitor.block import Block
+from evtool.monitor.follow import Line, Silence
+from evtool.monitor.goal import Goal
+from evtool.monitor.keys import BoardKeys, PassOn
+from evtool.monitor.on_view import OnView
+from evtool.monitor.outgoing import AT_ONCE, Pace
+from evtool.monitor.redact import Redactor
+from evtool.monitor.session import Conduct, Session, Wiring
+from evtool.monitor.stream import Audience, Batch, News
+from evtool.monitor.watched_console import Port
+
+BMS = "[bms] v=72.00V i=30.00A switch=on mode=charging soc=55.1% age=120ms raw=02 D0"
+BOOT = "[event] boot version=0.1.0 build=1a2b charge_point=CP-0001 reset=power_on"
+PANIC = "Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled."
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 0
+
+
+@dataclass(eq=False)
+class ScriptedPort:
+    """Gives one piece of `script` for each read; an error where it holds one.
+
+    Attributes:
+        room: how much it takes at a time; 0: nothing.
+    """
+
+    script: list[bytes | DeviceError]
+    room: int = 1_000_000
+    sent: bytes = b""
+    closed: bool = False
+    discarded_before: bytes | None = None
+    resets: int = 0
+
+    def fileno(self) -> int:
+        return id(self)
+
+    def read_waiting(self) -> bytes:
+        piece = self.script.pop(0)
+        if isinstance(piece, DeviceError):
+            raise piece
+        return piece
+
+    def write_some(self, data: bytes) -> int:
+        self.sent += data[: self.room]
+        return min(len(data), self.room)
+
+    def discard_waiting(self) -> None:
+        self.discarded_before = self.sent
+
+    def reset(self) -> bool:
+        self.resets += 1
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeWaiter:
+    """Ports are ready as long as they have a script; time passes by waiting."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.ports: list[ScriptedPort] = []
+        self.wants_room: set[int] = set()
+
+    def add(self, port: Port) -> None:
+        assert isinstance(port, ScriptedPort)
+        self.ports.append(port)
+
+    def remove(self, port: Port) -> None:
+        assert isinstance(port, ScriptedPort)
+        assert not port.closed
+        self.ports.remove(port)
+
+    def want_room(self, port: Port, *, wanted: bool) -> None:
+        (self.wants_room.add if wanted else self.wants_room.discard)(id(port))
+
+    def wait(self, seconds: float) -> Sequence[Port]:
+        ready = [port for port in self.ports if port.script]
+        self._clock.now += 1 if ready else max(1, round(seconds * 1000))
+        return ready
+
+    def rest(self, seconds: float) -> None:
+        self._clock.now += round(seconds * 1000)
+
+
+@dataclass
+class Notebook:
+    """A display, and everybody in the audience."""
+
+    texts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    data: bytes = b""
+
+    def show(self, happening: Line | Silence) -> None:
+        self.texts.append(happening.text if isinstance(happening, Line) else "silence")
+
+    def note(self, event: str, text: str) -> None:
+        self.notes.append(event)
+
+    def press(self, key: str) -> None:
+        self.notes.append(key)
+
+    def refresh(self, now_ms: int) -> None:
+        pass
+
+    def on_batch(self, batch: Batch) -> None:
+        self.data += batch.data
+
+    def on_block(self, block: Block) -> None:
+        self.log += block.lines
+
+
+@dataclass
+class Rig:
+    """A session with everything around it."""
+
+    ports: dict[str, list[ScriptedPort | DeviceError | None]]
+    goal: Goal = field(default_factory=Goal)
+    conduct: Conduct = field(default_factory=Conduct)
+    pressed: list[bytes] = field(default_factory=list)
+    keys: BoardKeys | PassOn = field(default_factory=BoardKeys)
+    secrets: tuple[str, ...] = ()
+    stopped: Callable[[], bool] = lambda: False
+    display: bool = True
+    audience: Audience = field(default_factory=Audience)
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.waiter = FakeWaiter(self.clock)
+        self.notebook = Notebook()
+        self.audience.batches.append(self.notebook)
+        self.audience.logs.append(self.notebook)
+        wiring = Wiring(
+            open_port=self._open,
+            waiter=self.waiter,
+            now_ms=lambda: self.clock.now,
+            now_ns=lambda: self.clock.now * 1_000_000,
+            keys=lambda: self.pressed.pop(0) if self.pressed else b"",
+            stopped=self.stopped,
+            redactor=lambda: Redactor(self.secrets),
+        )
+        self.session = Session(
+            wiring,
+            list(self.ports),
+            goal=self.goal,
+            view=OnView("1", ("bms",)),
+            conduct=self.conduct,
+            display=self.notebook if self.display else None,
+            audience=self.audience,
+            keys=self.keys,
+        )
+
+    def _open(self, name: str) -> ScriptedPort | None:
+        found = self.ports[name].pop(0)
+        if isinstance(found, DeviceError):
+            raise found
+        return found
+
+    def run(self) -> Notebook:
+        self.session.run()
+        return self.notebook
+
+
+GOAL = Goal(count=2, records=("bms",), timeout_ms=60_000)
+GONE = "PORT: the port disappeared"
+
+
+def test_a_port_that_returns_is_asked_for_the_view_again_but_starts_nothing_again() -> None:
+    first = ScriptedPort([BMS.encode() + b"\nhalf a li", DeviceError(GONE)])
+    second = ScriptedPort([BMS.encode() + b"\n"])
+    away = [DeviceError("none"), None, DeviceError("none")]
+    rig = Rig({"PORT": [first, *away, second]}, GOAL, Conduct(send=b"s"))
+    notebook = rig.run()
+    assert first.sent == b"1s"
+    assert second.sent == b"1"
+    assert first.discarded_before == b""
+    assert second.discarded_before is None
+    assert notebook.texts == [BMS, "half a li", BMS]
+    assert notebook.notes == ["connected", "disconnected", "connected"]
+    assert notebook.log == [BMS, "half a li", BMS]
+    assert first.closed
+    assert second.closed
+
+
+def test_a_port_that_disappears_ends_it_where_it_is_not_to_be_waited_for() -> None:
+    port = ScriptedPort([b"last words", DeviceError(GONE)])
+    rig = Rig({"PORT": [port]}, GOAL, Conduct(reconnect=False))
+    with pytest.raises(DeviceError, match="disappeared"):
+        rig.run()
+    assert port.closed
+    assert rig.notebook.log == ["last words"]
+
+
+def test_a_port_that_stays_away_is_an_error_when_time_is_up() -> None:
+    ports: list[ScriptedPort | DeviceError | None] = [ScriptedPort([DeviceError("gone")])]
+    ports += [DeviceError(f"no serial port {attempt}") for attempt in range(1000)]
+    rig = Rig({"PORT": ports}, GOAL)
+    with pytest.raises(DeviceError, match="no serial port"):
+        rig.run()
+    assert 60_000 <= rig.clock.now <= 61_000
+
+
+def test_quitting_while_a_port_is_away_is_no_success() -> None:
+    ports: list[ScriptedPort | DeviceError | None] = [ScriptedPort([DeviceError(GONE)])]
+    ports += [DeviceError("no serial port") for _ in range(1000)]
+    with pytest.raises(DeviceError):
+        Rig({"PORT": ports}, pressed=[b"", b"", b"", b"q"]).run()
+
+
+def test_a_signal_ends_it_and_closes_everything() -> None:
+    port = ScriptedPort([b"a\n"] * 100)
+    rig = Rig({"PORT": [port]}, stopped=lambda: rig.clock.now > 100)
+    assert len(rig.run().log) > 1
+    assert port.closed
+    assert port.script
+
+
+def test_a_board_that_starts_anew_is_asked_for_the_view_again() -> None:
+    record = BMS.encode() + b"\n"
+    port = ScriptedPort([record, BOOT.encode() + b"\n", record])
+    assert Rig({"PORT": [port]}, GOAL).run().texts == [BMS, BOOT, BMS]
+    assert port.sent == b"11"
+
+
+def test_a_watch_without_anybody_who_takes_lines_sees_a_restart_all_the_same() -> None:
+    port = ScriptedPort([b"text\n" + BOOT.encode() + b"\n"])
+    Rig({"PORT": [port]}, Goal(duration_ms=100), display=False).run()
+    assert port.sent == b"11"
+
+
+def test_records_off_the_view_are_logged_and_not_shown() -> None:
+    other = "[output] v=71.95V"
+    data = "\n".join([other, BMS, "[fan] on=1", BMS, ""]).encode()
+    notebook = Rig({"PORT": [ScriptedPort([data])]}, GOAL).run()
+    assert notebook.texts == [BMS, "[fan] on=1", BMS]
+    assert notebook.log == [other, BMS, "[fan] on=1", BMS]
+
+
+def test_what_came_with_the_line_that_ends_it_is_logged_and_not_shown() -> None:
+    goal = Goal(until=re.compile("two"), timeout_ms=1000)
+    notebook = Rig({"PORT": [ScriptedPort([b"one\ntwo\nthree\n"])]}, goal).run()
+    assert notebook.texts == ["one", "two"]
+    assert notebook.log == ["one", "two", "three"]
+    assert notebook.data == b"one\ntwo\nthree\n"
+
+
+def test_the_line_that_must_not_come_is_shown_before_it_ends_badly() -> None:
+    rig = Rig(
+        {"A": [ScriptedPort([])], "B": [ScriptedPort([b"fine\nbad\n"])]},
+        Goal(fail_on=re.compile("bad")),
+    )
+    with pytest.raises(CheckFailed, match="B: the board said"):
+        rig.run()
+    assert rig.notebook.texts == ["fine", "bad"]
+
+
+def test_a_panic_before_the_end_of_the_time_is_no_success_without_anybody_looking() -> None:
+    port = ScriptedPort([PANIC.encode() + b"\n"])
+    with pytest.raises(CheckFailed, match="Guru"):
+        Rig({"PORT": [port]}, Goal(duration_ms=100), display=False).run()
+
+
+def test_keys_go_to_the_board_and_q_ends() -> None:
+    port = ScriptedPort([])
+    notebook = Rig({"PORT": [port]}, pressed=[b"S\x1bx", b"3", b"q9"]).run()
+    assert port.sent == b"1s3"
+    assert notebook.notes == ["connected", "s", "3"]
+
+
+def test_keys_go_to_every_port() -> None:
+    ports = {"A": ScriptedPort([]), "B": ScriptedPort([])}
+    Rig({name: [port] for name, port in ports.items()}, pressed=[b"3", b"q"]).run()
+    assert [port.sent for port in ports.values()] == [b"13", b"13"]
+
+
+def test_secrets_are_masked_before_screen_and_log() -> None:
+    pieces: list[bytes | DeviceError] = [
+        b"pass correct ho",
+        b"rse battery!\n" + BMS.encode(),
+        b"\n",
+    ]
+    rig = Rig(
+        {"PORT": [ScriptedPort(pieces)]},
+        Goal(count=1, records=("bms",)),
+        secrets=("correct horse battery",),
+    )
+    notebook = rig.run()
+    assert notebook.texts == notebook.log == ["pass ****!", BMS]
+    assert b"correct" not in notebook.data
+
+
+def test_who_asked_to_see_secrets_sees_them_and_the_log_does_not() -> None:
+    seen = Notebook()
+    clear = Audience()
+    clear.batches.append(seen)
+    clear.blocks.append(seen)
+    rig = Rig(
+        {"PORT": [ScriptedPort([b"correct horse\n"])]},
+        Goal(duration_ms=100),
+        secrets=("correct horse",),
+        audience=Audience(clear=clear),
+    )
+    assert rig.run().log == ["****"]
+    assert (seen.log, seen.data) == (["correct horse"], b"correct horse\n")
+
+
+def test_the_beginning_of_a_secret_is_shown_when_nothing_follows() -> None:
+    rig = Rig(
+        {"PORT": [ScriptedPort([b"login: c"])]}, Goal(duration_ms=500), secrets=("correct horse",)
+    )
+    assert rig.run().data == b"login: c"
+
+
+def test_silence_is_news() -> None:
+    news: list[News] = []
+
+    class Listener:
+        def on_news(self, each: News) -> None:
+            news.append(each)
+
+    audience = Audience()
+    audience.news.append(Listener())
+    Rig({"PORT": [ScriptedPort([])]}, Goal(duration_ms=20_000), audience=audience).run()
+    assert [(each.event, each.for_ms) for each in news] == [("connected", 0), ("silence", 5000)]
+
+
+def test_the_first_error_of_a_consumer_ends_it() -> None:
+    class Failing:
+        def on_lines(self, lines: Sequence[Line]) -> None:
+            rig.session.end(EvtoolError(lines[0].text))
+
+    audience = Audience()
+    audience.lines.append(Failing())
+    rig = Rig({"PORT": [ScriptedPort([b"one\n", b"two\n"])]}, audience=audience)
+    with pytest.raises(EvtoolError, match="one"):
+        rig.run()
+
+
+def test_a_reset_is_made_once_and_what_waits_is_kept() -> None:
+    port = ScriptedPort([b"boot\n"])
+    Rig({"PORT": [port]}, Goal(duration_ms=100), Conduct(reset=True)).run()
+    assert port.resets == 1
+    assert port.discarded_before is None
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.binary(min_size=1, max_size=300),
+    st.integers(1, 70),
+    st.sampled_from([AT_ONCE, Pace(3), Pace(0, 1)]),
+)
+def test_a_paste_arrives_whole_whatever_room_there_is(data: bytes, room: int, pace: Pace) -> None:
+    port = ScriptedPort([], room=room)
+    conduct = Conduct(ask_view=False, paste=data, pace=pace)
+    Rig({"PORT": [port]}, Goal(duration_ms=10_000), conduct).run()
+    assert port.sent == data
+
+
+def test_a_port_that_takes_nothing_ends_it() -> None:
+    port = ScriptedPort([], room=0)
+    with pytest.raises(LinkTimeout, match="took no bytes for 2 s"):
+        Rig({"PORT": [port]}).run()
+    assert port.closed
+
+
+def test_what_a_pipe_has_is_taken_no_faster_than_it_is_sent() -> None:
+    port = ScriptedPort([], room=0)
+    rig = Rig({"PORT": [port]}, keys=PassOn(AT_ONCE), pressed=[b"x" * 50_000] * 9)
+    with pytest.raises(LinkTimeout):
+        rig.run()
+    assert len(rig.pressed) == 7
