@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,16 @@ def image_order(options: StationOptions) -> Order:
 
     if options.chip is not None and options.chip not in CHIPS:
         raise ConfigError(f"--chip {options.chip}: must be one of {', '.join(CHIPS)}", fix=None)
-    images = [(path.name, offset, _read(path)) for path, offset in map(_place, options.image)]
-    return order_of_images(images, options.chip, options.build_id or "")
+    return order_of_images(read_images(options.image), options.chip, options.build_id or "")
+
+
+def read_images(texts: Sequence[str]) -> list[tuple[str, int, bytes]]:
+    """Name, offset in flash and contents of each FILE@OFFSET.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return [(path.name, offset, _read(path)) for path, offset in map(_place, texts)]
 
 
 def known_parts(options: StationOptions) -> tuple[FlashPart, ...] | None:

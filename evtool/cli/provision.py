@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ledger": ("evtool.cli.provision_ledger", "The record of all units: check, ask, merge."),
     "labels": ("evtool.cli.provision_labels", "Print labels: text and QR codes."),
     "secrets": ("evtool.cli.provision_secrets", "Sealed secrets: make a key, rotate, export."),
+    "security": ("evtool.cli.provision_security", "Encrypt the flash; run signed firmware only."),
     "nvs": ("evtool.cli.provision_nvs", "Make, read, compare and change NVS images."),
 }
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import esptool
 import serial
@@ -40,6 +40,9 @@ from evtool.protocol.board_flash import (
     parse_flash_size,
 )
 
+if TYPE_CHECKING:
+    from evtool.link.chip_fuses import ChipFuses
+
 T = TypeVar("T")
 
 ROM_BAUDRATE = 115_200
@@ -53,6 +56,7 @@ _WRITE_S_PER_BYTE = 40 / 1e6
 _ERASED_AHEAD, _INFLATED = 0x10000, 0x8000
 _SHORTEST_S = 3.0
 _LOG_LINES = 40
+_FUSES_S = 60.0
 # A port that was just plugged in belongs to root for a moment, and then to whatever looks for
 # modems.
 _PASSING = {errno.EAGAIN, errno.EBUSY, errno.EACCES}
@@ -115,6 +119,31 @@ class EsptoolBoard:
     def read(self, offset: int, size: int) -> bytes:
         """`size` bytes of flash from `offset`, checked by the stub's MD5 of what it sent."""
         return self._guarded(lambda: bytes(self._esp.read_flash(offset, size)))
+
+    def with_fuses(self, work: Callable[[ChipFuses], T]) -> T:
+        """`work` on the connected chip's fuses.
+
+        Raises:
+            DeviceError: espefuse refused, with its reason.
+        """
+        if self._port is not None:
+            limit = time.monotonic() + _FUSES_S
+            self._port.deadline = max(self._port.deadline or limit, limit)
+        return self._guarded(lambda: self._fuse_work(work))
+
+    def _fuse_work(self, work: Callable[[ChipFuses], T]) -> T:
+        from evtool.link.chip_fuses import ChipFuses  # noqa: PLC0415  # espefuse takes its time
+
+        try:
+            return work(ChipFuses(self._chip, self._esp))
+        except esptool.FatalError as error:
+            if isinstance(self._translated("A fatal error occurred", error), TransferFault):
+                reason = str(error).strip().splitlines()[0]
+                raise DeviceError(
+                    f"{self._name}: the fuses: {reason}",
+                    fix="run the command again; nothing is burned twice",
+                ) from error
+            raise
 
     def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
         """Write the parts; sectors are erased as the data reaches them.

@@ -6,8 +6,8 @@ from __future__ import annotations
 import zlib
 
 from evtool.protocol.esp_loader import Failure
+from evtool.protocol.flash_cipher import FlashCipher
 from evtool.virtual.flash_chip import SECTOR_SIZE, FlashChip
-from evtool.virtual.flash_encryption import FlashCipher
 
 
 class FlashWrite:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import struct
 
+from evtool.protocol.flash_cipher import FlashCipher
 from evtool.virtual.chips.description import Chip, Field
-from evtool.virtual.flash_encryption import FlashCipher, flash_cipher
+from evtool.virtual.flash_encryption import flash_cipher
 from evtool.virtual.fuse_controller import FuseController
 from evtool.virtual.fuses import Fuses
 from evtool.virtual.registers import Registers

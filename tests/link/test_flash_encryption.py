@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evtool.virtual.flash_encryption import Esp32Cipher, FlashCipher, XtsCipher
+from evtool.protocol.flash_cipher import Esp32Cipher, FlashCipher, XtsCipher
 
 KEY = bytes(range(0x40, 0x80))
 esp32_configs = pytest.mark.parametrize("config", [0x0, 0x3, 0x9, 0xC, 0xF])

@@ -15,11 +15,12 @@ from machine_bench import MAC, SYNC, Bench
 from signed_images import key_digest, padded, signed, signing_key
 
 from evtool.protocol.esp_loader import Op, block_checksum
+from evtool.protocol.flash_cipher import FlashCipher, XtsCipher
 from evtool.protocol.partition_table import APP
 from evtool.virtual.board import Mode
 from evtool.virtual.chips import CHIPS, ESP32, ESP32C3, ESP32S3, Chip
 from evtool.virtual.chips.description import Field
-from evtool.virtual.flash_encryption import FlashCipher, XtsCipher, flash_cipher
+from evtool.virtual.flash_encryption import flash_cipher
 from evtool.virtual.fuses import Fuses, factory_bits
 
 OTHER_KEY = bytes(range(99, 131))

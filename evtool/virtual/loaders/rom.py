@@ -10,8 +10,8 @@ a few commands only (secure download mode), or none.
 from __future__ import annotations
 
 from evtool.protocol.esp_loader import SYNC_WORD, Failure, Op, Request, encode_response
+from evtool.protocol.flash_cipher import FlashCipher
 from evtool.virtual.flash_chip import FlashChip
-from evtool.virtual.flash_encryption import FlashCipher
 from evtool.virtual.flash_write import FlashWrite
 from evtool.virtual.loaders.loader import Loader, Next, Reply, checked_block, region_fits
 from evtool.virtual.soc import Soc

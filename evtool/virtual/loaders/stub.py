@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evtool.protocol.esp_loader import Failure, Op, Request, encode_response
+from evtool.protocol.flash_cipher import FlashCipher
 from evtool.virtual.flash_chip import FlashChip
-from evtool.virtual.flash_encryption import FlashCipher
 from evtool.virtual.flash_write import FlashWrite
 from evtool.virtual.loaders.flash_read import FlashRead
 from evtool.virtual.loaders.loader import Loader, Next, Reply, checked_block, region_fits

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evtool provision security` as a user types it, on a virtual board that enforces it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flash_project import make_build, make_project
+
+from evtool.pytest_plugin import VirtualBoard
+
+EVTOOL = [sys.executable, "-m", "evtool"]
+MAC = "02:45:56:00:00:01"
+BOTH = ("--flash-encryption", "--signing-key", "sign.pem", "--release")
+SEALING_KEY = "5e" * 32
+
+
+def evtool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*EVTOOL, "provision", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=os.environ | {"EVTOOL_SEAL": SEALING_KEY},
+    )
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return last
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a build, a sealing key and a signing key."""
+    root = tmp_path / "project"
+    path = make_project(root)
+    path.write_text(path.read_text() + '[provision]\nsealing_key = { env = "EVTOOL_SEAL" }\n')
+    make_build(root / "build" / "host")
+    assert evtool("security", "new-key", "sign.pem", cwd=root).returncode == 0
+    return root
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+    board = VirtualBoard(tmp_path / "board", "--mac", MAC)
+    yield board
+    board.end()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_unit_is_planned_secured_for_ever_and_left_alone(
+    project: Path, board: VirtualBoard
+) -> None:
+    port = board.serial_port
+    flashed = subprocess.run(
+        [*EVTOOL, "flash", "--serial-port", port],
+        cwd=project, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert flashed.returncode == 0, flashed.stderr
+
+    plan = ("security", "plan", "--serial-port", port, *BOTH, "--json")
+    planned = document(evtool(*plan, cwd=project))
+    assert planned["mac"] == MAC
+    assert [burn["fuse"] for burn in planned["burns"]][:2] == ["BLOCK1", "BLOCK2"]
+    assert all(burn["irreversible"] for burn in planned["burns"])
+    before = board.flash()
+
+    apply = ("security", "apply", "--serial-port", port, *BOTH)
+    other = evtool(*apply, "--irreversible", "02:45:56:00:00:02", cwd=project)
+    assert other.returncode == 2
+    assert f"the board is {MAC}" in other.stderr
+    assert board.flash() == before
+
+    done = document(evtool(*apply, "--irreversible", MAC, "--json", cwd=project))
+    assert [burn["fuse"] for burn in done["burned"]] == [burn["fuse"] for burn in planned["burns"]]
+    assert done["boot"]["charge_point"] == "CP-0001"
+    assert board.wait_for("app", evcfg="encrypted")["partition"] == "app0"
+
+    again = document(evtool(*apply, "--irreversible", MAC, "--json", cwd=project))
+    assert again["unchanged"]
+    left = document(evtool(*plan, cwd=project))
+    assert (left["burns"], left["key_kept"]) == ([], True)
+
+    ledger = project / ".evtool" / "ledger.db"
+    assert ledger.stat().st_mode & 0o777 == 0o600
+    assert b"security_enabled" in ledger.read_bytes()
+
+
+def test_what_is_wrong_is_said_before_a_port_is_opened(project: Path) -> None:
+    none = "/dev/ttyNO_SUCH_PORT"
+    for arguments, says in (
+        (("security", "plan", "--serial-port", none), "nothing was asked for"),
+        (("security", "plan", "--serial-port", none, *BOTH, "--chip", "esp32c6"), "must be one of"),
+        (
+            ("security", "apply", "--serial-port", none, *BOTH, "--irreversible", "yes"),
+            "must be the board's MAC",
+        ),
+        (
+            ("security", "plan", "--serial-port", none, "--signing-key", "evtool.toml"),
+            "others than its owner",
+        ),
+        (("security", "new-key", "sign.pem"), "never overwritten"),
+    ):
+        done = evtool(*arguments, cwd=project)
+        assert done.returncode == 2, done.stderr
+        assert says in done.stderr
+    apply = ("security", "apply", "--serial-port", none, *BOTH)
+    missing = evtool(*apply, cwd=project)
+    assert missing.returncode == 2
+    assert "--irreversible" in missing.stderr
+    gone = evtool(*apply, "--irreversible", MAC, cwd=project)
+    assert gone.returncode == 3
+    assert none in gone.stderr
