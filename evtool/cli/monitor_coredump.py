@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,7 @@ def _report(
 
 
 def _decoded(decoder: ElfDecoder, dump: CoreDump) -> tuple[DumpReport, ElfFile | None]:
-    from evtool.cli.monitor_panic import frames_of
+    from evtool.cli.monitor_panic import Stack, frames_of
     from evtool.monitor.panic.dump_report import DumpReport
     from evtool.monitor.panic.which_elf import Identity
 
@@ -156,10 +157,25 @@ def _decoded(decoder: ElfDecoder, dump: CoreDump) -> tuple[DumpReport, ElfFile |
     if choice.elf is None:
         return DumpReport(dump, "", choice.reason, {}), None
     addresses = dict.fromkeys(each for task in dump.tasks for each in task.addresses)
-    answer = decoder.places(choice.elf, list(addresses))
+    stacks = []
+    if dump.machine == core_dump.RISCV:
+        stacks = [
+            Stack(
+                task.registers[0], dict(enumerate(task.registers[1:32], 1)), dump.memory
+            ).as_dict()
+            for task in dump.tasks
+        ]
+    answer = decoder.places(choice.elf, list(addresses), stacks)
     if "error" in answer:
         return DumpReport(dump, "", answer["error"], {}), None
     elf = choice.elf
+    ways = [tuple(way) for way in answer["ways"]]
+    if ways:
+        tasks = tuple(
+            replace(task, addresses=way or task.addresses)
+            for task, way in zip(dump.tasks, ways, strict=True)
+        )
+        dump = replace(dump, tasks=tasks)
     return DumpReport(dump, str(elf.path), choice.reason, frames_of(answer), answer["note"]), elf
 
 

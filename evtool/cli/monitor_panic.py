@@ -11,7 +11,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,23 @@ _POLL_MS = 100
 _DRAIN_S = 30.0
 
 Job = tuple[PanicReport, Identity]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What is known of a RISC-V's stack: registers by their numbers, and memory."""
+
+    pc: int
+    registers: Mapping[int, int]
+    memory: Sequence[tuple[int, bytes]]
+
+    def as_dict(self) -> dict[str, object]:
+        """As the decoding process takes it."""
+        return {
+            "pc": self.pc,
+            "registers": {str(number): value for number, value in self.registers.items()},
+            "memory": [[address, data.hex()] for address, data in self.memory],
+        }
 
 
 class PanicDecoding:
@@ -187,12 +205,17 @@ class ElfDecoder:
         return choose(sha256, identity, self._candidates())
 
     def places(
-        self, elf: ElfFile, addresses: Sequence[int], panic: str | None = None
+        self,
+        elf: ElfFile,
+        addresses: Sequence[int],
+        stacks: Sequence[dict[str, object]] = (),
+        panic: str | None = None,
     ) -> dict[str, Any]:
         """What the decoding process answers of these addresses; `error` where it cannot.
 
         Args:
-            panic: a RISC-V's, with its stack.
+            stacks: a RISC-V's, to be unwound.
+            panic: the same as the panic's text, for a gdb.
 
         Raises:
             ToolError: the decoding process does not answer.
@@ -203,6 +226,7 @@ class ElfDecoder:
                 "path": str(elf.path),
                 "sha256": elf.sha256,
                 "addresses": list(addresses),
+                "stacks": list(stacks),
                 "panic": panic,
                 "folders": self._tool_folders,
             }
@@ -226,13 +250,17 @@ class ElfDecoder:
 
     def _decoded(self, report: PanicReport, choice: Choice, elf: ElfFile) -> Decoded:
         addresses = report.addresses()
-        unwinds = report.is_riscv and report.has_stack
+        unwinds = report.is_riscv and bool(report.stack)
         # A RISC-V's backtrace lies in its stack; an Xtensa's is in the addresses.
         key = (elf.sha256, addresses, report.lines if unwinds else ())
         answer = self._answers.get(key)
         if answer is None:
             panic = "\n".join(report.lines) + "\n" if unwinds else None
-            answer = self.places(elf, addresses, panic)
+            stacks = []
+            if unwinds:
+                registers = report.riscv_registers
+                stacks = [Stack(registers[0], registers, report.stack).as_dict()]
+            answer = self.places(elf, addresses, stacks, panic)
             self._answers[key] = answer
         if "error" in answer:
             return Decoded(report, "", str(answer["error"]), {})
@@ -242,6 +270,7 @@ class ElfDecoder:
             choice.reason,
             frames_of(answer),
             answer["decoder"],
+            tuple(answer["ways"][0]) if answer["ways"] else (),
             tuple(answer["unwound"]),
             answer["note"],
         )

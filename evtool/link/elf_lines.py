@@ -80,6 +80,11 @@ class ElfLines:
         at = bisect.bisect(self._code, (address, 1 << 64)) - 1
         return at >= 0 and self._code[at][0] <= address < self._code[at][1]
 
+    @property
+    def dwarf(self) -> Any:
+        """pyelftools' DWARFInfo; None without debug information."""
+        return self._dwarf
+
     def places(self, address: int) -> list[Place]:
         """The function at `address`, then those it was inlined into; [] where none is known."""
         if not self.holds(address):

@@ -4,9 +4,12 @@
 A line of JSON in is a request, a line out is its answer::
 
     {"do": "facts", "path": ELF}
-    {"do": "decode", "path": ELF, "addresses": [...], "panic": TEXT, "folders": [...]}
+    {"do": "decode", "path": ELF, "sha256": ..., "addresses": [...], "folders": [...],
+     "stacks": [{"pc": ..., "registers": {NUMBER: VALUE}, "memory": [[ADDRESS, HEX], ...]}],
+     "panic": TEXT}
 
-`panic` is there where a RISC-V's stack shall be unwound. An answer has `error` where it failed.
+`stacks` are unwound, for a RISC-V: the answer's `ways`, in the same order. `panic` is the text that
+Espressif's decoder unwinds where there is a gdb. An answer has `error` where it failed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 
 from evtool.link.elf_lines import ElfLines, decode_addresses
 from evtool.link.panic_tools import decode_with_addr2line, find_tool, unwind
+from evtool.link.riscv_unwind import Unwinder
 
 _KEPT_FILES = 2
 
@@ -30,6 +34,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._files: dict[tuple[str, int, int], ElfLines] = {}
+        self._unwinder: tuple[str, Unwinder] | None = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request."""
@@ -54,7 +59,9 @@ class Worker:
     def _decode(self, elf: ElfLines, path: Path, request: dict[str, Any]) -> dict[str, Any]:
         if elf.sha256 != request["sha256"]:
             raise ValueError(f"{path} has changed since it was chosen")
-        addresses = [address for address in request["addresses"] if elf.holds(address)]
+        ways = self._ways(elf, request.get("stacks", []))
+        wanted = dict.fromkeys([*request["addresses"], *(each for way in ways for each in way)])
+        addresses = [address for address in wanted if elf.holds(address)]
         folders = [Path(folder) for folder in request["folders"]]
         machine = elf.facts.machine
         addr2line = find_tool(machine, "addr2line", folders)
@@ -72,10 +79,26 @@ class Worker:
                 str(address): [asdict(place) for place in found]
                 for address, found in places.items()
             },
+            "ways": ways,
             "decoder": decoder,
             "unwound": unwound,
             "note": note,
         }
+
+    def _ways(self, elf: ElfLines, stacks: list[dict[str, Any]]) -> list[list[int]]:
+        if not stacks or elf.dwarf is None:
+            return [[] for _ in stacks]
+        if self._unwinder is None or self._unwinder[0] != elf.sha256:
+            self._unwinder = (elf.sha256, Unwinder(elf.dwarf))
+        unwinder = self._unwinder[1]
+        return [
+            unwinder.way(
+                stack["pc"],
+                {int(number): value for number, value in stack["registers"].items()},
+                [(address, bytes.fromhex(data)) for address, data in stack["memory"]],
+            )
+            for stack in stacks
+        ]
 
     @staticmethod
     def _unwind(
@@ -85,10 +108,7 @@ class Worker:
             return [], ""
         gdb = find_tool(machine, "gdb", folders)
         if gdb is None:
-            return [], (
-                "the stack is not unwound: there is no riscv32-esp-elf-gdb "
-                "(PlatformIO's package tool-riscv32-esp-elf-gdb has it)"
-            )
+            return [], ""
         try:
             return unwind(gdb, path, panic), ""
         except ValueError as error:

@@ -55,6 +55,7 @@ class CoreTask:
         addresses: code addresses, innermost first: on an Xtensa the whole way, on a RISC-V
             where it was and where it returns to.
         damage: what is wrong with it; "" for nothing.
+        registers: as the dump has them: on a RISC-V pc, then x1 to x31.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CoreTask:
     addresses: tuple[int, ...]
     crashed: bool = False
     damage: str = ""
+    registers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class CoreDump:
         panic: what the panic said; "" where not kept.
         tasks: the crashed one first; () where the format is not read.
         image: the dump without what follows it in the partition.
+        memory: (address, bytes) of the control blocks and stacks.
     """
 
     chip: str
@@ -88,6 +91,7 @@ class CoreDump:
     cause: int | None = None
     fault_address: int | None = None
     panic: str = ""
+    memory: tuple[tuple[int, bytes], ...] = ()
 
 
 def length(head: bytes, partition_size: int) -> int | Malformed | None:
@@ -173,7 +177,9 @@ def _read_elf(
         damage = "; ".join(text for bit, text in _DAMAGED.items() if flags & bit)
         pointer = registers[_XTENSA_AR + 1] if is_xtensa else registers[2]
         is_crashed = block == crashed or (crashed in (0, _NO_TASK) and not tasks)
-        tasks.append(CoreTask(name, block, pointer, tuple(filter(None, way)), is_crashed, damage))
+        tasks.append(
+            CoreTask(name, block, pointer, tuple(filter(None, way)), is_crashed, damage, registers)
+        )
     tasks.sort(key=lambda task: not task.crashed)
     return CoreDump(
         chip,
@@ -185,6 +191,7 @@ def _read_elf(
         extra.get(_EXCCAUSE) if is_xtensa else None,
         extra.get(_EXCVADDR) if is_xtensa else None,
         notes.panic,
+        tuple(memory),
     )
 
 

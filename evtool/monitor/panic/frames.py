@@ -39,7 +39,8 @@ class Decoded:
         reason: by what it was recognised, or why there is none.
         places: of each address that the file knows.
         decoder: what decoded it: `esp-idf-panic-decoder with ...addr2line`, `DWARF`.
-        unwound: a RISC-V's backtrace, as gdb has it from the stack, a line each.
+        way: a RISC-V's way to the fault, unwound from its stack; innermost first.
+        unwound: the same as gdb has it, with values, a line each.
         note: what could not be done, and why.
     """
 
@@ -48,6 +49,7 @@ class Decoded:
     reason: str
     places: Places
     decoder: str = ""
+    way: tuple[int, ...] = ()
     unwound: tuple[str, ...] = ()
     note: str = ""
 
@@ -63,8 +65,15 @@ class Decoded:
             shown.append(f"  addresses are not decoded: {self.reason}")
         else:
             shown.append(f"  decoded with {self.elf} ({self.reason})")
-        shown += self._backtraces() if report.backtraces else self._registers()
-        shown += [f"  {line}" for line in self.unwound]
+        if self.unwound:
+            shown += [f"  {line}" for line in self.unwound]
+        elif report.backtraces:
+            shown += self._backtraces()
+        elif len(self.way) > 1:
+            for number, address in enumerate(self.way):
+                shown += self._address(f"#{number:<2}", address)
+        else:
+            shown += self._registers()
         if self.note:
             shown.append(f"  {self.note}")
         return shown
@@ -116,6 +125,7 @@ class Decoded:
                 str(core): {name: f"{value:#010x}" for name, value in registers.items()}
                 for core, registers in report.registers.items()
             },
+            "way": [frame_dict(address, self.places) for address in self.way],
             "unwound": list(self.unwound),
             "note": self.note,
         }

@@ -48,9 +48,16 @@ _FRAME = re.compile(r"(0x[0-9a-fA-F]{8}):(0x[0-9a-fA-F]{8})")
 _DUMP = re.compile(r"^Core\s+(\d) register dump:")
 _REGISTER = re.compile(r"([A-Z][A-Z0-9/]{1,8})\s*: (0x[0-9a-fA-F]{8})")
 _STACK = re.compile(r"^[0-9a-f]{8}: 0x[0-9a-fA-F]{8}")
+_STACK_WORD = re.compile(r"0x([0-9a-fA-F]{8})\b")
 _SHA256 = re.compile(r"ELF file SHA256:\s*([0-9a-fA-F]{6,64})")
 _END = re.compile(r"^Rebooting\.\.\.|^CPU halted|^Entering gdb stub")
 
+# As ESP-IDF prints them, by their numbers; MEPC stands in the place of x0.
+RISCV_REGISTERS = (
+    *("MEPC", "RA", "SP", "GP", "TP", "T0", "T1", "T2", "S0/FP", "S1"),
+    *("A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"),
+    *("S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "T3", "T4", "T5", "T6"),
+)
 _CAUSES = {
     "IllegalInstruction": "the processor met no instruction: a task's function returned, a wrong "
     "function pointer, or damaged flash",
@@ -102,7 +109,7 @@ class PanicReport:
         reason: its reason in the chip's words; "" where there is none.
         registers: of each core that printed them, by name.
         elf_sha256: the beginning of the ELF file's SHA-256 in hex, as printed; "" where not.
-        has_stack: whether a RISC-V's stack was printed.
+        stack: (address, bytes) of each line of a RISC-V's stack that was printed.
         lines: all of it.
     """
 
@@ -115,7 +122,7 @@ class PanicReport:
     registers: dict[int, dict[str, int]] = field(default_factory=dict)
     backtraces: tuple[Backtrace, ...] = ()
     elf_sha256: str = ""
-    has_stack: bool = False
+    stack: tuple[tuple[int, bytes], ...] = ()
     lines: tuple[str, ...] = ()
 
     @property
@@ -127,6 +134,18 @@ class PanicReport:
     def is_riscv(self) -> bool:
         """Whether a RISC-V printed it."""
         return any("MEPC" in registers for registers in self.registers.values())
+
+    @property
+    def riscv_registers(self) -> dict[int, int]:
+        """The registers of the core that a RISC-V's panic is of, by their numbers; 0 is MEPC."""
+        for registers in self.registers.values():
+            if "MEPC" in registers:
+                return {
+                    number: registers[name]
+                    for number, name in enumerate(RISCV_REGISTERS)
+                    if name in registers
+                }
+        return {}
 
     def addresses(self) -> tuple[int, ...]:
         """Every code address that it names, each once, the backtraces' first."""
@@ -150,6 +169,7 @@ class PanicCollector:
         self._last_ms = 0
         self._core: int | None = None
         self._backtraces: list[Backtrace] = []
+        self._stack: list[tuple[int, bytes]] = []
 
     @property
     def deadline_ms(self) -> int | None:
@@ -163,7 +183,7 @@ class PanicCollector:
             if not (line.panic or _begins(text)):
                 return None
             self._draft = PanicReport(self._port, line.at_ms, "backtrace", text)
-            self._backtraces, self._lines, self._core = [], [], None
+            self._backtraces, self._lines, self._stack, self._core = [], [], [], None
         elif line.reset or line.record is not None:
             # Records of other tasks may stand between; a boot ends it.
             return self.finish() if line.reset or line.event == "boot" else None
@@ -182,7 +202,12 @@ class PanicCollector:
         draft, self._draft = self._draft, None
         if draft is None:
             return None
-        return replace(draft, backtraces=tuple(self._backtraces), lines=tuple(self._lines))
+        return replace(
+            draft,
+            backtraces=tuple(self._backtraces),
+            stack=tuple(self._stack),
+            lines=tuple(self._lines),
+        )
 
     def _read(self, draft: PanicReport, text: str) -> None:
         for kind, pattern in _HEADLINES:
@@ -215,7 +240,11 @@ class PanicCollector:
         elif sha := _SHA256.search(text):
             self._draft = replace(draft, elf_sha256=sha[1].lower())
         elif _STACK.match(text):
-            self._draft = draft if draft.has_stack else replace(draft, has_stack=True)
+            address, _, words = text.partition(":")
+            data = b"".join(
+                int(word, 16).to_bytes(4, "little") for word in _STACK_WORD.findall(words)
+            )
+            self._stack.append((int(address, 16), data))
         else:
             for name, value in _REGISTER.findall(text):
                 draft.registers.setdefault(self._core or 0, {})[name] = int(value, 16)
