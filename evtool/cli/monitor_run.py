@@ -114,7 +114,7 @@ def run(order: Order) -> None:
             session.run()
         else:
             scripted.attach(audience, session, ports.names)
-            scripted.watch(session.run)
+            scripted.watch(session.run, lambda: interrupts.received is not None)
     if interrupts.received is not None:
         end(interrupts.received)
 

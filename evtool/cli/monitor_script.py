@@ -89,8 +89,11 @@ class Scripted:
         audience.news.append(run)
         audience.times.append(run)
 
-    def watch(self, run: Callable[[], None]) -> None:
+    def watch(self, run: Callable[[], None], interrupted: Callable[[], bool]) -> None:
         """Run the session; whatever ends it, the results are told and written.
+
+        Args:
+            interrupted: whether a signal ended the session; then the exit code is its.
 
         Raises:
             Stopped: the user ended the watch before the script was done.
@@ -102,7 +105,9 @@ class Scripted:
             self._finish(error)
             raise
         self._finish(None)
-        if self._run is not None and self._run.summary(self._now_ms()).outcome != PASSED:
+        if interrupted() or self._run is None:
+            return
+        if self._run.summary(self._now_ms()).outcome != PASSED:
             raise Stopped("the watch was ended before the script was done")
 
     def _tell(self, result: StepResult) -> None:

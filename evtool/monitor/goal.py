@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from evtool.errors import CheckFailed, EvtoolError, LinkTimeout
 from evtool.monitor.follow import Happening, Line
+from evtool.monitor.panic.breakdown import PANIC_MS, QUIET_MS, Breakdowns, ends_breakdown
 
 _READ_ON = "read the lines before and after it (--log FILE keeps them)"
 
@@ -43,7 +44,9 @@ class Watch:
         self._port = port
         self._lines = 0
         self._records = 0
+        self._breakdowns: dict[str, Breakdowns] = {}
         self._panic: Line | None = None
+        self._panic_end_ms = 0  # when all of it has been said, at the latest
 
     @property
     def looks_at_lines(self) -> bool:
@@ -58,8 +61,10 @@ class Watch:
             self._remember_panic(line)
 
     def _remember_panic(self, line: Line) -> None:
-        if line.panic and self._panic is None:
+        breakdowns = self._breakdowns.setdefault(line.port, Breakdowns())
+        if breakdowns.begins(line) and self._panic is None:
             self._panic = line
+            self._panic_end_ms = line.at_ms + QUIET_MS
 
     def reached(self, happening: Happening) -> bool:
         """Whether `happening` ends the watch well.
@@ -71,7 +76,6 @@ class Watch:
         if not isinstance(happening, Line):
             return False
         self._lines += 1
-        self._remember_panic(happening)
         goal = self._goal
         port = happening.port or self._port
         if goal.fail_on is not None and goal.fail_on.search(happening.text):
@@ -79,24 +83,44 @@ class Watch:
                 f"{port}: the board said what must not be said: {happening.text}",
                 fix=f"--fail-on {goal.fail_on.pattern!r} matched this line",
             )
-        if goal.until is not None and goal.until.search(happening.text):
-            return True
-        if happening.panic and (goal.until is not None or goal.count is not None):
-            raise CheckFailed(
-                f"{port}: the program on the board broke down: {happening.text}",
-                fix=_READ_ON,
-            )
+        if self._panic is None:
+            if goal.until is not None and goal.until.search(happening.text):
+                return True
+            self._remember_panic(happening)
+        elif happening.port == self._panic.port:
+            # The watch has failed; the rest of the panic is still worth reading.
+            if self._is_waiting and ends_breakdown(happening):
+                raise self._broke_down(self._panic)
+            last_ms = self._panic.at_ms + PANIC_MS
+            self._panic_end_ms = min(happening.at_ms + QUIET_MS, last_ms)
+        if self._panic is not None:
+            return False
         if happening.record is not None and happening.record.name in goal.records:
             self._records += 1
             return goal.count is not None and self._records >= goal.count
         return False
 
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether something is waited for, which will not come any more after a panic."""
+        return self._goal.until is not None or self._goal.count is not None
+
+    def _broke_down(self, panic: Line) -> CheckFailed:
+        return CheckFailed(
+            f"{panic.port or self._port}: the program on the board broke down: {panic.text}",
+            fix=_READ_ON,
+        )
+
     def remaining_ms(self, now_ms: int) -> int | None:
         """How long the watch may still go on; None without limit."""
         limits = [
-            limit for limit in (self._goal.duration_ms, self._goal.timeout_ms) if limit is not None
+            self._start_ms + limit
+            for limit in (self._goal.duration_ms, self._goal.timeout_ms)
+            if limit is not None
         ]
-        return max(0, self._start_ms + min(limits) - now_ms) if limits else None
+        if self._panic is not None and self._is_waiting:
+            limits.append(self._panic_end_ms)
+        return max(0, min(limits) - now_ms) if limits else None
 
     def timed_out(self, now_ms: int) -> bool:
         """Whether the watch has ended well by its duration.
@@ -108,6 +132,8 @@ class Watch:
         if self.remaining_ms(now_ms) != 0:
             return False
         goal = self._goal
+        if self._panic is not None:
+            raise self._broke_down(self._panic)
         expects_words = bool(goal.records) or goal.until is not None
         if self._lines == 0 and expects_words:
             raise LinkTimeout(
@@ -115,12 +141,6 @@ class Watch:
                 fix="is it powered, is this its port, and does its firmware run?",
             )
         if goal.timeout_ms is None or now_ms - self._start_ms < goal.timeout_ms:
-            if self._panic is not None:
-                raise CheckFailed(
-                    f"{self._panic.port or self._port}: the program on the board broke down:"
-                    f" {self._panic.text}",
-                    fix=_READ_ON,
-                )
             return True
         raise self._not_reached(goal)
 

@@ -113,12 +113,13 @@ def test_the_projects_own_build_is_found(program: samples.Program, tmp_path: Pat
     assert "ev::Gate::open" in done.stderr
 
 
+@pytest.mark.parametrize("goal", ["--expect", "--until"])
 def test_a_panic_that_ends_the_watch_is_read_and_decoded_to_its_end(
-    program: samples.Program,
+    program: samples.Program, goal: str
 ) -> None:
     with FakeConsole() as board:
         board.answers["m"] = program.panic()
-        script = ("--send", "m", "--expect", "never said", "--elf", str(program.path))
+        script = ("--send", "m", goal, "never said", "--elf", str(program.path))
         done = monitor("--serial-port", board.port, *script)
     assert done.returncode == 1
     assert "ev::Gate::open" in done.stderr

@@ -175,7 +175,10 @@ def test_a_lost_port_is_3(tmp_path: Path) -> None:
     assert process.wait(timeout=LIMIT_S) == 3, rest
 
 
-def test_ctrl_c_is_130_and_the_results_are_written(board: FakeConsole, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_has_its_code_and_the_results_are_written(
+    board: FakeConsole, tmp_path: Path, number: signal.Signals
+) -> None:
     junit = tmp_path / "junit.xml"
     process = subprocess.Popen(
         command(
@@ -191,10 +194,10 @@ def test_ctrl_c_is_130_and_the_results_are_written(board: FakeConsole, tmp_path:
     limit.start()
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["event"] == "connected"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate()
     limit.cancel()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert b"<error " in junit.read_bytes()
 
 

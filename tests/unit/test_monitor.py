@@ -186,10 +186,23 @@ def test_count_counts_the_records_asked_for() -> None:
 def test_fail_on_and_a_panic_end_it_badly() -> None:
     with pytest.raises(CheckFailed, match="must not be said"):
         watch(fail_on=re.compile("fault")).reached(read_line("[event] fault name=x", 1100))
-    with pytest.raises(CheckFailed, match="broke down"):
-        watch(until=re.compile("boot ok")).reached(read_line(PANIC, 1100))
     assert watch(until=re.compile("Guru")).reached(read_line(PANIC, 1100))
     assert not watch().reached(read_line(PANIC, 1100))
+
+
+def test_a_panic_ends_a_watch_when_all_of_it_is_said() -> None:
+    watching = watch(until=re.compile("Backtrace"))
+    assert not watching.reached(read_line(PANIC, 1100))
+    assert not watching.reached(read_line("Backtrace: 0x400d1f21:0x3ffb4f80", 1200))
+    with pytest.raises(CheckFailed, match="broke down: Guru"):
+        watching.reached(read_line("Rebooting...", 1300))
+    for first, last_ms in ((PANIC, 4199), ("rst:0x8 (TG1WDT_SYS_RESET),boot:0x13 (SPI)", 4199)):
+        watching = watch(until=re.compile("boot ok"))
+        assert not watching.reached(read_line(first, 2000))
+        assert not watching.reached(read_line("more", 2200))
+        assert not watching.timed_out(last_ms)
+        with pytest.raises(CheckFailed, match="broke down"):
+            watching.timed_out(4200)
 
 
 @pytest.mark.parametrize("all_lines", [True, False])

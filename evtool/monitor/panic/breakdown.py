@@ -10,6 +10,14 @@ from __future__ import annotations
 from evtool.monitor.follow import Line
 from evtool.monitor.panic.reset_reasons import is_fault
 
+QUIET_MS = 2000  # so long nothing more may come of a panic, then it is over
+PANIC_MS = 10_000  # and it is over then in any case
+
+
+def ends_breakdown(line: Line) -> bool:
+    """Whether a panic is told to its end by `line`."""
+    return bool(line.reset) or line.event == "boot" or line.text.startswith("Rebooting")
+
 
 class Breakdowns:
     """The breakdowns of one board."""

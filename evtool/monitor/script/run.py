@@ -15,15 +15,13 @@ from typing import Protocol
 from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
 from evtool.monitor.expect import Lookback
 from evtool.monitor.follow import Line
-from evtool.monitor.panic.breakdown import Breakdowns
+from evtool.monitor.panic.breakdown import PANIC_MS, QUIET_MS, Breakdowns, ends_breakdown
 from evtool.monitor.script import steps
 from evtool.monitor.script.results import ERROR, FAILED, PASSED, StepResult, Summary
 from evtool.monitor.script.step_runner import Failed, Passed, StepRunner, Waiting
 from evtool.monitor.stream import Batch, News
 
 _LATEST = 20
-_PANIC_QUIET_MS = 2000  # so long nothing more may come of a panic, then it is over
-_PANIC_MS = 10_000
 _LOOKING = (
     steps.Expect,
     steps.ExpectNot,
@@ -56,9 +54,8 @@ class _Breakdown:
     until_ms: int
 
     def go_on(self, line: Line) -> None:
-        ends = line.reset or line.event == "boot" or line.text.startswith("Rebooting")
-        limit_ms = self.line.at_ms + _PANIC_MS
-        self.until_ms = -1 if ends else min(line.at_ms + _PANIC_QUIET_MS, limit_ms)
+        limit_ms = self.line.at_ms + PANIC_MS
+        self.until_ms = -1 if ends_breakdown(line) else min(line.at_ms + QUIET_MS, limit_ms)
 
 
 class ScriptRun:
@@ -202,7 +199,7 @@ class ScriptRun:
             expecting = self._expecting(port, line)
             if expecting is None:
                 # The script has failed; the rest of the panic is still worth reading.
-                self._broken = _Breakdown(port, line, line.at_ms + _PANIC_QUIET_MS)
+                self._broken = _Breakdown(port, line, line.at_ms + QUIET_MS)
                 return
             if isinstance(expecting, steps.ExpectPanic):
                 self._runner.broke_down(port, line)
