@@ -66,7 +66,7 @@ chaos: $(READY)
 	  "build it with: evtool build --env host_asan --microocpp DIR"; exit 2; }
 	PYTHONPATH=tests $(BIN)/python -m microocpp.chaos --program $(PROGRAM) --hours $(HOURS) --seed $(SEED)
 
-# A fleet's run and a rotation, killed at every one of their writes (docs/fleet.md); a quarter of an hour.
+# A fleet's run and a rotation, killed at every one of their writes (docs/fleet-run.md); a quarter of an hour.
 # LEDGER may be postgresql+psycopg://HOST/AN_EMPTY_DATABASE.
 LEDGER ?=
 kills: $(READY)

@@ -30,11 +30,19 @@ def asked_firmware(
         return None
     environment = environment or project.build.environment
     path = manifest or project.root / "build" / environment / "manifest.json"
+    return named_plan(path, environment)
+
+
+def named_plan(path: Path, environment: str | None) -> FlashPlan:
+    """The build whose manifest.json is at `path`.
+
+    Raises:
+        ConfigError: there is none, or it is broken.
+    """
     text = _read(path)
     if text is None:
-        raise ConfigError(
-            f"{path}: no such file", fix=f"build first: `evtool build --env {environment}`"
-        )
+        build = "evtool build" + (f" --env {environment}" if environment else "")
+        raise ConfigError(f"{path}: no such file", fix=f"build first: `{build}`")
     return plan_flash(parse_manifest(text.decode("utf-8", "replace"), path), _read)
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evtool.cli.fleet_input import open_fleet
-from evtool.cli.ledger_option import existing_ledger, ledger_place
+from evtool.cli.ledger_option import existing_ledger, opened_ledger
 from evtool.cli.options import found_project
 from evtool.cli.provision_fleet_check import FindingReport, LedgerHolders, opened
 from evtool.cli.sealing_option import open_sealed, sealing_place, unit_secrets
 from evtool.errors import ConfigError, SecretMissing
 from evtool.link.core_dumps import forbid_core_dumps
-from evtool.link.ledger_database import SqlLedger, open_ledger
 from evtool.provision.fleet.finding import Finding
 from evtool.provision.fleet.order import UnitOrder
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
+    from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
     from evtool.provision.secrets.sealed_store import SealedStore
     from evtool.provision.secrets.unit_secrets import UnitSecretStore
@@ -62,13 +62,10 @@ def opened_fleet(
             fix="make one with `evtool provision secrets new-key`, and name it in evtool.toml: "
             "[provision] sealing_key",
         )
-    ledger = open_ledger(ledger_place(ledger_location, project))
-    try:
+    with opened_ledger(ledger_location, project) as ledger:
         sealed = open_sealed(ledger, place, project.root)
         secrets = unit_secrets(sealed, project.root)
         yield OpenFleet(project, ledger, ledger.where, sealed, secrets)
-    finally:
-        ledger.close()
 
 
 def read_orders(

@@ -94,6 +94,17 @@ def single_board_options(function: F) -> F:
     return _decorated(function, _SINGLE, _SINGLE_STATION)
 
 
+def table_option(function: F) -> F:
+    """`--manifest FILE` where nothing of it is written, passed on as `manifest_path`."""
+    decorated: F = click.option(
+        "--manifest",
+        "manifest_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The build that the board runs, for its partition table: where flash is encrypted.",
+    )(function)
+    return decorated
+
+
 def _decorated(function: F, own: Sequence[str], station: Sequence[str]) -> F:
     decorated: Any = some_station_options(*station)(function)
     for name in reversed(own):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from evtool.cli.flash_worker import Logs, crash_error, open_station_board
 from evtool.errors import EvtoolError, Stopped
 from evtool.flash.station.attempts import Attempt, first_attempt, next_attempt
+from evtool.flash.station.board_run import facts_document
 from evtool.flash.station.flash_parts import Counts, PartsWork
 from evtool.flash.station.gates import Gates, check_board
 from evtool.flash.station.junit import render_junit
 from evtool.flash.station.order import Order
-from evtool.flash.station.report import PreviousRun, station_document
+from evtool.flash.station.report import PreviousRun, outcome_document, station_document
 from evtool.flash.station.table import Columns, render_table
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import AlreadyDone
@@ -23,7 +24,6 @@ from evtool.link.deflated import Streams
 from evtool.link.esptool_board import deadline_s
 from evtool.link.esptool_packets import make_packets_cheap
 from evtool.monitor.redact import Redactor
-from evtool.provision.run.report import unit_document
 from evtool.provision.run.unit_run import STEPS, run_unit
 from evtool.provision.run.verdict import BoardRepeated, UnitRefused, UnitResult, UnitVerdict
 
@@ -173,6 +173,19 @@ class FleetWorker:
         proof = self._task.proof
         waits_ms = 0 if proof is None else proof.boot_timeout_ms + (proof.csms_timeout_ms or 0)
         return deadline_s(self._station.total_bytes, baudrate) + waits_ms / 1000 + _LEDGER_S
+
+
+def unit_document(result: UnitResult) -> dict[str, object]:
+    """One board's result; it has the shape of a flashing station's, and says which unit it is."""
+    facts: dict[str, object] = {} if result.facts is None else facts_document(result.facts)
+    head: dict[str, object] = {
+        "serial_port": result.port,
+        "verdict": result.verdict.value,
+        "unit": result.unit or None,
+        "where": result.where or None,
+    }
+    error = None if result.verdict is UnitVerdict.REPEATED else result.error
+    return head | facts | outcome_document(result, error) | {"csms": result.csms}
 
 
 class FleetAccount:

@@ -25,7 +25,7 @@ _NOT_PROVED = "the identity is written; the board was not waited for"
 
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "fleet": ("evtool.cli.provision_fleet", "Many units from one file: check."),
+    "fleet": ("evtool.cli.provision_fleet", "Many units from one file: check, run, status."),
     "ledger": ("evtool.cli.provision_ledger", "The record of all units: check, ask, merge."),
     "labels": ("evtool.cli.provision_labels", "Print labels: text and QR codes."),
     "secrets": ("evtool.cli.provision_secrets", "Sealed secrets: make a key, rotate, export."),

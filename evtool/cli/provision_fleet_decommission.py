@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evtool.cli.fleet_station import table_option
 from evtool.cli.ledger_option import existing_ledger, ledger_option
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
     from evtool.provision.ledger.unit_state import UnitState
+    from evtool.provision.run.board import Firmware
 
 _BAUDRATE = 460_800
 
@@ -29,6 +31,7 @@ _BAUDRATE = 460_800
     help="Another board may have the identity and serial number, now that this one has not.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="For the record.")
+@table_option
 @project_option
 @ledger_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done; open no port.")
@@ -39,6 +42,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     board_lost: bool,
     release: bool,
     reason: str,
+    manifest_path: Path | None,
     project_path: Path | None,
     ledger_location: str | None,
     dry_run: bool,
@@ -81,7 +85,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             return
         erased_bytes = 0
         if needs_board and serial_port is not None:
-            erased_bytes = _erase(output, serial_port, found)
+            erased_bytes = _erase(output, serial_port, found, _firmware(manifest_path))
             is_erased = True
         given_up = record_leaving(ledger, found, leaving, erased=is_erased)
     free = ", ".join(given_up) or "nothing"
@@ -100,7 +104,13 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     )
 
 
-def _erase(output: Output, serial_port: str, found: UnitState) -> int:
+def _firmware(manifest_path: Path | None) -> Firmware | None:
+    from evtool.cli.fleet_firmware import firmware_of, named_plan
+
+    return None if manifest_path is None else firmware_of(named_plan(manifest_path, None))
+
+
+def _erase(output: Output, serial_port: str, found: UnitState, firmware: Firmware | None) -> int:
     from evtool.cli.flash_worker import open_station_board
     from evtool.cli.fleet_worker import parts_work
     from evtool.link.deflated import Streams
@@ -122,7 +132,7 @@ def _erase(output: Output, serial_port: str, found: UnitState) -> int:
     )
     try:
         facts = board.connect(_BAUDRATE)
-        return erase(board, facts, found, parts_work, tell)
+        return erase(board, facts, found, parts_work, tell, firmware)
     finally:
         board.close()
 

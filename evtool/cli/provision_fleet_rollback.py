@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evtool.cli.fleet_station import collected, single_board_options
+from evtool.cli.fleet_station import collected, single_board_options, table_option
 from evtool.cli.ledger_option import ledger_option
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
@@ -20,6 +20,7 @@ _COMMAND = "evtool provision fleet rollback"
 @click.command("rollback", epilog=EXIT_CODES)
 @click.argument("unit")
 @single_board_options
+@table_option
 @click.option(
     "--to",
     "wanted",
@@ -32,8 +33,9 @@ _COMMAND = "evtool provision fleet rollback"
 @sealing_option
 @click.option("--dry-run", is_flag=True, help="Say what would be written; open no port.")
 @json_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     unit: str,
+    manifest_path: Path | None,
     wanted: str,
     project_path: Path | None,
     ledger_location: str | None,
@@ -48,7 +50,7 @@ def command(
     be the unit's own; it is read back and proved as in `fleet run`. A second rollback goes back
     once more. The firmware stays as it is.
     """
-    from evtool.cli.fleet_firmware import gate_order
+    from evtool.cli.fleet_firmware import asked_firmware, firmware_of, gate_order
     from evtool.cli.fleet_orders import opened_fleet
     from evtool.cli.fleet_station import run_fleet
     from evtool.cli.fleet_worker import StationAttempts, mask_of, parts_work
@@ -71,7 +73,13 @@ def command(
             return 0
         task = UnitTask(
             targets=RollbackTargets(
-                unit, record, fleet.ledger, fleet.sealed, encryption_of(fleet), mask_of
+                unit,
+                record,
+                fleet.ledger,
+                fleet.sealed,
+                encryption_of(fleet),
+                mask_of,
+                firmware_of(asked_firmware(fleet.project, manifest_path, None, False)),
             ),
             ledger=fleet.ledger,
             gates=lambda _facts: None,

@@ -50,25 +50,57 @@ class PreviousRun:
 def board_document(result: BoardResult) -> dict[str, object]:
     """One board's result."""
     facts: dict[str, object] = {} if result.facts is None else facts_document(result.facts)
-    error = result.error if result.verdict is not Verdict.REPEATED else None
-    return (
-        {"serial_port": result.port, "verdict": result.verdict.value}
-        | facts
-        | {
-            "exit_code": result.exit_code,
-            "error": None if error is None else type(error).__name__,
-            "message": None if result.error is None else result.error.message,
-            "fix": None if result.error is None else result.error.fix,
-            "attempts": result.attempts,
-            "failed_attempts": [
-                {"number": each.number, "baudrate": each.baudrate, "reason": each.reason}
-                for each in result.failed
-            ],
-            "bytes_written": result.bytes_written,
-            "times_ms": dict(result.times_ms),
-            "boot": None if result.boot is None else dict(result.boot),
-        }
-    )
+    head: dict[str, object] = {"serial_port": result.port, "verdict": result.verdict.value}
+    is_error = result.verdict is not Verdict.REPEATED
+    return head | facts | outcome_document(result, result.error if is_error else None)
+
+
+class Outcome(Protocol):
+    """What became of a board, in a run of any kind; as `BoardResult`."""
+
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def error(self) -> EvtoolError | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def failed(self) -> Sequence[Try]: ...
+    @property
+    def bytes_written(self) -> int: ...
+    @property
+    def times_ms(self) -> Mapping[str, int]: ...
+    @property
+    def boot(self) -> Mapping[str, str] | None: ...
+
+
+class Try(Protocol):
+    """A try that did not succeed; as `FailedAttempt`."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def baudrate(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+def outcome_document(result: Outcome, error: EvtoolError | None) -> dict[str, object]:
+    """How it went; `error` is what counts as one."""
+    return {
+        "exit_code": result.exit_code,
+        "error": None if error is None else type(error).__name__,
+        "message": None if result.error is None else result.error.message,
+        "fix": None if result.error is None else result.error.fix,
+        "attempts": result.attempts,
+        "failed_attempts": [
+            {"number": each.number, "baudrate": each.baudrate, "reason": each.reason}
+            for each in result.failed
+        ],
+        "bytes_written": result.bytes_written,
+        "times_ms": dict(result.times_ms),
+        "boot": None if result.boot is None else dict(result.boot),
+    }
 
 
 def run_document(

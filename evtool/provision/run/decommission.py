@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from evtool.errors import ConfigError, EvtoolError
 from evtool.protocol.board_flash import BoardFacts, FlashPart
-from evtool.protocol.partition_table import TABLE_OFFSET, TABLE_SIZE
 from evtool.provision.evcfg import find_evcfg
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
-from evtool.provision.plan import compare, decoded_table
+from evtool.provision.plan import compare
 from evtool.provision.run.assignment import RETIRED
-from evtool.provision.run.board import Board, OpenWork, Tell
-from evtool.provision.run.image import IN_BOARD
+from evtool.provision.run.board import Board, Firmware, OpenWork, Tell
+from evtool.provision.run.image import IN_BOARD, partitions_of
 from evtool.provision.run.verdict import UnitRefused
 
 
@@ -68,9 +67,17 @@ def may_be_in_a_board(found: UnitState) -> bool:
 
 
 def erase(
-    board: Board, facts: BoardFacts, found: UnitState, open_work: OpenWork, tell: Tell
+    board: Board,
+    facts: BoardFacts,
+    found: UnitState,
+    open_work: OpenWork,
+    tell: Tell,
+    firmware: Firmware | None = None,
 ) -> int:
     """Erase the identity in the unit's own board, and see that it is gone.
+
+    Args:
+        firmware: whose partition table an encrypted board has; it is not written.
 
     Returns:
         how many bytes were erased; 0 where it was gone already.
@@ -87,7 +94,7 @@ def erase(
                 fix="connect the unit's own board, or say --board-lost",
             )
         tell("phase", {"phase": "erase"})
-        partition = find_evcfg(decoded_table(board.read(TABLE_OFFSET, TABLE_SIZE)), IN_BOARD)
+        partition = find_evcfg(partitions_of(board, facts, firmware), IN_BOARD)
         blank = FlashPart(partition.name, partition.offset, b"\xff" * partition.size)
         work = open_work(board, (blank,), tell)
         wanted = work.compare()

@@ -121,7 +121,7 @@ class FleetTarget:
         if self._said is None:  # another try is no other rotation
             self._said = images.before(order, self.state)
         identity = resolve(order, images.secrets, images.now())
-        partitions = partitions_of(board, images.firmware)
+        partitions = partitions_of(board, facts, images.firmware)
         entries = images.entries(order, identity)
         plain = plain_image(entries, partitions)
         secrets = secrets_of(identity)
@@ -130,8 +130,10 @@ class FleetTarget:
             change.claim(order.identity, _fingerprints(order, secrets), mac=self.mac)
         begin("encrypt")
         write = encrypted_parts(entries, plain, board, facts, partitions, images.encryption)
+        # In clear it would stop a board whose flash is encrypted: there it stays as it is.
+        firmware = None if FLASH_ENCRYPTION in facts.secured else images.firmware
         fields = identity_fields(order, identity, plain)
-        fields |= board_fields(facts, images.firmware, write) | self._said
+        fields |= board_fields(facts, firmware, write) | self._said
         fields["generations"] = generations(order, images.sealed)
 
         def keep(change: Change) -> None:
@@ -139,7 +141,7 @@ class FleetTarget:
 
         return Content(
             identity=write.parts,
-            firmware=() if images.firmware is None else images.firmware.parts,
+            firmware=() if firmware is None else firmware.parts,
             fields=fields,
             keep=keep,
             build_id="" if images.firmware is None else images.firmware.build_id,
@@ -189,5 +191,6 @@ def _check_encryption(order: UnitOrder, facts: BoardFacts) -> None:
         raise ConfigError(
             f"{order.where}: {order.identity} is to have encrypted flash, which is not switched "
             "on in this board",
-            fix="switch it on first, which is for good; or take flash_encryption out of the row",
+            fix="switch it on first, which is for good: `evtool provision security apply`; then "
+            "run this with --allow-secured. Or take flash_encryption out of the row",
         )

@@ -45,14 +45,23 @@ class Encryption:
     new_keys: Callable[[], NvsKeys]
 
 
-def partitions_of(board: Board, firmware: Firmware | None) -> tuple[Partition, ...]:
+def partitions_of(
+    board: Board, facts: BoardFacts, firmware: Firmware | None
+) -> tuple[Partition, ...]:
     """The table that the board will have: the firmware's, or else its own.
 
     Raises:
+        ConfigError: its own is encrypted.
         DeviceError: it has none, and gets none.
     """
     if firmware is not None:
         return firmware.partitions
+    if FLASH_ENCRYPTION in facts.secured:
+        raise ConfigError(
+            f"the flash of {facts.chip.mac} is encrypted, its partition table too",
+            fix="name the build that it runs, for its table alone: --with-firmware, --env or "
+            "--manifest; on such a board it is not written",
+        )
     return decoded_table(board.read(TABLE_OFFSET, TABLE_SIZE))
 
 
@@ -93,7 +102,7 @@ def encrypted_parts(
         raise ConfigError(
             f"the flash of {facts.chip.mac} is encrypted, and its NVS keys are not in it yet; "
             "a run cannot prove that they arrive",
-            fix="write them when the board's security is enabled, then run this again",
+            fix="`evtool provision security apply` writes them; then run this again",
         )
     # As it was sealed: another version of evtool may lay the same entries out differently.
     return planned if planned.encrypted else EvcfgWrite(plain, None, False, planned.notes)

@@ -13,7 +13,7 @@ from evtool.protocol.nvs import parse_image
 from evtool.provision.evcfg import find_evcfg
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
-from evtool.provision.run.board import Board, SealedValues
+from evtool.provision.run.board import Board, Firmware, SealedValues
 from evtool.provision.run.fleet_target import Mask
 from evtool.provision.run.image import (
     IN_BOARD,
@@ -91,6 +91,7 @@ class RollbackTargets:
 
     Attributes:
         record: of the image to go back to.
+        firmware: whose partition table an encrypted board has; it is not written.
     """
 
     unit: str
@@ -99,6 +100,7 @@ class RollbackTargets:
     sealed: SealedValues
     encryption: Encryption
     mask: Mask
+    firmware: Firmware | None = None
 
     def take(self, facts: BoardFacts) -> RollbackTarget:
         """The unit, if this is its board.
@@ -140,7 +142,7 @@ class RollbackTarget:
         targets, fields = self.targets, dict(self.targets.record.fields)
         begin("image")
         image = _sealed_image(targets, str(fields.get("sealed_image")))
-        partitions = partitions_of(board, None)
+        partitions = partitions_of(board, facts, targets.firmware)
         partition = find_evcfg(partitions, IN_BOARD)
         if (partition.offset, partition.size) != (fields.get("partition_offset"), len(image)):
             raise ConfigError(
