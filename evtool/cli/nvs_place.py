@@ -20,15 +20,65 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def keys_option(function: F) -> F:
-    """`--keys FILE`, passed on as `keys_path`."""
-    decorated: F = click.option(
+    """`--keys FILE` and `--hmac-key FILE`, passed on as `keys`, a KeyFile or None."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    of_image = click.option(
         "--keys",
-        "keys_path",
-        type=click.Path(dir_okay=False, path_type=Path),
+        "keys",
+        type=path,
         metavar="FILE",
+        callback=_key_file,
         help="The image is encrypted; the image of its partition nvs_keys.",
-    )(function)
+    )
+    of_fuse = click.option(
+        "--hmac-key",
+        type=path,
+        metavar="FILE",
+        expose_value=False,
+        is_eager=True,
+        callback=_note_hmac_key,
+        help="The image is encrypted; the 32 bytes of the chip's HMAC key (not the first ESP32).",
+    )
+    decorated: F = of_image(of_fuse(function))
     return decorated
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file with what an image is encrypted with.
+
+    Attributes:
+        is_hmac: it is the key in the chip's eFuse, from which the two are worked out.
+    """
+
+    path: Path
+    is_hmac: bool = False
+
+    def read(self) -> NvsKeys:
+        """The keys.
+
+        Raises:
+            ConfigError: not such a file, or others than its owner may read it.
+        """
+        from evtool.link.nvs_files import read_hmac_key, read_keys
+
+        return read_hmac_key(self.path) if self.is_hmac else read_keys(self.path)
+
+
+_HMAC_KEY = "evtool.hmac_key"
+
+
+def _note_hmac_key(context: click.Context, _option: object, path: Path | None) -> None:
+    context.meta[_HMAC_KEY] = path
+
+
+def _key_file(context: click.Context, _option: object, path: Path | None) -> KeyFile | None:
+    hmac_key = context.meta.get(_HMAC_KEY)
+    if path is not None and hmac_key is not None:
+        raise click.UsageError("--keys and --hmac-key exclude one another")
+    if hmac_key is not None:
+        return KeyFile(hmac_key, is_hmac=True)
+    return None if path is None else KeyFile(path)
 
 
 def board_option(function: F) -> F:
@@ -41,11 +91,9 @@ def board_option(function: F) -> F:
     return decorated
 
 
-def optional_keys(path: Path | None) -> NvsKeys | None:
+def optional_keys(file: KeyFile | None) -> NvsKeys | None:
     """The keys of a file, where one was named."""
-    from evtool.link.nvs_files import read_keys
-
-    return None if path is None else read_keys(path)
+    return None if file is None else file.read()
 
 
 class ImagePlace(Protocol):

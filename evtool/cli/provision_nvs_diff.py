@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.nvs_place import FilePlace, keys_option, optional_keys
+from evtool.cli.nvs_place import FilePlace, KeyFile, keys_option, optional_keys
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(
     left: str,
     right: str,
-    keys_path: Path | None,
+    keys: KeyFile | None,
     right_keys_path: Path | None,
     plain_b: bool,
     as_json: bool,
@@ -48,8 +48,12 @@ def command(
     output = Output(as_json)
     if plain_b and right_keys_path is not None:
         raise click.UsageError("--keys-b and --plain-b exclude one another")
-    right_keys = None if plain_b else optional_keys(right_keys_path or keys_path)
-    one = open_image(left, FilePlace(left).read(), optional_keys(keys_path))
+    right_keys = (
+        None
+        if plain_b
+        else optional_keys(keys if right_keys_path is None else KeyFile(right_keys_path))
+    )
+    one = open_image(left, FilePlace(left).read(), optional_keys(keys))
     other = open_image(right, FilePlace(right).read(), right_keys)
     found = differences(one.content, other.content)
     problems = [f"{left}: {problem}" for problem in one.content.problems]

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.nvs_place import board_option, image_place, keys_option, optional_keys
+from evtool.cli.nvs_place import (
+    KeyFile,
+    board_option,
+    image_place,
+    keys_option,
+    optional_keys,
+)
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.show_secrets import may_show, show_secrets_option
 
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     image: str,
-    keys_path: Path | None,
+    keys: KeyFile | None,
     serial_port: str | None,
     show_secrets: bool,
     without_asking: bool,
@@ -42,13 +47,13 @@ def command(
     question = "The values may be keys. Print them on this terminal?"
     show = show_secrets and may_show(question, without_asking=without_asking)
     place = image_place(output, image, serial_port)
-    opened = open_image(place.name, place.read(), optional_keys(keys_path))
+    opened = open_image(place.name, place.read(), optional_keys(keys))
     problems = list(opened.content.problems)
     document: dict[str, object] = {
         "event": "read",
         "image": image,
         "size": len(opened.plain),
-        "encrypted": keys_path is not None,
+        "encrypted": keys is not None,
         "pages": [page.state.name.lower() for page in opened.pages],
         "entries": [_described(entry, show) for entry in opened.content.entries],
         "problems": problems,

@@ -10,7 +10,13 @@ from typing import Any
 
 import click
 
-from evtool.cli.nvs_place import board_option, image_place, keys_option, optional_keys
+from evtool.cli.nvs_place import (
+    KeyFile,
+    board_option,
+    image_place,
+    keys_option,
+    optional_keys,
+)
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 
@@ -38,7 +44,7 @@ def command(
     namespace: str,
     key: str,
     encoding: str,
-    keys_path: Path | None,
+    keys: KeyFile | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -77,7 +83,7 @@ def command(
         create=options["create"],
         change_kind=options["change_type"],
     )
-    new = change_image(place.name, old, optional_keys(keys_path), change)
+    new = change_image(place.name, old, optional_keys(keys), change)
     is_changed = new != old
     if is_changed and not dry_run:
         place.write(new)

@@ -10,7 +10,14 @@ from evtool.errors import ConfigError
 from evtool.link.core_dumps import forbid_core_dumps
 from evtool.link.files import write_new
 from evtool.protocol.can_frame import Malformed
-from evtool.protocol.nvs_encryption import KEYS_SIZE, NvsKeys, decode_keys, encode_keys
+from evtool.protocol.nvs_encryption import (
+    HMAC_KEY_SIZE,
+    KEYS_SIZE,
+    NvsKeys,
+    decode_keys,
+    derive_keys,
+)
+from evtool.protocol.nvs_page import PAGE_SIZE
 
 LARGEST_INPUT = 32 * 1024 * 1024
 
@@ -53,9 +60,41 @@ def read_keys(path: Path) -> NvsKeys:
             f"{path} is no image of a partition nvs_keys: {keys.reason}",
             fix="name a file that --generate-keys or Espressif's generate-key has written",
         )
+    _refuse_readable(path)
+    return keys
+
+
+def read_hmac_key(path: Path) -> NvsKeys:
+    """The keys that the HMAC key in a file, 32 bytes as espefuse burns them, stands for.
+
+    Raises:
+        ConfigError: not such a file, or others than its owner may read it.
+    """
+    forbid_core_dumps()
+    data = read_whole(path, "the HMAC key")
+    if len(data) != HMAC_KEY_SIZE:
+        hint = "; is it an image of nvs_keys, for --keys?" if len(data) == PAGE_SIZE else ""
+        raise ConfigError(
+            f"{path} has {len(data)} bytes; an HMAC key has {HMAC_KEY_SIZE}{hint}",
+            fix="name the file that was, or will be, burned with `espefuse burn-key`",
+        )
+    if len(set(data)) == 1:
+        raise ConfigError(
+            f"{path}: all its bytes are the same; this is no key", fix="name the right file"
+        )
+    _refuse_readable(path)
+    return derive_keys(data)
+
+
+def new_hmac_key() -> bytes:
+    """32 bytes from the operating system's generator."""
+    forbid_core_dumps()
+    return secrets.token_bytes(HMAC_KEY_SIZE)
+
+
+def _refuse_readable(path: Path) -> None:
     if path.is_file() and path.stat().st_mode & 0o077:
         raise ConfigError(f"{path} can be read by others than its owner", fix=f"chmod 600 {path}")
-    return keys
 
 
 def new_keys() -> NvsKeys:
@@ -65,15 +104,18 @@ def new_keys() -> NvsKeys:
     return NvsKeys(both[: KEYS_SIZE // 2], both[KEYS_SIZE // 2 :])
 
 
-def write_new_keys(path: Path, keys: NvsKeys) -> None:
-    """The image of nvs_keys into a new file of mode 0600, whole or not at all.
+def write_new_keys(path: Path, data: bytes) -> None:
+    """Keys into a new file of mode 0600, whole or not at all.
+
+    Args:
+        data: an image of nvs_keys, or an HMAC key.
 
     Raises:
         ConfigError: something of this name is there: it may be the only copy of keys in use.
         EvtoolError: the file system refused.
     """
     try:
-        write_new(path, encode_keys(keys))
+        write_new(path, data)
     except FileExistsError as error:
         raise keys_are_there(path) from error
 
@@ -82,5 +124,5 @@ def keys_are_there(path: Path) -> ConfigError:
     """The refusal to write keys over a file."""
     return ConfigError(
         f"{path} is there already, and keys are never overwritten",
-        fix="use it with --keys, or give --generate-keys another name",
+        fix="use it with --keys or --hmac-key, or give the new one another name",
     )

@@ -6,10 +6,15 @@ partition, little-endian in 16 bytes. Page headers and bitmaps stay clear, and s
 that were never written. Source: ESP-IDF, docs `storage/nvs_encryption.rst`.
 
     nvs_keys    encryption key, 32 bytes · tweak key, 32 bytes · CRC32 of both · FF to its end
+
+Later chips than the first ESP32 can do without that partition: both keys are the HMAC of a
+constant each, with a key of 32 bytes in an eFuse that nobody can read (purpose HMAC_UP).
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import struct
 from dataclasses import dataclass, field
 
@@ -33,6 +38,9 @@ _KEY_SIZE = 32
 _BLOCK = 16
 _BLOCK_MASK = (1 << 128) - 1
 KEYS_SIZE = 2 * _KEY_SIZE
+HMAC_KEY_SIZE = 32
+_ENCRYPTION_SEED = bytes.fromhex("5a5abeae") * 8
+_TWEAK_SEED = bytes.fromhex("a5a5dece") * 8
 KEY_RECORD = KEYS_SIZE + 4
 """Both keys and their CRC-32: what the firmware reads of the partition."""
 
@@ -53,6 +61,20 @@ class NvsKeys:
             raise ValueError(f"the encryption key and the tweak key have {_KEY_SIZE} bytes each")
         if self.encryption == self.tweak:
             raise ValueError("the encryption key and the tweak key are the same")
+
+
+def derive_keys(hmac_key: bytes) -> NvsKeys:
+    """The keys that a chip with `hmac_key` in its eFuse works out (nvs_encryption.rst, HMAC).
+
+    Raises:
+        ValueError: it has not 32 bytes.
+    """
+    if len(hmac_key) != HMAC_KEY_SIZE:
+        raise ValueError(f"an HMAC key has {HMAC_KEY_SIZE} bytes")
+    return NvsKeys(
+        hmac.digest(hmac_key, _ENCRYPTION_SEED, hashlib.sha256),
+        hmac.digest(hmac_key, _TWEAK_SEED, hashlib.sha256),
+    )
 
 
 def encode_keys(keys: NvsKeys, size: int = PAGE_SIZE) -> bytes:

@@ -17,7 +17,7 @@ from flash_project import make_build, make_project
 
 from evtool.link.background_process import BackgroundProcess
 from evtool.protocol.nvs import parse_image
-from evtool.protocol.nvs_encryption import NvsKeys, decode_keys, decrypt_image
+from evtool.protocol.nvs_encryption import NvsKeys, decode_keys, decrypt_image, derive_keys
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 SECRET = "hunter2hunter2hunter"
@@ -109,6 +109,43 @@ def test_an_encrypted_image_is_built_read_changed_and_compared(folder: Path) -> 
     assert text == "~ evcfg.auth_key  str of 20 bytes -> str of 11 bytes, another value\n"
     done = nvs("diff", "old.bin", "old.bin", "--keys", "keys.bin", cwd=folder)
     assert (done.returncode, done.stdout) == (0, b"the same keys and values\n")
+
+
+def test_an_image_for_a_chip_with_an_hmac_key(folder: Path) -> None:
+    _build(folder, "--generate-hmac-key", "hmac.bin")
+    key = folder / "hmac.bin"
+    assert (len(key.read_bytes()), stat.S_IMODE(key.stat().st_mode)) == (32, 0o600)
+    image = (folder / "unit.bin").read_bytes()
+    content = parse_image(decrypt_image(image, derive_keys(key.read_bytes())))
+    assert content.get("evcfg", "auth_key") == SECRET
+    done = nvs("set", "unit.bin", "evcfg", "schema", "u8", "--hmac-key", "hmac.bin",
+               "--value-stdin", cwd=folder, stdin=b"2")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = nvs("read", "unit.bin", "--hmac-key", "hmac.bin", "--json", cwd=folder)
+    assert json.loads(done.stdout)["problems"] == []
+    build = ("build", "unit.csv", "unit.bin", "--size", "24K")
+    for more, said in (
+        (("--generate-hmac-key", "hmac.bin"), b"never overwritten"),
+        (("--keys", "hmac.bin"), b"is no image of a partition nvs_keys"),
+        (("--keys", "hmac.bin", "--hmac-key", "hmac.bin"), b"exclude one another"),
+        (("--hmac-key", "hmac.bin", "--generate-keys", "k"), b"give one of the options for keys"),
+    ):
+        done = nvs(*build, *more, cwd=folder)
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert len(key.read_bytes()) == 32
+
+
+def test_secrets_are_shown_to_a_script_only_for_a_second_word(folder: Path) -> None:
+    _build(folder)
+    done = nvs("read", "unit.bin", "--show-secrets", cwd=folder)
+    assert done.returncode == 2
+    assert b"asks first, and there is no terminal" in done.stderr
+    done = nvs("read", "unit.bin", "--show-secrets", "--without-asking", cwd=folder)
+    assert done.returncode == 0
+    assert SECRET.encode() in done.stdout
+    done = nvs("read", "unit.bin", "--without-asking", cwd=folder)
+    assert SECRET.encode() not in done.stdout
 
 
 def test_keys_are_never_overwritten_and_never_readable_by_others(folder: Path) -> None:
