@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -45,6 +45,9 @@ class Fleet:
     secrets: Mapping[str, str] = field(default_factory=lambda: {"WIFI": "correct-horse"})
     files: Mapping[str, bytes] = field(default_factory=dict)
     holders: Holders | None = None
+
+    def prepare(self, wanted: Iterable[tuple[str, str, SecretRef]]) -> None:
+        pass
 
     def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
         if ref.kind == "generate":

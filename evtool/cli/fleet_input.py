@@ -105,6 +105,9 @@ class FleetReading:
 class UnseenSecrets:
     """Looks at no secret, for those who only want to know the units; a `ReadSecrets`."""
 
+    def prepare(self, wanted: Iterable[tuple[str, str, SecretRef]]) -> None:
+        """Nothing is to be found out."""
+
     def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
         """As if each were to be generated."""
         return None

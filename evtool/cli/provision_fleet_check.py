@@ -21,8 +21,11 @@ from evtool.cli.sealing_option import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
+    from evtool.protocol.ledger_record import Claim
     from evtool.provision.fleet.finding import Finding
     from evtool.provision.fleet.uniqueness import Held
     from evtool.provision.secrets.sealed_store import SealedStore
@@ -154,16 +157,29 @@ class FindingReport:
             self.output.say(f"... and {self.warnings - told:,} more notes")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LedgerHolders:
     """What the ledger knows of claims; a `provision.fleet.uniqueness.Holders`."""
 
     ledger: SqlLedger
+    _ahead: dict[tuple[str, str], Claim | None] = field(default_factory=dict)
+
+    def prepare(self, wanted: Iterable[tuple[str, str]]) -> None:
+        self._ahead.clear()
+        values: dict[str, list[str]] = {}
+        for kind, value in wanted:
+            values.setdefault(kind, []).append(value)
+        for kind, each in values.items():
+            found = self.ledger.holders_of(kind, each)
+            self._ahead |= {(kind, value): found.get(value) for value in each}
 
     def holder(self, kind: str, value: str) -> Held | None:
         from evtool.provision.fleet.uniqueness import Held
 
-        claim = self.ledger.claim_holder(kind, value)
+        if (kind, value) in self._ahead:
+            claim = self._ahead[kind, value]
+        else:
+            claim = self.ledger.claim_holder(kind, value)
         return None if claim is None else Held(claim.unit, claim.time)
 
     def serial_of(self, identity: str) -> str | None:

@@ -9,6 +9,7 @@ from evtool.cli.group import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "new-key": ("evtool.cli.provision_secrets_new_key", "Make a key that seals secrets."),
+    "generate": ("evtool.cli.provision_secrets_generate", "Make a fleet's secrets beforehand."),
     "status": ("evtool.cli.provision_secrets_status", "Count what is sealed, and what is not."),
     "seal": ("evtool.cli.provision_secrets_seal", "Seal secrets that were kept in clear."),
     "rotate": ("evtool.cli.provision_secrets_rotate", "Seal everything with another key."),

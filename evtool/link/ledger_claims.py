@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -106,6 +107,12 @@ def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
     query = sa.select(claims).where(claims.c.kind == kind, claims.c.value == value)
     row = connection.execute(query).one_or_none()
     return None if row is None else Claim(*row)
+
+
+def holders_of(connection: sa.Connection, kind: str, values: Sequence[str]) -> dict[str, Claim]:
+    """Who holds those of `values` that are claimed."""
+    query = sa.select(claims).where(claims.c.kind == kind, claims.c.value.in_(values))
+    return {row.value: Claim(*row) for row in connection.execute(query)}
 
 
 def contenders_of(connection: sa.Connection, kind: str, value: str) -> list[Claim]:

@@ -7,7 +7,7 @@ import heapq
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from evtool.errors import ConfigError, DeviceError
 from evtool.link.ledger_anchor import Anchor, Noted, check_noted
 from evtool.link.ledger_change import MOVING_LOCK, SqlChange, read_record
-from evtool.link.ledger_claims import claims_of, holder_of
+from evtool.link.ledger_claims import claims_of, holder_of, holders_of
 from evtool.link.ledger_location import (
     is_url,
     postgresql_engine,
@@ -46,6 +46,7 @@ from evtool.protocol.ledger_record import NO_HEAD, Claim, Head, Record
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
 _MERGING_LOCK = 0x65766D67
 _NOTE_EVERY = 50
+_AT_ONCE = 500  # values of a query; SQLite takes a thousand on every system
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,14 @@ class SqlLedger:
         with self._reading() as connection:
             return holder_of(connection, kind, value)
 
+    def holders_of(self, kind: str, values: Sequence[str]) -> dict[str, Claim]:
+        """Who has those of `values` that anyone has; one query for hundreds."""
+        found: dict[str, Claim] = {}
+        with self._reading() as connection:
+            for at in range(0, len(values), _AT_ONCE):
+                found |= holders_of(connection, kind, values[at : at + _AT_ONCE])
+        return found
+
     def claims_of(self, unit: str) -> list[Claim]:
         """Everything that a unit has claimed."""
         with self._reading() as connection:
@@ -316,6 +325,15 @@ class SqlLedger:
         with self._reading() as connection:
             row = connection.execute(sa.select(sealed).where(sealed.c.name == name)).one_or_none()
             return None if row is None else SealedBytes(*row)
+
+    def sealed_of(self, names: Sequence[str]) -> dict[str, SealedBytes]:
+        """The sealed bytes of those of `names` that there are; one query for hundreds."""
+        found: dict[str, SealedBytes] = {}
+        with self._reading() as connection:
+            for at in range(0, len(names), _AT_ONCE):
+                query = sa.select(sealed).where(sealed.c.name.in_(names[at : at + _AT_ONCE]))
+                found |= {row.name: SealedBytes(*row) for row in connection.execute(query)}
+        return found
 
     def sealed_names(self, prefix: str = "") -> list[tuple[str, str]]:
         """(name, key id) of all sealed bytes whose name begins so, by name."""

@@ -224,6 +224,28 @@ def test_the_search_finds_what_is_planted() -> None:
         assert leaks(PLANTED, [b"-" + text + b"-"], [], but=())
 
 
+def test_a_fleets_secrets_are_made_before_its_boards(project: Path) -> None:
+    rows = "".join(f"CP-{n},SN-{n}\n" for n in range(1, 131))
+    (project / "units.csv").write_text("identity,serial\n" + rows)
+    generate = ("secrets", "generate", "units.csv", "--json")
+    assert lines(evtool(*generate, "--dry-run", cwd=project))[-1]["secrets"] == 260
+    assert not (project / ".evtool" / "ledger.db").exists()
+    told = lines(evtool(*generate, cwd=project))
+    assert [each["count"] for each in told[:-1]] == [200, 260]
+    assert told[-1] == {"event": "generated", "secrets": 260, "units": 130}
+    assert lines(evtool(*generate, cwd=project))[-1]["secrets"] == 0
+    assert lines(evtool(*generate, "--dry-run", cwd=project))[-1]["secrets"] == 0
+    done = evtool("secrets", "export", "--form", "plain", "--to", "keys.csv", cwd=project)
+    assert done.returncode == 0, done.stderr
+    with (project / "keys.csv").open(newline="") as stream:
+        keys = dict(list(csv.reader(stream))[1:])
+    assert sorted(keys) == sorted(f"CP-{n}" for n in range(1, 131))
+    assert len(set(keys.values())) == 130
+    (project / "units.csv").write_text("identity,serial\nCP-1,SN-1\nCP-1,SN-2\n")
+    bad = evtool(*generate, cwd=project)
+    assert bad.returncode == 2
+
+
 def test_keys_are_handed_out_in_three_forms_and_that_is_recorded(project: Path) -> None:
     keys = seal_two(project)
     for form, make in (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -200,6 +201,9 @@ class Recorded:
 
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     serials: dict[str, str] = field(default_factory=dict)
+
+    def prepare(self, wanted: Iterable[tuple[str, str]]) -> None:
+        pass
 
     def holder(self, kind: str, value: str) -> Held | None:
         unit = self.claims.get((kind, value))

@@ -7,9 +7,10 @@ it likes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 from evtool.errors import ConfigError
@@ -29,6 +30,7 @@ from evtool.provision.identity import IdentityInput, judge_identity
 
 # What a generated secret will look like: a rule that this one keeps, that one keeps too.
 _TO_BE_GENERATED = Secret("0123456789abcdefghij")
+_AT_ONCE = 200  # rows whose claims and secrets are asked for together
 _COLUMNS = {
     ("wifi", "ssid"): "wifi_ssid",
     ("wifi", "passphrase"): "wifi_passphrase",
@@ -39,12 +41,26 @@ _COLUMNS = {
 class ReadSecrets(Protocol):
     """Looks secrets up and changes nothing."""
 
+    def prepare(self, wanted: Iterable[tuple[str, str, SecretRef]]) -> None:
+        """Find out at once what `look` will be asked for next: (unit, name, reference)."""
+
     def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
         """The secret, or None where it will be generated.
 
         Raises:
             ConfigError: the reference leads nowhere, or to what no secret may stand in.
         """
+
+
+@dataclass(slots=True)
+class _Unit:
+    """A row on its way: what is known of it, and what is wrong with it."""
+
+    row: Row
+    order: UnitOrder
+    findings: list[Finding]
+    broken: set[str]
+    secrets: dict[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,29 +89,61 @@ class FleetCheck:
 
     def check(self, rows: Iterable[Row | Finding]) -> Iterator[UnitOrder | Finding]:
         """An order for each row that is good, and a finding for each thing that is not."""
-        for row in rows:
-            if isinstance(row, Finding):
-                yield row
-                continue
-            self.units += 1
-            order, findings = self.maker.make(row)
-            broken = {finding.column for finding in findings if not finding.is_warning}
-            # Of a column that is broken already nothing more is said.
-            findings += [
-                each for each in self._judged(order, row, broken) if each.column not in broken
-            ]
-            for finding in findings:
-                if finding.where.file != row.where.file or finding.where.line != row.where.line:
-                    if finding in self._told:
-                        continue
-                    self._told.add(finding)
-                yield finding
-            if all(finding.is_warning for finding in findings):
-                yield order
+        rest = iter(rows)
+        while chunk := list(islice(rest, _AT_ONCE)):
+            units = [self._made(row) for row in chunk if isinstance(row, Row)]
+            self.secrets.prepare(each for unit in units for each in unit.order.wanted_secrets())
+            for unit in units:
+                self._look(unit)
+            self.unique.prepare((unit.order, unit.secrets) for unit in units)
+            ready = iter(units)
+            for row in chunk:
+                if isinstance(row, Finding):
+                    yield row
+                else:
+                    yield from self._told_once(next(ready))
 
-    def _judged(self, order: UnitOrder, row: Row, broken: Set[str]) -> Iterator[Finding]:
-        secrets, findings = self._secrets(order, row, broken)
-        yield from findings
+    def _told_once(self, unit: _Unit) -> Iterator[UnitOrder | Finding]:
+        row = unit.row
+        # Of a column that is broken already nothing more is said.
+        judged = self._judged(unit.order, row, unit.secrets)
+        unit.findings += [each for each in judged if each.column not in unit.broken]
+        for finding in unit.findings:
+            if finding.where.file != row.where.file or finding.where.line != row.where.line:
+                if finding in self._told:
+                    continue
+                self._told.add(finding)
+            yield finding
+        if all(finding.is_warning for finding in unit.findings):
+            yield unit.order
+
+    def _made(self, row: Row) -> _Unit:
+        self.units += 1
+        order, findings = self.maker.make(row)
+        broken = {finding.column for finding in findings if not finding.is_warning}
+        return _Unit(row, order, findings, broken)
+
+    def _look(self, unit: _Unit) -> None:
+        """Find the secrets that are there already, and note what is wrong with the others."""
+        for name, ref in unit.order.secret_references().items():
+            if name in unit.broken:
+                continue
+            identity = unit.order.identity
+            try:
+                secret = self.secrets.look(identity, name, ref)
+            except ConfigError as error:
+                rule = error.message.removeprefix(f"{identity} {name}: ")
+                unit.findings.append(Finding(self._place(unit.row, name), name, rule))
+                unit.broken.add(name)
+                continue
+            if secret is None:
+                self.to_generate += 1
+            else:
+                unit.secrets[name] = secret
+
+    def _judged(
+        self, order: UnitOrder, row: Row, secrets: Mapping[str, Secret]
+    ) -> Iterator[Finding]:
         values = IdentityInput(
             charge_point=order.charge_point,
             wifi_ssid=order.wifi_ssid,
@@ -112,27 +160,6 @@ class FleetCheck:
                 yield Finding(self._place(row, column), column, rule, is_warning=is_warning)
         yield from self._client_certificate(order, row, secrets.get(CLIENT_KEY))
         yield from self.unique.findings(order, secrets, lambda name: self._place(row, name))
-
-    def _secrets(
-        self, order: UnitOrder, row: Row, broken: Set[str]
-    ) -> tuple[dict[str, Secret], list[Finding]]:
-        """The secrets that are there already, and what is wrong with the others."""
-        secrets: dict[str, Secret] = {}
-        findings = []
-        for name, ref in order.secret_references().items():
-            if name in broken:
-                continue
-            try:
-                secret = self.secrets.look(order.identity, name, ref)
-            except ConfigError as error:
-                rule = error.message.removeprefix(f"{order.identity} {name}: ")
-                findings.append(Finding(self._place(row, name), name, rule))
-                continue
-            if secret is None:
-                self.to_generate += 1
-            else:
-                secrets[name] = secret
-        return secrets, findings
 
     def _client_certificate(
         self, order: UnitOrder, row: Row, key: Secret | None

@@ -80,6 +80,10 @@ class UnitOrder:
             found[CLIENT_KEY] = self.client_key
         return found
 
+    def wanted_secrets(self) -> list[tuple[str, str, SecretRef]]:
+        """The same as (identity, name, reference), for many units at once."""
+        return [(self.identity, name, ref) for name, ref in self.secret_references().items()]
+
 
 class UnitSecrets(Protocol):
     """Turns a unit's references into its secrets: sealed ones, files, variables, new ones."""

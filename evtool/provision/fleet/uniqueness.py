@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class Holders(Protocol):
     def holder(self, kind: str, value: str) -> Held | None:
         """Who holds `value`; kinds: identity, serial, mac, key (a fingerprint)."""
 
+    def prepare(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Find out at once what `holder` will be asked for next: (kind, value)."""
+
     def serial_of(self, identity: str) -> str | None:
         """The serial number that the unit was given; None where it never was one."""
 
@@ -52,6 +55,23 @@ class Uniqueness:
     hash_key: bytes
     holders: Holders | None = None
     _seen: dict[str, SeenValues] = field(default_factory=dict)
+
+    def prepare(self, units: Iterable[tuple[UnitOrder, Mapping[str, Secret]]]) -> None:
+        """Find out at once what `findings` will need for these orders with their secrets."""
+        if self.holders is None:
+            return
+        wanted = []
+        for order, secrets in units:
+            unit = order.charge_point
+            wanted += [("identity", unit.identity), ("serial", unit.serial_number)]
+            if order.mac is not None:
+                wanted.append(("mac", order.mac))
+            wanted += [
+                ("key", key_fingerprint(secret.reveal()))
+                for name, secret in secrets.items()
+                if name != WIFI_PASSPHRASE and name not in order.shared
+            ]
+        self.holders.prepare(wanted)
 
     def findings(
         self, order: UnitOrder, secrets: Mapping[str, Secret], place: Callable[[str], Where]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -148,6 +148,9 @@ class Ledger(Protocol):
     def claim_holder(self, kind: str, value: str) -> Claim | None:
         """Who has this value, if anyone."""
 
+    def holders_of(self, kind: str, values: Sequence[str]) -> Mapping[str, Claim]:
+        """Who has those of `values` that anyone has; for many at once."""
+
     def claims_of(self, unit: str) -> list[Claim]:
         """Everything that a unit has claimed."""
 
@@ -159,6 +162,9 @@ class Ledger(Protocol):
 
     def get_sealed(self, name: str) -> Sealed | None:
         """The sealed bytes of this name."""
+
+    def sealed_of(self, names: Sequence[str]) -> Mapping[str, Sealed]:
+        """The sealed bytes of those of `names` that there are; for many at once."""
 
     def sealed_names(self, prefix: str = "") -> list[tuple[str, str]]:
         """(name, key id) of all sealed bytes whose name begins so, by name."""

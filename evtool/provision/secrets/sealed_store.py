@@ -14,7 +14,7 @@ before their ledgers were merged: a passphrase opens what all the keys made of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evtool.errors import ConfigError
@@ -63,6 +63,11 @@ class SealedStore:
         found = self.ledger.get_sealed(name)
         return None if found is None else unseal(found.data, name, self.keys)
 
+    def get_all(self, names: Sequence[str]) -> dict[str, bytes]:
+        """The values sealed under those of `names` that there are. Raises as `get`."""
+        found = self.ledger.sealed_of(names)
+        return {name: unseal(each.data, name, self.keys) for name, each in found.items()}
+
     def put(self, change: Change, name: str, value: bytes) -> bool:
         """Seal `value` under a new name. False: there is something of this name, which stays.
 
@@ -89,6 +94,18 @@ class SealedStore:
         generation = 1
         while (value := self.get(secret_name(unit, name, generation))) is not None:
             found = (generation, value)
+            generation += 1
+        return found
+
+    def latest_of_all(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """The newest value of each (unit, name) that has one. Raises as `get`."""
+        found: dict[tuple[str, str], bytes] = {}
+        generation = 1
+        while wanted:
+            names = {secret_name(*each, generation): each for each in wanted}
+            newer = {names[name]: value for name, value in self.get_all(list(names)).items()}
+            found |= newer
+            wanted = list(newer)
             generation += 1
         return found
 

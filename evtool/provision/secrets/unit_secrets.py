@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from evtool.errors import SecretMissing
 from evtool.project import Secret, SecretRef
-from evtool.provision.fleet.order import AUTHORIZATION_KEY, CLIENT_KEY
-from evtool.provision.secrets.fingerprint import key_fingerprint
+from evtool.provision.fleet.order import CLIENT_KEY
 from evtool.provision.secrets.sealed_store import SealedStore, secret_name
 
-# No two units may have one of these.
-_CLAIMED = (AUTHORIZATION_KEY, CLIENT_KEY)
+_NEW_KEY = "make one with `evtool provision secrets new-key`"
 
 
 class References(Protocol):
@@ -41,11 +39,33 @@ class UnitSecretStore:
     references: References
     sealed: SealedStore | None
     generate: Callable[[], str]
+    # What `prepare` has found, until it is looked at.
+    _ahead: dict[tuple[str, str], Secret | None] = field(default_factory=dict)
     # Asked for once, whatever the number of units.
     _prompted: dict[str, Secret] = field(default_factory=dict)
 
+    def prepare(self, wanted: Iterable[tuple[str, str, SecretRef]]) -> None:
+        """Find out at once what `look` will be asked for next: (unit, name, reference)."""
+        self._ahead.clear()
+        if self.sealed is None:
+            return
+        names = [(unit, name) for unit, name, ref in wanted if ref.kind == "generate"]
+        sealed = self.sealed.latest_of_all(names)
+        self._ahead |= {
+            each: Secret(sealed[each].decode()) if each in sealed else None for each in names
+        }
+
     def look(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
         """The secret, or None where it will be generated; changes nothing."""
+        if ref.kind == "generate" and (unit, name) in self._ahead:
+            return self._ahead.pop((unit, name)) or self._kept_in_clear(unit, name)
+        return self._found(unit, name, ref)
+
+    def is_to_be_made(self, unit: str, name: str, ref: SecretRef) -> bool:
+        """Whether it is one to be generated, and was not yet."""
+        return ref.kind == "generate" and self._found(unit, name, ref) is None
+
+    def _found(self, unit: str, name: str, ref: SecretRef) -> Secret | None:
         if ref.kind != "generate":
             return self._followed(unit, name, ref)
         kept = None if self.sealed is None else self.sealed.latest(unit, name)
@@ -56,17 +76,44 @@ class UnitSecretStore:
 
         Raises:
             SecretMissing: the reference leads nowhere, or there is no key to seal with.
-            ClaimTaken: another unit has this key already.
         """
-        found = self.look(unit, name, ref)
+        found = self._found(unit, name, ref)
         if found is not None:
             return found
         if self.sealed is None:
             raise SecretMissing(
                 f"{unit} {name}: to be generated, and there is no sealing key to keep it with",
-                fix="make one with `evtool provision secrets new-key`",
+                fix=_NEW_KEY,
             )
         return self._made(self.sealed, unit, name, 1)
+
+    def make_all(self, wanted: Iterable[tuple[str, str, SecretRef]]) -> int:
+        """Make those generated secrets that are not there yet, all in one transaction.
+
+        Args:
+            wanted: (unit, name, reference); what is no generated one is passed over.
+
+        Returns:
+            How many were made.
+
+        Raises: as `resolve`.
+        """
+        each = [(unit, name) for unit, name, ref in wanted if ref.kind == "generate"]
+        if self.sealed is None:
+            raise SecretMissing("no sealing key to keep new secrets with", fix=_NEW_KEY)
+        there = self.sealed.latest_of_all(each)
+        missing = [
+            (unit, name)
+            for unit, name in each
+            if (unit, name) not in there and self._kept_in_clear(unit, name) is None
+        ]
+        made = 0
+        if missing:
+            with self.sealed.ledger.change() as change:
+                for unit, name in missing:
+                    value = self.generate().encode()
+                    made += self.sealed.put(change, secret_name(unit, name, 1), value)
+        return made
 
     def renew(self, unit: str, name: str) -> tuple[int, Secret]:
         """A new generation of a secret, sealed and on the disk; its number and its value.
@@ -76,7 +123,7 @@ class UnitSecretStore:
         if self.sealed is None:
             raise SecretMissing(
                 f"{unit} {name}: no sealing key to keep a new one with",
-                fix="make one with `evtool provision secrets new-key`",
+                fix=_NEW_KEY,
             )
         latest = self.sealed.latest(unit, name)
         generation = 1 if latest is None else latest[0] + 1
@@ -104,9 +151,7 @@ class UnitSecretStore:
         if self.sealed is None:
             raise SecretMissing(f"{unit} {name}: no sealing key", fix="name one")
         with self.sealed.ledger.change() as change:
-            if self.sealed.put(change, secret_name(unit, name, 1), secret.reveal().encode()):
-                claims = [("key", _print(secret))] if name in _CLAIMED else []
-                change.claim(unit, claims)
+            self.sealed.put(change, secret_name(unit, name, 1), secret.reveal().encode())
         first = self.sealed.get(secret_name(unit, name, 1))
         return secret if first == secret.reveal().encode() else None
 
@@ -115,8 +160,6 @@ class UnitSecretStore:
         where = secret_name(unit, name, generation)
         with sealed.ledger.change() as change:
             is_new = sealed.put(change, where, secret.reveal().encode())
-            if is_new and name in _CLAIMED:
-                change.claim(unit, [("key", _print(secret))])
         if is_new:
             return secret
         # Another station was faster; what it has sealed is what the unit is given.
@@ -140,7 +183,3 @@ class UnitSecretStore:
             return self.references.resolve(SecretRef("generate"), f"{unit} {name}")
         except SecretMissing:
             return None
-
-
-def _print(secret: Secret) -> str:
-    return key_fingerprint(secret.reveal())
