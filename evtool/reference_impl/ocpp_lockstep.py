@@ -60,6 +60,7 @@ FIRMWARE = replace(
     clears_unused_cache=True,
     put_off_ms=5_000,
     takes_turns=True,
+    keeps_meter_values=False,
     smart_charging=replace(
         MICROOCPP_1_2_0.smart_charging,
         max_stack_level=7,

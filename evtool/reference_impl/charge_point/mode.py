@@ -77,6 +77,7 @@ class Mode:
         max_transactions: transactions with messages that wait for the CSMS; a further one is
             refused.
         max_meter_values: MeterValues of one transaction that wait for the CSMS.
+        keeps_meter_values: those that wait outlive a restart.
         thins_meter_values: of too many of them every second goes; else the oldest does.
         max_records: sampled values in the transactionData of one StopTransaction.
         periodic_records: transactionData holds periodic samples between begin and end.
@@ -156,6 +157,7 @@ class Mode:
     boot_retry_s: int = 10
     max_transactions: int = 100
     max_meter_values: int = 200
+    keeps_meter_values: bool = True
     thins_meter_values: bool = True
     max_records: int = 60
     periodic_records: bool = True

@@ -214,6 +214,8 @@ class Transactions:
 
     def keep_message(self, request: Request, attempts: int) -> None:
         """Have a message outlive a power cut, with how often it has been told."""
+        if request.action == "MeterValues" and not self._mode.keeps_meter_values:
+            return
         transaction = request.transaction
         record = {
             "v": _VERSION,

@@ -11,11 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evtool.protocol import ocpp16
-from evtool.verify.ocpp.compare import NOTHING, Compared, WireDifference
-from evtool.verify.ocpp.csms import NOON_MS
-
-_TURNS_MS = 2_000
+from evtool.verify.ocpp.compare import Compared, WireDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +57,7 @@ def _unknown_connector(difference: WireDifference, _: Compared) -> bool:
     )
 
 
-def _lost_samples(difference: WireDifference, compared: Compared) -> bool:
-    """MeterValues that waited when the power failed: the library has them in RAM."""
-    if not difference.stream.startswith("metering ") or difference.device != NOTHING:
-        return False
-    item = compared.reference.items[difference.stream][difference.reference_at]
-    taken = ocpp16.parse_timestamp(item.fields.get("meterValue.0.timestamp"))
-    if taken is None:
-        return False
-    ends = [each.at_ms for each in compared.reference.items.get("power", [])]
-    return any(taken - NOON_MS <= end + _TURNS_MS and end <= item.at_ms for end in ends if end > 0)
-
-
 DEPARTURES = (
-    Departure(
-        "lost samples",
-        "MeterValues wait in RAM: a power cut or a restart loses those not told yet",
-        _lost_samples,
-    ),
     Departure(
         "keys",
         "configuration keys of the library's own, Cst_*, which the reference does not have",
