@@ -35,12 +35,16 @@ class Member:
 
     Attributes:
         authorization: the header's value, never shown.
+        tls: makes what it trusts and shows, where that is its own; None: the fleet's.
+        ping_interval_s: of the connection, 0 for none.
         due_ms: when it is to be woken, to connect or to act.
     """
 
     station: Station
     url: str
     authorization: str | None
+    tls: Callable[[], ssl.SSLContext] | None = None
+    ping_interval_s: int = 0
     due_ms: int | None = None
     socket: WebSocket | None = None
     pause_s: float = FIRST_PAUSE_S
@@ -54,7 +58,7 @@ class Fleet:
     Args:
         members: in the order in which they connect.
         connect_rate: connections that are begun in a second.
-        tls: for wss; None for ws.
+        tls: for wss, of those that have none of their own; None for ws.
         tally: where connections and their failures are counted.
     """
 
@@ -142,14 +146,13 @@ class Fleet:
     async def _connect(self, member: Member) -> None:
         try:
             async with self._free:
-                # Heartbeats show whether the connection lives; so many pings would be a load
-                # that no one asked for.
+                member.ping_interval_s = member.station.ping_interval_s
                 socket = await open_websocket(
                     member.url,
                     SUBPROTOCOL,
                     authorization=member.authorization,
-                    tls=self._tls,
-                    ping_interval_s=0,
+                    tls=self._tls if member.tls is None else member.tls(),
+                    ping_interval_s=member.ping_interval_s,
                     lean_tls=True,
                 )
         except EvtoolError as error:
@@ -193,6 +196,9 @@ class Fleet:
             member.is_wanted_closed = True
             # Not at once: it may be in the middle of what it was told.
             asyncio.get_running_loop().call_soon(member.socket.abort)
+        if member.ping_interval_s != member.station.ping_interval_s:
+            member.ping_interval_s = member.station.ping_interval_s
+            member.socket.set_ping_interval(member.ping_interval_s)
         self._due.set(member, member.station.next_due_ms())
 
     def _pause(self, member: Member) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from evtool.errors import ConfigError
 
@@ -33,6 +34,8 @@ class LoadOptions:
     meter_interval: int
     id_tag: str
     duration: float | None
+    client_certificate: str | None = None
+    client_key: str | None = None
 
     def identities(self, pattern: str) -> list[str]:
         """The names of all charge points.
@@ -46,10 +49,37 @@ class LoadOptions:
                 fix="write {n} where their number is to stand, or {n:05} for five digits",
             )
 
-        def name(number: int) -> str:
-            return _NUMBER.sub(lambda found: str(number).zfill(int(found[1] or 1)), pattern)
+        return [_numbered(pattern, number) for number in range(1, self.count + 1)]
 
-        return [name(number) for number in range(1, self.count + 1)]
+    def client_files(self) -> list[tuple[Path, Path | None]]:
+        """Certificate and key of each charge point, None where the first file holds both; empty
+        where they show none.
+
+        Raises:
+            ConfigError: a key without a certificate, or one file for all.
+        """
+        if self.client_certificate is None:
+            if self.client_key is not None:
+                raise ConfigError(
+                    "--client-key without --client-certificate", fix="name the certificates too"
+                )
+            return []
+        for option, pattern in (
+            ("--client-certificate", self.client_certificate),
+            ("--client-key", self.client_key),
+        ):
+            if pattern is not None and self.count > 1 and not _NUMBER.search(pattern):
+                raise ConfigError(
+                    f"{option} {pattern}: all {self.count} charge points would show the same one",
+                    fix="write {n} where their number is to stand, as in IDENTITY",
+                )
+        return [
+            (
+                Path(_numbered(self.client_certificate, number)),
+                None if self.client_key is None else Path(_numbered(self.client_key, number)),
+            )
+            for number in range(1, self.count + 1)
+        ]
 
     def check(self) -> None:
         """Raises ConfigError, naming the option that is wrong."""
@@ -59,6 +89,10 @@ class LoadOptions:
             )
 
 
+def _numbered(pattern: str, number: int) -> str:
+    return _NUMBER.sub(lambda found: str(number).zfill(int(found[1] or 1)), pattern)
+
+
 def load_options(function: F) -> F:
     """The options, passed on as `load`: a LoadOptions, or None without --count."""
 
@@ -66,6 +100,10 @@ def load_options(function: F) -> F:
     def command(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in LoadOptions.__dataclass_fields__}
         load = None if values["count"] is None else LoadOptions(**values)
+        if load is None:
+            _refuse_given(LoadOptions.__dataclass_fields__, "is of a load test", "add --count N")
+        else:
+            _refuse_given(_OF_ONE, "is not of a load test", "leave it out, or leave out --count")
         return function(*args, load=load, **options)
 
     decorated: Any = command
@@ -73,6 +111,23 @@ def load_options(function: F) -> F:
         decorated = decorate(decorated)
     return cast(F, decorated)
 
+
+def _refuse_given(names: Iterable[str], problem: str, fix: str) -> None:
+    """An option that would be ignored is a mistake: say so."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not ParameterSource.DEFAULT:
+            raise ConfigError(f"{parameter.opts[0]} {problem}", fix=fix)
+
+
+_OF_ONE = frozenset(
+    {
+        "any_host", "charge_box_serial", "is_plain", "max_current_a", "power_w", "program_path",
+        "serial", "storage_folder",
+    }
+)  # fmt: skip
+"""Options of a single charge point that a fleet has no use for."""
 
 _OPTIONS = [
     click.option(
@@ -92,6 +147,18 @@ _OPTIONS = [
         "--stations",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Load test: a key for each identity, in a file as `evtool sim csms` takes it.",
+    ),
+    click.option(
+        "--client-certificate",
+        metavar="FILES",
+        help="Load test, for wss: PEM of each charge point's own certificate, with {n} in the name "
+        "as its number (security profile 3).",
+    ),
+    click.option(
+        "--client-key",
+        metavar="FILES",
+        help="Load test: PEM of its private key, readable by its owner alone.  [default: in the "
+        "same file]",
     ),
     click.option(
         "--heartbeat",

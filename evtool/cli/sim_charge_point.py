@@ -153,11 +153,6 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
         check_text("--vendor", vendor, 20, shortest=1)
         check_text("--model", model, 20, shortest=1)
         check_text("--firmware-version", firmware_version, MAX_FIRMWARE_VERSION)
-        if program_path is not None:
-            raise ConfigError(
-                "--count and --program: a load test is of charge points in Python",
-                fix="leave one of them out",
-            )
         everyone = Settings(
             vendor,
             model,

@@ -11,6 +11,7 @@ import secrets
 import signal
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from evtool.cli.charge_point_identity import read_key
@@ -21,6 +22,7 @@ from evtool.cli.output import Output
 from evtool.cli.station_keys import station_accounts
 from evtool.errors import CheckFailed, ConfigError, DeviceError
 from evtool.link.open_files import allow_open_sockets
+from evtool.link.secret_source import check_private_file
 from evtool.link.tls import client_tls
 from evtool.protocol.csms_url import charge_point_url, parse_csms_url
 from evtool.protocol.ocpp16 import render_basic_authorization
@@ -87,9 +89,12 @@ def run_load(
     load.check()
     identities = load.identities(pattern)
     tls = _tls(url, ca_certificate)
+    contexts = _client_contexts(url, load, ca_certificate)
     allow_open_sockets(load.count)
     tally = Tally()
     members = _members(url, identities, load, keys, product, tally)
+    for member, context in zip(members, contexts, strict=False):
+        member.tls = context
     asyncio.run(_serve(Fleet(members, load.connect_rate, tls, tally), tally, load, output))
 
 
@@ -105,7 +110,13 @@ def _members(
     settings = dataclasses.replace(
         product,
         id_prefix=secrets.token_hex(4),
-        presets={"MeterValueSampleInterval": str(load.meter_interval), **product.presets},
+        presets={
+            "MeterValueSampleInterval": str(load.meter_interval),
+            # Heartbeats show whether a connection lives; so many pings would be a load that no
+            # one asked for.
+            "WebSocketPingInterval": "0",
+            **product.presets,
+        },
     )
     share = load.charging / 100
     each_load = Load(share, round(load.transaction_length * 1000), load.id_tag, load.heartbeat)
@@ -132,6 +143,28 @@ def _tls(url: str, ca_certificate: Path | None) -> ssl.SSLContext | None:
         raise ConfigError(
             f"URL {url}: {error}", fix="write for example ws://127.0.0.1:9000"
         ) from error
+
+
+def _client_contexts(
+    url: str, load: LoadOptions, ca_certificate: Path | None
+) -> list[Callable[[], ssl.SSLContext]]:
+    """For each charge point what makes its TLS context; none where they show no certificate.
+
+    Raises:
+        ConfigError: no wss, or a file that is missing, readable by others, or no certificate.
+    """
+    files = load.client_files()
+    if files and not parse_csms_url(url).tls:
+        raise ConfigError(
+            f"URL {url}: a certificate is shown over wss:// only",
+            fix="write wss://, or leave out --client-certificate",
+        )
+    for certificate, key in files:
+        check_private_file(certificate if key is None else key, "--client-key")
+    contexts = [partial(client_tls, ca_certificate, *each) for each in files]
+    if contexts:
+        contexts[0]()  # the first shows what is wrong with all of them
+    return list(contexts)
 
 
 async def _serve(fleet: Fleet, tally: Tally, load: LoadOptions, output: Output) -> None:

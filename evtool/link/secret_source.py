@@ -38,6 +38,20 @@ def generate_key() -> str:
             return key
 
 
+def check_private_file(path: Path, label: str) -> None:
+    """Raises ConfigError where a file with a secret is missing, or may be read by others."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigError(
+            f"{label}: {path}: {error.strerror or error}", fix="name a file that is there"
+        ) from error
+    if mode & 0o077:
+        raise ConfigError(
+            f"{label}: {path} can be read by others than its owner", fix=f"chmod 600 {path}"
+        )
+
+
 class SecretSource:
     """Resolves references of one project.
 
@@ -129,11 +143,7 @@ class SecretSource:
             raise ConfigError(
                 f"{label}: {path} is not UTF-8 text", fix="write the secret there as text"
             ) from None
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(
-                f"{label}: {path} can be read by others than its owner",
-                fix=f"chmod 600 {path}",
-            )
+        check_private_file(path, label)
         return text
 
     def kept_path(self, label: str) -> Path:

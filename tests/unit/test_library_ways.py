@@ -223,6 +223,19 @@ def test_what_was_triggered_expires_in_the_queue() -> None:
     assert told.count("StatusNotification") == 2
 
 
+@pytest.mark.parametrize(("mode", "first"), [(MICROOCPP_1_2_0, "1:"), (STRICT, "MeterValues")])
+def test_what_was_triggered_goes_before_or_behind_a_status(mode: Mode, first: str) -> None:
+    station = online(mode)
+    station.mute = {"Heartbeat"}
+    station.ask("TriggerMessage", requestedMessage="Heartbeat")
+    station.sent.clear()
+    station.see(PLUGGED)
+    station.ask("TriggerMessage", requestedMessage="MeterValues")
+    assert station.heard() == []
+    station.wait(41)
+    assert station.heard()[0].startswith(first)
+
+
 class Turns:
     """A charge point in lockstep, 100 ms a turn; the CSMS's lines are given between two."""
 

@@ -86,7 +86,9 @@ class ChargePoint:
             {"NumberOfConnectors": str(settings.connectors)},
         )
         self.outbox = Outbox(
-            settings.id_prefix, max(MAX_VOLATILE, MAX_VOLATILE // 2 * (settings.connectors + 1))
+            settings.id_prefix,
+            max(MAX_VOLATILE, MAX_VOLATILE // 2 * (settings.connectors + 1)),
+            triggered_behind=settings.mode.triggered_behind,
         )
         self.transactions = Transactions(
             settings.stored,

@@ -108,6 +108,8 @@ class Mode:
         takes_turns: everything happens in turns, each of them new inputs: one message at most, an
             answer before a call, and then all else. What is heard between two turns is taken at
             once, and what follows from it waits for the next one.
+        triggered_behind: what the CSMS has triggered goes behind statuses, Authorize and
+            Heartbeat, once the charge point is registered.
         triggers_tell_now: a status that was asked for carries the time of the question; else
             the time of its change.
         unknown_where_list_is_off: without LocalAuthorizeOffline a listed tag counts as an unknown
@@ -175,6 +177,7 @@ class Mode:
     identifies_inoperative: bool = False
     asks_against_reservation: bool = False
     takes_turns: bool = False
+    triggered_behind: bool = False
     triggers_tell_now: bool = False
     unknown_where_list_is_off: bool = False
     times_status_alone: bool = False
@@ -270,6 +273,7 @@ MICROOCPP_1_2_0 = Mode(
     keeps_attempts=True,
     identifies_inoperative=True,
     asks_against_reservation=True,
+    triggered_behind=True,
     triggers_tell_now=True,
     unknown_where_list_is_off=True,
     times_status_alone=True,

@@ -38,6 +38,9 @@ class Lane(IntEnum):
     TRANSACTION = 3
 
 
+_BEHIND = (Lane.BOOT, Lane.VOLATILE, Lane.TRIGGERED, Lane.TRANSACTION)
+
+
 @dataclass(eq=False, slots=True)
 class Request:
     """A Call in the making.
@@ -70,19 +73,24 @@ class Outbox:
     Args:
         id_prefix: of the unique ids, another one at every start.
         max_volatile: how many volatile messages wait at most.
+        triggered_behind: what the CSMS has triggered goes behind the volatile messages.
     """
 
     __slots__ = (
         "_count",
         "_deadline_ms",
         "_max_volatile",
+        "_order",
         "_pending",
         "_prefix",
         "_queues",
         "sent_ms",
     )
 
-    def __init__(self, id_prefix: str, max_volatile: int = MAX_VOLATILE) -> None:
+    def __init__(
+        self, id_prefix: str, max_volatile: int = MAX_VOLATILE, *, triggered_behind: bool = False
+    ) -> None:
+        self._order = _BEHIND if triggered_behind else tuple(Lane)
         self._prefix = id_prefix
         self._max_volatile = max_volatile
         self._count = 0
@@ -137,7 +145,7 @@ class Outbox:
         id is the last of its `ids`."""
         if self._pending is not None:
             return None
-        for lane in Lane:
+        for lane in self._order:
             queue = self._queues.get(lane)
             if lane not in lanes or not queue or queue[0].not_before_ms > now_ms:
                 continue

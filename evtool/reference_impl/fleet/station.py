@@ -96,6 +96,11 @@ class Station:
         """After `leave`: nothing runs, and the central system has taken all."""
         return not self.is_charging and not self._charge_point.outbox.undelivered()
 
+    @property
+    def ping_interval_s(self) -> int:
+        """WebSocketPingInterval: seconds between pings, 0 for none."""
+        return self._charge_point.configuration.integer("WebSocketPingInterval")
+
     def on_open(self, send: Callable[[str], None], now_ms: float) -> None:
         """The connection is open; `send` takes texts for it."""
         self._send = send
