@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import resource
@@ -12,14 +13,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
+from cryptography import x509
 
 from evtool.cli.load_options import LoadOptions
 from evtool.errors import ConfigError
 from evtool.link import open_files
+from evtool.link.tls import server_tls
+from evtool.link.websocket import WebSocket, start_server
 
 WAIT_S = 60
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -221,6 +227,80 @@ def test_one_name_for_all_is_refused() -> None:
     assert options(1).identities("CP") == ["CP"]
     with pytest.raises(ConfigError, match="all 2 charge points would have this name"):
         options(2).identities("CP")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--count", "2", "--plain"], "--plain is not of a load test"),
+        (["--count", "2", "--storage", "x"], "--storage is not of a load test"),
+        (["--count", "2", "--program", "x"], "--program is not of a load test"),
+        (["--count", "2", "--power", "360"], "--power is not of a load test"),
+        (["--count", "2", "--serial", "1"], "--serial is not of a load test"),
+        (["--storage", "x", "--meter-interval", "60"], "--meter-interval is of a load test"),
+        (["--storage", "x", "--client-key", "k"], "--client-key is of a load test"),
+        (["--count", "2", "--client-key", "k{n}"], "--client-key without --client-certificate"),
+        (["--count", "2", "--client-certificate", "c"], "all 2 charge points would show the same"),
+        (["--count", "2", "--client-certificate", "c{n}"], "over wss:// only"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(given: list[str], said: str) -> None:
+    code, _, error = result(fleet("ws://127.0.0.1:9", "CP-{n}", *given))
+    assert code == 2, error
+    assert said in error
+
+
+def test_each_shows_its_own_certificate(tmp_path: Path) -> None:
+    begin = datetime.now(UTC) - timedelta(days=1)
+    authority = Authority(begin, days=30)
+    (tmp_path / "ca.pem").write_bytes(authority.root.pem())
+    server = authority.issue("localhost", begin, days=30).write(tmp_path / "server.pem")
+    seen: list[str] = []
+    for number in (1, 2):
+        issued = authority.issue(f"CP-{number}", begin, days=30)
+        issued.write(tmp_path / f"cp{number:03}.pem").chmod(0o600)
+
+    async def talk(path: str, socket: WebSocket) -> None:
+        shown = socket.peer_certificate
+        assert shown is not None
+        seen.append(path + " " + x509.load_der_x509_certificate(shown).subject.rfc4514_string())
+        while True:
+            await socket.recv()
+
+    async def main() -> None:
+        tls = server_tls(server, client_ca=tmp_path / "ca.pem")
+        listening = await start_server(
+            "localhost", 0, "ocpp1.6", lambda _, __: None, talk, tls=tls, ping_interval_s=0
+        )
+        process = fleet(
+            f"wss://localhost:{listening.port}", "CP-{n}", "--count", "2",
+            "--ca-certificate", str(tmp_path / "ca.pem"),
+            "--client-certificate", str(tmp_path / "cp{n:3}.pem"),
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while len(seen) < 2:
+                    await asyncio.sleep(0.02)
+        finally:
+            process.kill()
+            process.communicate()
+        await listening.close()
+
+    asyncio.run(main())
+    assert sorted(seen) == ["/CP-1 CN=CP-1", "/CP-2 CN=CP-2"]
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cp1.pem").write_text("x")
+    (tmp_path / "cp1.pem").chmod(0o644)
+    names = ["--client-certificate", str(tmp_path / "cp{n}.pem")]
+    code, _, error = result(fleet("wss://localhost:9", "CP-{n}", "--count", "1", *names))
+    assert code == 2
+    assert "can be read by others" in error
+    (tmp_path / "cp1.pem").chmod(0o600)
+    code, _, error = result(fleet("wss://localhost:9", "CP-{n}", "--count", "2", *names))
+    assert code == 2
+    assert "cp2.pem: No such file" in error
 
 
 def test_the_limit_of_open_files_is_raised_or_named(monkeypatch: pytest.MonkeyPatch) -> None:

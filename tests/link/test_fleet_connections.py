@@ -16,7 +16,7 @@ from benchmarks.cheap_csms import answer
 from evtool.cli import fleet
 from evtool.cli.fleet import Fleet, Member
 from evtool.errors import DeviceError
-from evtool.link.websocket import WebSocket, WebSocketServer, start_server
+from evtool.link.websocket import WebSocket, WebSocketServer, open_websocket, start_server
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import Settings
 from evtool.reference_impl.fleet.station import Load, Station
@@ -63,9 +63,9 @@ class CentralSystem:
         return sum(each == action for _, each in self.calls)
 
 
-def make(port: int, tally: Tally, share: float) -> Fleet:
+def make(port: int, tally: Tally, share: float, **presets: str) -> Fleet:
     dice = Random(1)  # noqa: S311 - the same fleet at every run
-    settings = Settings("evtool", "load", id_prefix="p")
+    settings = Settings("evtool", "load", id_prefix="p", presets=presets)
     load = Load(share, 3_600_000, "TAG")
     members = [
         Member(Station(settings, load, tally, dice), f"ws://127.0.0.1:{port}/CP-{number}", None)
@@ -181,3 +181,32 @@ def test_leaving_does_not_wait_for_a_central_system_that_does_not_answer() -> No
         await server.close()
 
     run(main)
+
+
+def test_pings_come_as_the_key_says_and_change_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[float] = []
+    changed: list[float] = []
+
+    async def open_one(*args: Any, **more: Any) -> WebSocket:
+        opened.append(more["ping_interval_s"])
+        return await open_websocket(*args, **more)
+
+    monkeypatch.setattr(fleet, "open_websocket", open_one)
+    monkeypatch.setattr(WebSocket, "set_ping_interval", lambda _, seconds: changed.append(seconds))
+
+    async def main() -> None:
+        central, tally = CentralSystem(), Tally()
+        server = await central.listen()
+        some = make(server.port, tally, share=0, WebSocketPingInterval="7")
+        async with running(some):
+            await until(lambda: have_introduced_themselves(tally, COUNT))
+            change = {"key": "WebSocketPingInterval", "value": "3"}
+            call = ocpp16.render_message(ocpp16.Call("c", "ChangeConfiguration", change))
+            await central.sockets["/CP-3"].send(call)
+            await until(lambda: bool(central.answers))
+            await some.leave(WAIT_S)
+        await server.close()
+
+    run(main)
+    assert opened == [7] * COUNT
+    assert changed.count(3) == 1, "of that one, while it was open"
