@@ -51,6 +51,7 @@ class Station:
         connectors: int = 1,
         presets: Mapping[str, str] | None = None,
         has_lock: bool = False,
+        over_tls: bool = False,
         stored: Mapping[str, str] | None = None,
     ) -> None:
         settings = Settings(
@@ -64,6 +65,7 @@ class Station:
             connectors=connectors,
             presets=presets or {},
             has_lock=has_lock,
+            over_tls=over_tls,
         )
         self.charge_point = ChargePoint(settings)
         self.now_ms = 0

@@ -9,26 +9,27 @@ holds, and gives the firmware OCPP's word.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from evtool.cli.charge_point_connection import opening, provide_roots
+from evtool.cli.charge_point_identity import Endpoint
 from evtool.errors import DeviceError, EvtoolError
 from evtool.link.board_websocket import SUBPROTOCOL, BoardWebSocket
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import write_atomically
 from evtool.link.private_key import new_private_key_pem
 from evtool.link.websocket import WebSocket, keep_connected, open_websocket
-from evtool.protocol import ocpp16
 from evtool.protocol.csms_url import charge_point_url
 from evtool.reference_impl.charge_point import (
     AskRegister,
     ChargePoint,
     Inputs,
     Persist,
+    Reconnect,
     Restart,
     Send,
     Settings,
@@ -37,6 +38,7 @@ from evtool.reference_impl.charge_point.effects import Download, MakeKey, Upload
 from evtool.virtual.effects import StartApp
 
 STEP_S = 0.25
+_ANSWER_S = 0.2
 WORD_MS = 500
 _STORED_FILE = "charge_point.json"
 _CA_FILE = "ca_certificate.pem"
@@ -115,7 +117,7 @@ class BoardOcpp:
         self._report("ocpp", {"by": "reference charge point"})
         try:
             self._reference = ReferenceOcpp(start, folder, self._send, self._tell, self._restart)
-        except ValueError as error:
+        except (ValueError, EvtoolError) as error:
             self._tell("closed", str(error))
 
     def _tell(self, state: str, reason: str | None) -> None:
@@ -127,6 +129,7 @@ class ReferenceOcpp:
 
     Raises:
         ValueError: the identity in the flash cannot be used.
+        EvtoolError: its certificate cannot, or the folder.
     """
 
     def __init__(
@@ -143,9 +146,17 @@ class ReferenceOcpp:
         self._restart = restart
         self._file = folder / _STORED_FILE if folder is not None else None
         self._stored = read_stored(self._file)
-        self._url = charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id"))
-        self._authorization = _authorization(identity, self._stored)
-        self._certificate = _ca_certificate(identity, folder)
+        if self._stored.get(_CHANGED_FROM) != _fingerprint(identity):
+            self._stored.pop(_CHANGED_KEY, None)  # provisioned anew since the CSMS changed it
+        self._endpoint = Endpoint(
+            charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id")),
+            _text(identity, "cp_id"),
+            None,
+            _ca_certificate(identity, folder),
+        )
+        self._folder = folder or Path()
+        self._is_over = False
+        self._socket: WebSocket | None = None
         self._charge_point = ChargePoint(
             Settings(
                 vendor=_text(identity, "vendor"),
@@ -155,8 +166,11 @@ class ReferenceOcpp:
                 id_prefix=secrets.token_hex(4),
                 restart_reason=restart_reason(start),
                 stored=dict(self._stored),
+                presets=_provisioned(identity),
+                over_tls=self._endpoint.url.startswith("wss://"),
             )
         )
+        provide_roots(self._charge_point, self._endpoint.ca_certificate)
         self._texts: asyncio.Queue[str] = asyncio.Queue()
         self._told = ""
         self._told_ms = 0
@@ -167,18 +181,26 @@ class ReferenceOcpp:
 
     def close(self) -> None:
         """Hang up, without a last word: another firmware may be listening by then."""
+        self._is_over = True
         self._send = _nowhere
         for task in self._tasks:
             task.cancel()
+        if self._socket is not None:
+            self._socket.abort()
+            self._socket = None
 
     def on_state(self, state: Mapping[str, str]) -> None:
         """The controller's snapshot."""
+        if self._is_over:
+            return
         self._charge_point.on_inputs(inputs_of(state), monotonic_ms())
         self._carry_out()
 
     def on_request(self, rest: str) -> None:
         """`start <id_tag>` or `stop <reason>`."""
         verb, _, argument = rest.partition(" ")
+        if self._is_over:
+            return
         if verb == "start":
             self._charge_point.on_start_request(argument, monotonic_ms())
         elif verb == "stop":
@@ -192,12 +214,23 @@ class ReferenceOcpp:
             await asyncio.sleep(STEP_S)
 
     async def _open(self) -> WebSocket:
-        return await open_websocket(
-            self._url,
-            SUBPROTOCOL,
-            authorization=self._authorization,
-            ca_certificate=self._certificate,
-        )
+        charge_point = self._charge_point
+        try:
+            way = opening(charge_point, self._endpoint, self._folder)
+            return await open_websocket(
+                way.url,
+                SUBPROTOCOL,
+                authorization=way.authorization,
+                tls=way.tls,
+                ping_interval_s=charge_point.configuration.integer("WebSocketPingInterval"),
+            )
+        except EvtoolError as error:
+            # A key or a profile on trial is taken back after some failures.
+            charge_point.on_closed(monotonic_ms())
+            self._carry_out()
+            if isinstance(error, DeviceError):
+                raise
+            raise DeviceError(error.message, fix=error.fix) from error
 
     async def _talk(self, socket: WebSocket) -> None:
         async def send_all() -> None:
@@ -205,6 +238,7 @@ class ReferenceOcpp:
                 await socket.send(await self._texts.get())
 
         self._texts = asyncio.Queue()
+        self._socket = socket
         self._tell("open", None)
         self._charge_point.on_open(monotonic_ms())
         self._carry_out()
@@ -214,6 +248,7 @@ class ReferenceOcpp:
                 self._charge_point.on_text(await socket.recv(), monotonic_ms())
                 self._carry_out()
         finally:
+            self._socket = None
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             self._charge_point.on_closed(monotonic_ms())
@@ -225,7 +260,11 @@ class ReferenceOcpp:
     def _carry_out(self) -> None:
         outputs = self._charge_point.drain()
         # Kept before anything is told, and in one write: a power cut leaves all of it or nothing.
-        self._keep({each.key: each.value for each in outputs if isinstance(each, Persist)})
+        try:
+            self._keep({each.key: each.value for each in outputs if isinstance(each, Persist)})
+        except EvtoolError as error:
+            self._give_up(error)
+            return
         for output in outputs:
             match output:
                 case Send(text):
@@ -241,10 +280,24 @@ class ReferenceOcpp:
                     )
                 case MakeKey():
                     self._charge_point.maintenance.on_key(new_private_key_pem(), monotonic_ms())
+                case Reconnect():
+                    # Once the answer that told of it is out.
+                    if self._socket is not None:
+                        asyncio.get_running_loop().call_later(_ANSWER_S, self._hang_up)
                 case Restart():
                     # Not from within: the restart ends this very object.
                     asyncio.get_running_loop().call_soon(self._restart)
         self._say_word()
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
+
+    def _give_up(self, error: EvtoolError) -> None:
+        """What cannot be kept may not be told: nobody speaks OCPP until the next start."""
+        self._send("ocpp connected=0 transaction=0 permitted=0 limit_ma=0")
+        self.close()
+        self._tell("closed", error.message)
 
     def _say_word(self) -> None:
         word = self._charge_point.word()
@@ -268,10 +321,8 @@ class ReferenceOcpp:
                 self._stored[key] = value
         if _CHANGED_KEY in changed:
             self._stored[_CHANGED_FROM] = _fingerprint(self._identity)
-            self._authorization = _authorization(self._identity, self._stored)
         if self._file is not None:
-            with contextlib.suppress(EvtoolError):  # a full disk is the computer's trouble
-                write_atomically(self._file, json.dumps(self._stored, indent=1) + "\n", 0o600)
+            write_atomically(self._file, json.dumps(self._stored, indent=1) + "\n", 0o600)
 
 
 def inputs_of(state: Mapping[str, str]) -> Inputs:
@@ -320,17 +371,12 @@ def _fingerprint(identity: Mapping[str, int | str | bytes]) -> str:
     return hashlib.sha256(provisioned.encode()).hexdigest()
 
 
-def _authorization(
-    identity: Mapping[str, int | str | bytes], stored: Mapping[str, str]
-) -> str | None:
-    """HTTP Basic with the key that the CSMS has set, as long as it replaced this identity's."""
-    key = _text(identity, "auth_key")
-    if stored.get(_CHANGED_FROM) == _fingerprint(identity):
-        key = stored.get(_CHANGED_KEY, key)
-    if not key or identity.get("sec_profile", 1) == 0:
-        return None
-    decoded = ocpp16.decode_authorization_key(key)
-    return ocpp16.render_basic_authorization(_text(identity, "cp_id"), decoded)
+def _provisioned(identity: Mapping[str, int | str | bytes]) -> dict[str, str]:
+    """What the flash says of the connection, as OCPP's keys."""
+    key, profile = _text(identity, "auth_key"), identity.get("sec_profile", 1)
+    if not key or profile == 0:
+        return {}
+    return {"AuthorizationKey": key, "SecurityProfile": str(profile)}
 
 
 def _ca_certificate(identity: Mapping[str, int | str | bytes], folder: Path | None) -> Path | None:

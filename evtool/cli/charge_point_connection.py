@@ -18,6 +18,7 @@ from evtool.errors import ConfigError, DeviceError
 from evtool.link.tls import client_tls_of_texts
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import ChargePoint
+from evtool.reference_impl.charge_point.security.certificates import read_certificates
 from evtool.reference_impl.charge_point.security.root_store import CENTRAL_SYSTEM
 
 TLS_PROFILE, CERTIFICATE_PROFILE = 2, 3
@@ -73,16 +74,30 @@ def opening(charge_point: ChargePoint, endpoint: Endpoint, folder: Path) -> Open
 
 
 def provide_roots(charge_point: ChargePoint, ca_certificate: Path | None) -> None:
-    """Install what `--ca-certificate` names, unless the CSMS has installed roots already.
+    """Install what `--ca-certificate` names, unless roots are installed already.
+
+    What an earlier start or the CSMS has installed stays; where that is something else, a notice
+    says so.
 
     Raises:
         ConfigError: the file cannot be read, or holds no certificate: then the system's roots
             would be trusted.
     """
     maintenance = charge_point.maintenance
-    if ca_certificate is None or maintenance.trusts_a_root():
+    if ca_certificate is None:
         return
-    for pem in _CERTIFICATE.findall(read_certificate(ca_certificate)):
+    given = _CERTIFICATE.findall(read_certificate(ca_certificate))
+    if maintenance.trusts_a_root():
+        installed = maintenance.roots.certificates(CENTRAL_SYSTEM)
+        named = [root for pem in given for root in read_certificates(pem)]
+        if not all(root in installed for root in named) or not named:
+            charge_point.notice(
+                "--ca-certificate is not used",
+                "the storage holds other roots of the central system; InstallCertificate or "
+                "another --storage brings this one in",
+            )
+        return
+    for pem in given:
         maintenance.roots.install(CENTRAL_SYSTEM, pem, None)
     if not maintenance.trusts_a_root():
         raise ConfigError(

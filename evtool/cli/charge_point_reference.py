@@ -101,6 +101,7 @@ class ReferenceHost:
         self.models: dict[int, ConnectorModel] = models()
         self._conversation = Conversation(self._report)
         self._socket: WebSocket | None = None
+        self._ping_interval_s = 0
         self._network_up = asyncio.Event()
         self._network_up.set()
         self._wake = asyncio.Event()
@@ -185,6 +186,7 @@ class ReferenceHost:
                 "id_prefix": secrets.token_hex(4),
                 "restart_reason": restart_reason,
                 "stored": dict(self._stored),
+                "over_tls": self._unit.endpoint.url.startswith("wss://"),
                 "presets": _connection_presets(self._unit.endpoint)
                 | {**known.presets}
                 | _given_key(self._unit.endpoint),
@@ -248,6 +250,14 @@ class ReferenceHost:
             self._keep({each.key: each.value for each in outputs if isinstance(each, Persist)})
             for output in outputs:
                 self._do(output)
+        self._follow_ping_interval()
+
+    def _follow_ping_interval(self) -> None:
+        """A changed WebSocketPingInterval holds for the connection that is open, too."""
+        interval_s = self.charge_point.configuration.integer("WebSocketPingInterval")
+        if self._socket is not None and interval_s != self._ping_interval_s:
+            self._ping_interval_s = interval_s
+            self._socket.set_ping_interval(interval_s)
 
     def _do(self, output: Output) -> None:
         now_ms = monotonic_ms()
@@ -330,12 +340,13 @@ class ReferenceHost:
     async def _open(self) -> WebSocket:
         endpoint, charge_point = self._unit.endpoint, self.charge_point
         way = opening(charge_point, endpoint, self._storage.files_folder)
+        self._ping_interval_s = charge_point.configuration.integer("WebSocketPingInterval")
         return await open_websocket(
             way.url,
             ocpp16.SUBPROTOCOL,
             authorization=way.authorization,
             tls=way.tls,
-            ping_interval_s=charge_point.configuration.integer("WebSocketPingInterval"),
+            ping_interval_s=self._ping_interval_s,
         )
 
     def _on_refused(self, error: DeviceError) -> None:

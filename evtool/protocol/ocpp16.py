@@ -62,6 +62,7 @@ _ENCODER = msgspec.json.Encoder()
 _MASKED_KEYS = frozenset({"authorizationkey"})
 _WITH_SERVERS = frozenset({"GetDiagnostics", "GetLog", "SignedUpdateFirmware", "UpdateFirmware"})
 _USER_OF_URL = re.compile(r"(?<=://)\S*@")
+_QUERY_OF_URL = re.compile(r"(?<=[?#]).+", re.DOTALL)
 _HEX = re.compile(r"[0-9A-Fa-f]*\Z")
 
 
@@ -138,7 +139,8 @@ def render_message(message: Message) -> str:
 
 
 def masked(action: str, payload: Payload) -> Payload:
-    """`payload` as a log may show it: no AuthorizationKey, no user and password of a server."""
+    """`payload` as a log may show it: no AuthorizationKey, and of a server's
+    URL neither user and password nor the query, which may hold a token."""
     if action in _WITH_SERVERS:
         return {name: _without_password(value) for name, value in payload.items()}
     if action == "ChangeConfiguration" and str(payload.get("key", "")).lower() in _MASKED_KEYS:
@@ -157,7 +159,9 @@ def masked(action: str, payload: Payload) -> Payload:
 def _without_password(value: object) -> object:
     if isinstance(value, dict):
         return {name: _without_password(each) for name, each in value.items()}
-    return _USER_OF_URL.sub("****@", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _QUERY_OF_URL.sub("****", _USER_OF_URL.sub("****@", value))
 
 
 def render_timestamp(unix_ms: int) -> str:

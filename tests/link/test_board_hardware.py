@@ -15,6 +15,7 @@ import pytest
 
 from evtool.cli.board_ocpp import BoardOcpp, inputs_of, restart_reason
 from evtool.errors import DeviceError
+from evtool.link import websocket
 from evtool.link.board_can import BoardCan
 from evtool.link.board_websocket import BoardWebSocket
 from evtool.link.can_bus import open_can_bus
@@ -272,6 +273,71 @@ async def _key_is_changed(folder: Path) -> None:
         await connected_with("00" * 20, "00" * 20)
         ocpp.app_stopped()
     assert changed not in json.dumps(told)
+
+
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(b"CP-0001:" + bytes.fromhex(key)).decode()
+
+
+def test_a_key_that_nobody_takes_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "FIRST_PAUSE_S", 0.02)
+    asyncio.run(_key_is_taken_back(tmp_path))
+
+
+async def _key_is_taken_back(folder: Path) -> None:
+    class Insisting(Csms):
+        def admit(self, path: str, authorization: str | None) -> int | None:
+            status = super().admit(path, authorization)
+            return status if authorization == basic(KEY) else 401
+
+    csms = Insisting()
+    csms.answer = accept
+    ocpp = BoardOcpp(lambda _: folder, lambda *_: None, lambda: None)
+    changed = "fedcba9876543210fedcba9876543210fedcba98"
+    async with running(csms) as port:
+        ocpp.app_started(StartApp(b"", (), identity(port), "1.2.3", "name"), lambda _: None)
+        ocpp.on_line("runs", "-")
+        await until(lambda: "BootNotification" in csms.actions(), "registration")
+        request = {"key": "AuthorizationKey", "value": changed}
+        await csms.sockets[0].send(json.dumps([2, "x", "ChangeConfiguration", request]))
+        await until(lambda: '[3,"x",{"status":"Accepted"}]' in csms.texts, "its answer")
+        await until(lambda: csms.keys[1:2] == [basic(changed)], "it connects anew by itself")
+        await until(lambda: len(csms.sockets) == 2, "the old key again")
+        assert csms.keys == [basic(KEY), *[basic(changed)] * 3, basic(KEY)]
+        ocpp.app_stopped()
+
+
+def test_what_cannot_be_kept_is_not_told(tmp_path: Path) -> None:
+    asyncio.run(_nothing_is_told(tmp_path))
+
+
+async def _nothing_is_told(folder: Path) -> None:
+    csms = Csms()
+    csms.answer = accept
+    lines: list[str] = []
+    told: list[dict[str, object]] = []
+    ocpp = BoardOcpp(lambda _: folder, lambda _, fields: told.append(fields), lambda: None)
+    async with running(csms) as port:
+        ocpp.app_started(StartApp(b"", (), identity(port), "1.2.3", "name"), lines.append)
+        ocpp.on_line("runs", "-")
+        await until(lambda: any("connected=1" in line for line in lines), "connected")
+        kept = folder / "charge_point.json"
+        kept.unlink(missing_ok=True)
+        kept.mkdir()
+        (kept / "in the way").touch()
+        state = "plugged=1 ev_ready=1 evse_ready=1 energy_mwh=5000 stored_mwh=5000 soc_permille=-"
+        ocpp.on_line("state", state)
+        ocpp.on_line("ocpp", "start LOCAL")
+        await until(lambda: any("charge_point.json" in str(each) for each in told), "why")
+        assert lines[-1] == "ocpp connected=0 transaction=0 permitted=0 limit_ma=0"
+        said = len(lines)
+        ocpp.on_line("state", state)
+        ocpp.on_line("ocpp", "start LOCAL")
+        assert "StartTransaction" not in csms.actions()
+        assert len(lines) == said
+        ocpp.app_stopped()
 
 
 @pytest.mark.parametrize("version", ["-", "1.2.0"])

@@ -58,6 +58,35 @@ def test_the_registers_are_kept_before_the_records(tmp_path: Path) -> None:
     assert kept[:2] == ["registers", "records"]
 
 
+def test_a_changed_ping_interval_holds_at_once(tmp_path: Path) -> None:
+    class Open:
+        def __init__(self) -> None:
+            self.intervals: list[float] = []
+
+        def set_ping_interval(self, seconds: float) -> None:
+            self.intervals.append(seconds)
+
+    async def run_it() -> list[float]:
+        storage = ChargePointStorage(tmp_path / "s")
+        unit = ReferenceUnit(
+            read_endpoint(URL, "CP-1", None, None, None, Product()), Settings("v", "m")
+        )
+        models = {1: PlainModel(PlainConnector())}
+        host = ReferenceHost(unit, storage, lambda: models, lambda *_: None)
+        socket = Open()
+        host._socket = socket  # type: ignore[assignment]  # all that is asked of it
+        host.step()
+        socket.intervals.clear()
+        for value in ("3", "3", "0"):
+            host.charge_point.configuration.change("WebSocketPingInterval", value)
+            host.step()
+        await host.close()
+        storage.close()
+        return socket.intervals
+
+    assert asyncio.run(run_it()) == [3, 0]
+
+
 @pytest.mark.parametrize("cause", ["GroundFailure", "lock"])
 def test_a_fault_that_only_ocpp_has_stops_the_power_too(tmp_path: Path, cause: str) -> None:
     storage = ChargePointStorage(tmp_path / "s")

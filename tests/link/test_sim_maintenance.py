@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from certificates import Authority
-from charge_point_process import WAIT_S, Central, charge_point
+from charge_point_process import WAIT_S, Central, RunningChargePoint, charge_point
 from ftp_server import ftp_server
 
 USER, PASSWORD = "bench", "a-secret-of-the-server"
@@ -103,6 +103,27 @@ def test_a_new_private_key_stays_in_the_storage(tmp_path: Path, central: Central
     kept = (storage / "ocpp.json").read_text()
     assert "PRIVATE KEY" in kept
     assert (storage / "ocpp.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_root_that_a_used_storage_does_not_take_is_named(
+    tmp_path: Path, central: Central
+) -> None:
+    begin = datetime.now(UTC) - timedelta(days=1)
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.pem").write_bytes(Authority(begin, days=9, name=name).root.pem())
+
+    def start(name: str) -> Iterator[RunningChargePoint]:
+        options = ("--plain", "--ca-certificate", str(tmp_path / f"{name}.pem"))
+        with charge_point(central, tmp_path / "s", *options) as unit:
+            unit.next("status", connector=1, status="Available")
+            yield unit
+
+    for unit in start("old"):
+        assert "not used" not in unit.seen
+    for unit in start("old"):
+        assert "not used" not in unit.seen, "it is the one that is installed"
+    for unit in start("new"):
+        assert "--ca-certificate is not used" in unit.seen
 
 
 def test_a_profile_that_does_not_connect_is_taken_back(tmp_path: Path, central: Central) -> None:

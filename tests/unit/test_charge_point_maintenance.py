@@ -8,6 +8,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from certificates import Authority
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -255,6 +256,18 @@ def test_a_root_that_the_connection_needs_stays() -> None:
     }
     answer = station.ask("DeleteCertificate", certificateHashData=identifier)
     assert answer == {"status": "Failed"}
+
+
+@pytest.mark.parametrize(("over_tls", "status"), [(True, "Failed"), (False, "Accepted")])
+def test_the_last_root_stays_where_the_url_is_wss(over_tls: bool, status: str) -> None:
+    station = Station(over_tls=over_tls).online()
+    install_root(station, "CentralSystemRootCertificate")
+    answer = station.ask(
+        "GetInstalledCertificateIds", certificateType="CentralSystemRootCertificate"
+    )
+    (identifier,) = answer["certificateHashData"]
+    answer = station.ask("DeleteCertificate", certificateHashData=identifier)
+    assert answer == {"status": status}
 
 
 def test_a_profile_that_does_not_connect_is_taken_back() -> None:

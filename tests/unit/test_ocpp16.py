@@ -243,6 +243,21 @@ def test_keys_are_masked() -> None:
     assert ocpp16.masked("ChangeConfiguration", {"key": "A", "value": "b"})["value"] == "b"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/x.bin?token=s3cret&a=b", "https://h/x.bin?****"),
+        ("https://u:p@h/x.bin?a=@b#c", "https://****@b#****"),
+        ("http://h/a#t0ken", "http://h/a#****"),
+        ("https://h/x", "https://h/x"),
+    ],
+)
+def test_queries_of_servers_are_masked(url: str, shown: str) -> None:
+    firmware = {"location": url, "signature": "a?b", "retrieveDate": "2024-05-01T12:00:00Z"}
+    masked = ocpp16.masked("SignedUpdateFirmware", {"requestId": 1, "firmware": firmware})
+    assert masked == {"requestId": 1, "firmware": firmware | {"location": shown}}
+
+
 def test_passwords_of_servers_are_masked() -> None:
     shown = ocpp16.masked("GetDiagnostics", {"location": "ftp://u:p/w@d@h/x", "retries": 2})
     assert shown == {"location": "ftp://****@h/x", "retries": 2}

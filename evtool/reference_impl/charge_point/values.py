@@ -38,6 +38,7 @@ class Settings:
         iccid, imsi: at most 20 characters each.
         voltage_mv: of one phase against neutral, or of the direct current; 0 for unknown, and
             then no limit is converted between A and W.
+        over_tls: the URL is wss://: whatever the profile, the connection needs a root.
         phases: that feed a connector, 1 to 3; 0 for direct current.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     meter_type: str = ""
     voltage_mv: int = 0
     phases: int = 0
+    over_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ def _install(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
 
 
 def _delete(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
-    depends = charge_point.maintenance.settings().security_profile >= _TLS_PROFILE
+    profile = charge_point.maintenance.settings().security_profile
+    depends = profile >= _TLS_PROFILE or charge_point.settings.over_tls
     result = charge_point.maintenance.roots.delete(
         call.payload["certificateHashData"], keep_last=depends
     )
