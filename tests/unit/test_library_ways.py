@@ -236,6 +236,21 @@ def test_what_was_triggered_goes_before_or_behind_a_status(mode: Mode, first: st
     assert station.heard()[0].startswith(first)
 
 
+@pytest.mark.parametrize("mode", [MICROOCPP_1_2_0, STRICT])
+def test_another_retry_interval_holds_for_what_pauses_already(mode: Mode) -> None:
+    station = online(mode, TransactionMessageRetryInterval="60")
+    station.refuse = {"StartTransaction"}
+    station.see(PLUGGED)
+    station.present("A")
+    station.wait(5)
+    station.ask("ChangeConfiguration", key="TransactionMessageRetryInterval", value="20")
+    station.sent.clear()
+    station.wait(13)
+    assert "StartTransaction" not in station.heard()
+    station.wait(3)
+    assert "StartTransaction" in station.heard()
+
+
 class Turns:
     """A charge point in lockstep, 100 ms a turn; the CSMS's lines are given between two."""
 

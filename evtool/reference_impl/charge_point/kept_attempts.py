@@ -31,11 +31,23 @@ def begin_attempt(charge_point: ChargePoint, request: Request) -> bool:
 
 def wait_out(charge_point: ChargePoint, unix_offset_ms: int) -> None:
     """The time is known for the first time since the start: no message before its pause is over."""
-    pause_s = charge_point.configuration.integer("TransactionMessageRetryInterval")
     for request in charge_point.outbox.of_transactions():
         if request.attempted_unix_ms is not None and request.attempts < _most(charge_point):
-            since_ms = request.attempted_unix_ms - unix_offset_ms
-            request.not_before_ms = since_ms + pause_s * 1000 * request.attempts
+            request.paused_ms = request.attempted_unix_ms - unix_offset_ms
+            pause(charge_point, request)
+
+
+def pause(charge_point: ChargePoint, request: Request) -> None:
+    """Have a message wait as many intervals as it has had attempts (OCPP 1.6, 3.7.1)."""
+    if request.paused_ms is not None:
+        interval_s = charge_point.configuration.integer("TransactionMessageRetryInterval")
+        request.not_before_ms = request.paused_ms + interval_s * 1000 * request.attempts
+
+
+def on_interval_changed(charge_point: ChargePoint) -> None:
+    """Another TransactionMessageRetryInterval holds for what pauses already, too."""
+    for request in charge_point.outbox.of_transactions():
+        pause(charge_point, request)
 
 
 def _most(charge_point: ChargePoint) -> int:

@@ -50,6 +50,7 @@ class Request:
             known by then.
         number: under which a transaction's message is kept over a restart.
         ids: the unique ids of this sending and the one before it.
+        paused_ms: since when it pauses after an attempt that failed.
         attempted_unix_ms: when it was last sent, where the mode keeps that.
         expires_ms: when its time is over, sent or not; None counts from its sending.
     """
@@ -62,6 +63,7 @@ class Request:
     number: int = 0
     attempts: int = 0
     not_before_ms: int = 0
+    paused_ms: int | None = None
     attempted_unix_ms: int | None = None
     ids: tuple[str, ...] = ()
     expires_ms: int | None = None

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evtool.protocol import ocpp16
+from evtool.reference_impl.charge_point.kept_attempts import on_interval_changed
 from evtool.reference_impl.charge_point.operations.handler import Answer, Handler, nothing, status
 from evtool.reference_impl.charge_point.security.connection_change import may_raise
 from evtool.reference_impl.charge_point.values import Reconnect
@@ -30,6 +31,8 @@ def _change(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     if changed is None:
         return status(result)
     charge_point.persist(changed, charge_point.configuration.text(changed))
+    if changed == "TransactionMessageRetryInterval":
+        on_interval_changed(charge_point)
     if changed not in _OF_THE_CONNECTION or maintenance.settings() == before:
         return status(result)
     maintenance.on_settings_changed(before)
