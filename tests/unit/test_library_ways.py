@@ -251,6 +251,18 @@ def test_another_retry_interval_holds_for_what_pauses_already(mode: Mode) -> Non
     assert "StartTransaction" in station.heard()
 
 
+def test_a_faulted_connector_takes_a_card_and_no_remote_start() -> None:
+    station = online(MICROOCPP_1_2_0)
+    faulted = replace(PLUGGED, faulted=True, error="GroundFailure")
+    station.see(faulted)
+    order = {"idTag": "A", "connectorId": 1}
+    assert station.ask("RemoteStartTransaction", **order) == {"status": "Rejected"}
+    station.present("A")
+    assert not station.charge_point.word().transaction
+    station.see(PLUGGED)
+    assert station.charge_point.word().transaction
+
+
 class Turns:
     """A charge point in lockstep, 100 ms a turn; the CSMS's lines are given between two."""
 

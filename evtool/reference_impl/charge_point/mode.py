@@ -70,7 +70,8 @@ class Mode:
         put_off_ms: so long a RemoteStopTransaction, or a SetChargingProfile with a transactionId,
             waits for the id of the transaction that runs, one at a time; 0 where `awaits_start`
             says how long.
-        starts_when_faulted: a faulted connector takes a RemoteStartTransaction and a card.
+        starts_when_faulted: a faulted connector takes a card; its transaction begins when the fault
+            is over.
         data_transfer_status: the answer to a vendor that nobody knows.
         reset_delay_ms: between the answer to Reset and the restart.
         boot_retry_s: the pause after a BootNotification without a usable answer.

@@ -61,6 +61,8 @@ def _start_target(
         target = charge_point.find_connector(connector_id)
     if target is None or not charge_point.is_usable(target) or not target.may_start():
         return None
+    if target.inputs.faulted:  # a card may wait until it is over, the CSMS need not
+        return None
     reservation = charge_point.reserved_by(target)
     if reservation is None:
         return target
