@@ -20,13 +20,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from evtool.errors import DeviceError, EvtoolError, LinkTimeout
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import replacing
+from evtool.link.transfer_watch import TransferWatch
 
 _BLOCK = 1 << 16
 SCHEMES = ("http", "https", "ftp", "ftps")
@@ -98,9 +100,9 @@ def download(url: str, path: Path, bounds: Bounds) -> bytes:
     parts = _parse(url)
     digest = hashlib.sha256()
     try:
-        with replacing(path, 0o600) as file, _translated(url):
+        with replacing(path, 0o600) as file, _watched(url, bounds) as watch:
             budget = _Budget(url, bounds)
-            for block in _blocks(parts, bounds):
+            for block in _blocks(parts, bounds, watch):
                 budget.spend(len(block))
                 digest.update(block)
                 file.write(block)
@@ -123,16 +125,16 @@ def upload(url: str, content: bytes, bounds: Bounds) -> None:
     """
     parts = _parse(url)
     source = _Metered(content, _Budget(url, bounds))
-    with _translated(url):
+    with _watched(url, bounds) as watch:
         if parts.scheme in ("ftp", "ftps"):
-            with _ftp(parts, bounds) as server:
+            with _ftp(parts, bounds, watch) as server:
                 server.storbinary(f"STOR {_ftp_path(parts)}", source, _BLOCK)
             return
         request = _request(parts, "PUT")
         request.data = source
         request.add_header("Content-Length", str(len(content)))
         request.add_header("Content-Type", "application/octet-stream")
-        with _opener(bounds).open(request, timeout=bounds.idle_s) as response:
+        with _opener(bounds, watch).open(request, timeout=bounds.idle_s) as response:
             response.read(_BLOCK)
 
 
@@ -156,10 +158,7 @@ class _Budget:
                 fix="offer a smaller file",
             )
         if monotonic_ms() > self._end_ms:
-            raise LinkTimeout(
-                f"{shown_url(self._url)} took longer than {self._bounds.total_s:g} s",
-                fix="check the network",
-            )
+            raise _too_slow(self._url, self._bounds)
 
 
 class _Metered(io.BytesIO):
@@ -207,17 +206,40 @@ def _parse(url: str) -> SplitResult:
     return parts
 
 
-def _blocks(parts: SplitResult, bounds: Bounds) -> Iterator[bytes]:
+def _too_slow(url: str, bounds: Bounds) -> LinkTimeout:
+    return LinkTimeout(
+        f"{shown_url(url)} took longer than {bounds.total_s:g} s", fix="check the network"
+    )
+
+
+@contextmanager
+def _watched(url: str, bounds: Bounds) -> Iterator[TransferWatch]:
+    """A watch on the transfer, and what its end and the libraries' errors mean."""
+    watch = TransferWatch(bounds.total_s, bounds.cancelled)
+    try:
+        with _translated(url), watch:
+            yield watch
+    except DeviceError as error:
+        if watch.is_over and not isinstance(error, LinkTimeout):
+            raise _too_slow(url, bounds) from None
+        if bounds.cancelled.is_set():
+            raise DeviceError(f"{shown_url(url)}: given up") from None
+        raise
+
+
+def _blocks(parts: SplitResult, bounds: Bounds, watch: TransferWatch) -> Iterator[bytes]:
     if parts.scheme in ("ftp", "ftps"):
-        with _ftp(parts, bounds) as server:
+        with _ftp(parts, bounds, watch) as server:
             server.voidcmd("TYPE I")
             connection = server.transfercmd(f"RETR {_ftp_path(parts)}")
+            watch.add(lambda: connection)
             with connection:
                 while block := connection.recv(_BLOCK):
                     yield block
             server.voidresp()
         return
-    with _opener(bounds).open(_request(parts, "GET"), timeout=bounds.idle_s) as response:
+    request = _request(parts, "GET")
+    with _opener(bounds, watch).open(request, timeout=bounds.idle_s) as response:
         left: int | None = response.length
         # Not `read`: that waits for a whole block, however slowly its bytes come.
         while left != 0 and (
@@ -230,12 +252,13 @@ def _blocks(parts: SplitResult, bounds: Bounds) -> Iterator[bytes]:
 
 
 @contextmanager
-def _ftp(parts: SplitResult, bounds: Bounds) -> Iterator[ftplib.FTP]:
+def _ftp(parts: SplitResult, bounds: Bounds, watch: TransferWatch) -> Iterator[ftplib.FTP]:
     server = (
         ftplib.FTP_TLS(context=_tls(bounds), timeout=bounds.idle_s)  # noqa: S321 - what OCPP names
         if parts.scheme == "ftps"
         else ftplib.FTP(timeout=bounds.idle_s)  # noqa: S321 - what OCPP names
     )
+    watch.add(lambda: server.sock)
     with server:
         server.connect(parts.hostname or "", parts.port or 0)
         server.login(unquote(parts.username or "anonymous"), unquote(parts.password or ""))
@@ -261,11 +284,50 @@ def _request(parts: SplitResult, method: str) -> urllib.request.Request:
     return request
 
 
-def _opener(bounds: Bounds) -> urllib.request.OpenerDirector:
+class _PlainHandler(urllib.request.HTTPHandler):
+    def __init__(self, watch: TransferWatch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_PlainConnection, self._watch), req)
+
+
+class _TlsHandler(urllib.request.HTTPSHandler):
+    def __init__(self, watch: TransferWatch, tls: ssl.SSLContext) -> None:
+        super().__init__(context=tls)
+        self._watch, self._tls = watch, tls
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_TlsConnection, self._watch, self._tls), req)
+
+
+class _PlainConnection(http.client.HTTPConnection):
+    def __init__(self, watch: TransferWatch, host: str, **more: Any) -> None:
+        super().__init__(host, **more)
+        watch.add(lambda: self.sock)
+
+
+class _TlsConnection(_PlainConnection):
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(self, watch: TransferWatch, tls: ssl.SSLContext, host: str, **more: Any) -> None:
+        super().__init__(watch, host, **more)
+        self._tls = tls
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = wrapped = self._tls.wrap_socket(
+            self.sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        wrapped.do_handshake()  # under the watch
+
+
+def _opener(bounds: Bounds, watch: TransferWatch) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=_tls(bounds)),
+        _PlainHandler(watch),
+        _TlsHandler(watch, _tls(bounds)),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
         Redirects(),

@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import http.server
 import io
+import socket
 import ssl
 import threading
 import urllib.error
@@ -21,7 +22,7 @@ import pytest
 from certificates import Authority
 from ftp_server import ftp_server
 
-from evtool.errors import DeviceError, EvtoolError
+from evtool.errors import DeviceError, EvtoolError, LinkTimeout
 from evtool.link.file_transfer import (
     Bounds,
     Redirects,
@@ -225,6 +226,60 @@ def test_a_transfer_can_be_given_up(web: Server, tmp_path: Path) -> None:
     bounds.cancelled.set()
     with pytest.raises(DeviceError, match="given up"):
         download(f"http://{web.base}/image.bin", tmp_path / "image", bounds)
+
+
+@contextlib.contextmanager
+def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
+    """A server that says `begin` and then `drop` now and then, for 20 s at most."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                line, _ = listening.accept()
+                with line:
+                    line.sendall(begin)
+                    for _ in range(400):
+                        if over.wait(0.05):
+                            return
+                        line.sendall(drop)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        over.set()
+        thread.join()
+
+
+TLS_RECORD = b"\x16\x03\x03\x40\x00"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "begin", "drop"),
+    [
+        ("http", b"", b"H"),
+        ("http", b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        ("http", b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        ("https", TLS_RECORD, b"\x02"),
+        ("ftp", b"220-", b"x"),
+        ("ftp", b"", b"220-x\r\n"),
+    ],
+)
+def test_what_drips_ends_with_the_time_altogether(
+    scheme: str, begin: bytes, drop: bytes, tmp_path: Path
+) -> None:
+    with dripping(begin, drop) as base:
+        with pytest.raises(LinkTimeout, match=r"took longer than 0\.5 s"):
+            download(f"{scheme}://{base}/image", tmp_path / "image", Bounds(total_s=0.5))
+    assert not (tmp_path / "image").exists()
+
+
+def test_an_upload_whose_answer_drips_can_be_given_up() -> None:
+    bounds = Bounds()
+    with dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x") as base:
+        threading.Timer(0.3, bounds.cancelled.set).start()
+        with pytest.raises(DeviceError, match="given up"):
+            upload(f"http://{base}/log", b"x", bounds)
 
 
 def test_a_disk_that_refuses(web: Server, tmp_path: Path) -> None:
