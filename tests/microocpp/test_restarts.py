@@ -119,3 +119,21 @@ def test_a_cached_tag_needs_no_turn_of_the_wire(unit: Unit, csms: PlainCsms) -> 
     plug_in(unit)
     unit.step("card TAG")
     unit.until(lambda: unit.state["energised"] == "1", "energy", 5)
+
+
+def test_what_waits_from_before_is_told_first(unit: Unit, csms: PlainCsms) -> None:
+    configure(csms, MeterValueSampleInterval="10", TransactionMessageRetryInterval="30")
+    charge(unit, csms)
+    unit.run(25)
+    finish(unit, csms)
+    csms.refuse.add("StartTransaction")
+    charge(unit, csms)
+    unit.run(3)
+    told = len(csms.sent("MeterValues"))
+    restart(unit, csms)
+    unit.until(lambda: unit.state.get("energised") == "1", "energy")
+    unit.run(15)
+    assert len(csms.sent("MeterValues")) == told
+    csms.refuse.clear()
+    unit.until(lambda: len(csms.sent("MeterValues")) > told, "samples")
+    assert all("transactionId" in each for each in csms.sent("MeterValues"))

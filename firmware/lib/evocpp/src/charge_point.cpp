@@ -164,6 +164,7 @@ ChargePoint::ChargePoint(MicroOcpp::Connection& connection,
                          const Station& station, Hooks hooks)
     : filter_(connection, policy(hooks)), hooks_(std::move(hooks)) {
   mocpp_initialize(filter_, credentials(station), std::move(files));
+  go_on_counting();
   forget_who_waited();
   install_meters();
   install_inputs();

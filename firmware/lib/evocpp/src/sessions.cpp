@@ -6,8 +6,11 @@
 #include <MicroOcpp/Core/Configuration.h>
 #include <MicroOcpp/Core/Context.h>
 #include <MicroOcpp/Model/Authorization/AuthorizationService.h>
+#include <MicroOcpp/Model/ConnectorBase/Connector.h>
 #include <MicroOcpp/Model/Model.h>
+#include <MicroOcpp/Model/Transactions/TransactionStore.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "evocpp/charge_point.hpp"
@@ -18,6 +21,8 @@ namespace evocpp {
 namespace {
 
 constexpr unsigned kConnector = 1;
+// Of messages that wait: more than a unit counts in its life, and counted through in no time.
+constexpr unsigned kHighestNumber = 2000000;
 constexpr size_t kSecondsEnd = 19;  // of YYYY-MM-DDTHH:MM:SS
 
 // What the local list says of a tag, null where it says nothing.
@@ -170,6 +175,33 @@ void ChargePoint::refuse_doubted() {
 void ChargePoint::forget_who_waited() {
   if (isTransactionActive(kConnector) && !isTransactionRunning(kConnector)) {
     endTransaction(nullptr, "Other", kConnector);
+  }
+}
+
+// The library numbers what it has to tell of transactions, in order, keeps the numbers of starts
+// and stops, and begins again at every boot: what arises now would overtake what waits from before,
+// and MeterValues would be told before the start of their transaction, without its id.
+void ChargePoint::go_on_counting() {
+  auto* context = getOcppContext();
+  auto* connector = context->getModel().getConnector(kConnector);
+  auto* store = context->getModel().getTransactionStore();
+  if (connector == nullptr || store == nullptr) {
+    return;
+  }
+  unsigned last = 0;
+  const unsigned end = connector->getTxNrEnd();
+  for (unsigned number = connector->getTxNrFront(); number != end;
+       number = (number + 1) % MAX_TX_CNT) {
+    const auto transaction = store->getTransaction(kConnector, number);
+    if (transaction) {
+      last = std::max(
+          {last, transaction->getStartSync().getOpNr(), transaction->getStopSync().getOpNr()});
+    }
+  }
+  if (last > kHighestNumber) {
+    return;  // no number of ours
+  }
+  while (context->getRequestQueue().getNextOpNr() < last) {
   }
 }
 

@@ -98,6 +98,7 @@ class ChargePoint {
   void install_file_services();
   void restart_for_update(evcore::Millis now);
   void end_what_power_cut();
+  void go_on_counting();
   void forget_who_waited();
   void end_who_waited_too_long(evcore::Millis now);
   void doubt(const char* id_tag);
