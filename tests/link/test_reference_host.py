@@ -12,7 +12,7 @@ from evtool.cli.board_ocpp import read_stored
 from evtool.cli.charge_point_identity import Product, read_endpoint
 from evtool.cli.charge_point_reference import ReferenceHost, ReferenceUnit
 from evtool.cli.charge_point_serving import tell
-from evtool.cli.connector_models import BenchModel, PlainModel
+from evtool.cli.connector_models import BenchModel, ConnectorModel, PlainModel
 from evtool.cli.output import Output
 from evtool.link.charge_point_storage import ChargePointStorage
 from evtool.reference_impl.charge_point import Settings
@@ -71,7 +71,7 @@ def test_a_changed_ping_interval_holds_at_once(tmp_path: Path) -> None:
         unit = ReferenceUnit(
             read_endpoint(URL, "CP-1", None, None, None, Product()), Settings("v", "m")
         )
-        models = {1: PlainModel(PlainConnector())}
+        models: dict[int, ConnectorModel] = {1: PlainModel(PlainConnector())}
         host = ReferenceHost(unit, storage, lambda: models, lambda *_: None)
         socket = Open()
         host._socket = socket  # type: ignore[assignment]  # all that is asked of it
