@@ -120,15 +120,13 @@ def run(order: Order) -> None:
 
 
 def _script(order: Order, secrets: list[str]) -> Scripted | None:
-    """The script that was asked for, read and checked."""
+    """The script that was asked for, read and checked; its secrets are added to `secrets`."""
     from evtool.cli.monitor_script import Scripted, has_script
     from evtool.link.clock import monotonic_ms
-    from evtool.monitor.redact import mask_text
 
     if not has_script(order.script):
         return None
-    output = Output(order.as_json)
-    return Scripted(order.script, output, lambda text: mask_text(text, secrets), monotonic_ms)
+    return Scripted(order.script, Output(order.as_json), secrets, monotonic_ms)
 
 
 def _conduct(order: Order, *, scripted: bool) -> Conduct:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import click
 
 from evtool.cli.output import Output
 from evtool.errors import ConfigError, EvtoolError, Stopped
+from evtool.monitor.redact import MIN_SECRET_BYTES, mask_text
 from evtool.monitor.script import steps
 from evtool.monitor.script.parse import parse_script
 from evtool.monitor.script.results import PASSED, StepResult, Summary, junit
@@ -46,11 +48,11 @@ class Scripted:
     """One script and its results.
 
     Args:
-        mask: hides the project's secrets in what the script's author wrote.
+        secrets: the project's, which are masked; the script's own are added.
         now_ms: the monotonic clock.
 
     Raises:
-        ScriptError: a line of the script is wrong.
+        ScriptError: a line of the script is wrong, or names a variable that is not there.
         ConfigError: a file cannot be read.
     """
 
@@ -58,15 +60,17 @@ class Scripted:
         self,
         options: ScriptOptions,
         output: Output,
-        mask: Callable[[str], str],
+        secrets: list[str],
         now_ms: Callable[[], int],
     ) -> None:
         self._options = options
         self._output = output
-        self._mask = mask
         self._now_ms = now_ms
         self._run: ScriptRun | None = None
         self._program = _with_options(_program(options), options)
+        self._secrets = _secrets(self._program)
+        secrets += self._secrets.values()
+        self._mask = lambda text: mask_text(text, secrets)
 
     def attach(self, audience: Audience, controls: Controls, ports: Sequence[str]) -> None:
         """Have the script listen.
@@ -74,11 +78,14 @@ class Scripted:
         Raises:
             ScriptError: a step names no port where there are several, or one that is not there.
         """
+        if len(ports) > 1 and self._options.script is None:
+            raise click.UsageError("--expect goes with one port; a --script names them: @PORT")
         timeout_s = self._options.timeout_s
         run = ScriptRun(
             self._program,
             controls,
             ports,
+            secrets=self._secrets,
             timeout_ms=None if timeout_s is None else round(timeout_s * 1000),
             on_result=self._tell,
             mask=self._mask,
@@ -135,6 +142,23 @@ class Scripted:
             f"evtool: {summary.name} {summary.outcome}: {summary.count(PASSED)} of "
             f"{len(summary.steps)} steps passed in {summary.duration_ms / 1000:.2f} s"
         )
+
+
+def _secrets(program: steps.Program) -> dict[str, str]:
+    """The environment variables that the script names, with their values."""
+    found = {}
+    for step in program.steps:
+        if not isinstance(step, steps.Secret):
+            continue
+        value = os.environ.get(step.variable, "")
+        if len(value.encode()) < MIN_SECRET_BYTES:
+            problem = "is too short to be masked" if value else "is not set"
+            raise step.place.error(
+                f"the environment variable {step.variable} {problem}",
+                f"export {step.variable}, of at least {MIN_SECRET_BYTES} bytes",
+            )
+        found[step.variable] = value
+    return found
 
 
 def _program(options: ScriptOptions) -> steps.Program:

@@ -223,3 +223,41 @@ def test_the_example_runs(board: FakeConsole) -> None:
     folder = Path(__file__).parents[2] / "examples" / "monitor_script"
     done = monitor("--serial-port", board.port, "--script", str(folder / "smoke.evs"))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_secret_comes_from_the_environment_and_shows_nowhere(
+    board: FakeConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPTS_PASSWORD", "correct-horse")
+    board.answers["m"] = "you said correct-horse"
+    text = 'secret password SCRIPTS_PASSWORD\nsend "${password}"\nsend "m"\nexpect /you said/\n'
+    text += 'set copy "${password}"\nassert "${copy}" is "x"'
+    junit = tmp_path / "junit.xml"
+    done = run_script(board, tmp_path, text, "--json", "--view", "0", "--junit", str(junit))
+    assert done.returncode == 1, done.stderr
+    assert "correct-horse" in board.keys
+    assert "horse" not in done.stdout + done.stderr + junit.read_text()
+    assert "you said ****" in done.stdout
+    monkeypatch.delenv("SCRIPTS_PASSWORD")
+    done = run_script(board, tmp_path, text)
+    assert done.returncode == 2
+    assert "try.evs:1:1: the environment variable SCRIPTS_PASSWORD is not set" in done.stderr
+
+
+def test_one_script_talks_to_several_boards(board: FakeConsole, tmp_path: Path) -> None:
+    with FakeConsole() as other:
+        other.answers["s"] = "the other one"
+        script = tmp_path / "try.evs"
+        script.write_text(
+            f'@{board.port} send "s"\n@1 expect /requested/\n'
+            f'port "{other.port}"\nsend "s"\n@2 expect /the other one/\n'
+            "terminal.v between 60 and 84\n"
+        )
+        ports = ("--serial-port", board.port, "--serial-port", other.port)
+        done = monitor(*ports, "--script", str(script), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        steps = events(done.stdout, "step")
+        assert [step["port"] for step in steps] == [board.port] * 2 + [other.port] * 3
+        done = monitor(*ports, "--expect", "x")
+        assert done.returncode == 2
+        assert "--expect goes with one port" in done.stderr

@@ -8,9 +8,10 @@ and a flood of panics no more than that once the first ones are through.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from ahocorasick_rs import BytesAhoCorasick
 
 from evtool.monitor.follow import Line, read_line
 from evtool.monitor.panic.report import PanicCollector, PanicReport
@@ -18,11 +19,26 @@ from evtool.monitor.panic.reset_reasons import ResetReason, reset_reason, saved_
 from evtool.monitor.panic.which_elf import Identity, ProgramIdentity
 from evtool.protocol.console import MAX_LINE_BYTES, clean_text
 
-_MARK = re.compile(
-    rb"Guru Meditation|abort\(\) was called|assert failed|Backtrace:|Stack canary"
-    rb"|\*\*\*ERROR\*\*\*|Sanitizer|runtime error:|Brownout detector|watchdog got triggered"
-    rb"|ESP_ERROR_CHECK|CORRUPT HEAP|Stack smashing|rst:0x|Saved PC:|ELF file SHA256|\[event\] boot"
+# A breakdown, and the lines that follow one and count no further.
+_HEADLINES = (
+    b"Guru Meditation",
+    b"abort() was called",
+    b"assert failed",
+    b"Stack canary",
+    b"***ERROR***",
+    b"Sanitizer",
+    b"runtime error:",
+    b"Brownout detector",
+    b"watchdog got triggered",
+    b"ESP_ERROR_CHECK",
+    b"CORRUPT HEAP",
+    b"Stack smashing",
 )
+_WITHIN = (b"Backtrace:",)
+# What tells which program runs.
+_PROGRAM = (b"rst:0x", b"Saved PC:", b"ELF file SHA256", b"[event] boot")
+_find_marks = BytesAhoCorasick((*_HEADLINES, *_WITHIN, *_PROGRAM)).find_matches_as_indexes
+_FIRST_PROGRAM = len(_HEADLINES) + len(_WITHIN)
 _BUDGET = 20  # panics, and again when it has been quiet
 _BUDGET_MS = 10_000
 
@@ -69,19 +85,41 @@ class PanicListener:
         """Bytes that came."""
         data = self._tail + data
         if not self._reading:
-            mark = _MARK.search(data)
-            if mark is None:
+            marks = _find_marks(data)
+            if not marks:
                 # A word may be cut between two reads.
                 self._tail = data[data.rfind(b"\n") + 1 :][-MAX_LINE_BYTES:]
                 return
-            data = data[data.rfind(b"\n", 0, mark.start()) + 1 :]
+            if self._left == 0 and now_ms < self._renew_ms:
+                self._count(data, marks, now_ms)
+                return
+            data = data[data.rfind(b"\n", 0, marks[0][1]) + 1 :]
             self._reading = True
         *lines, rest = data.split(b"\n")
         for line in lines:
             text = clean_text(line[:MAX_LINE_BYTES].removesuffix(b"\r"))
             self._line(read_line(text, now_ms))
         self._tail = rest[:MAX_LINE_BYTES]
-        self._reading = self._collector.deadline_ms is not None or bool(_MARK.search(rest))
+        self._reading = self._collector.deadline_ms is not None or bool(_find_marks(rest))
+
+    def _count(self, data: bytes, marks: list[tuple[int, int, int]], now_ms: int) -> None:
+        """In a flood, panics are counted; of what tells of the program, the last is read."""
+        end = data.rfind(b"\n") + 1
+        latest: dict[int, int] = {}
+        for mark, start, _ in marks:
+            if start >= end:
+                break
+            if mark < len(_HEADLINES):
+                self.skipped += 1
+            if mark < _FIRST_PROGRAM:
+                self._renew_ms = now_ms + _BUDGET_MS
+            else:
+                latest[mark] = start
+        for start in sorted(latest.values()):
+            line = data[data.rfind(b"\n", 0, start) + 1 : data.index(b"\n", start)]
+            text = clean_text(line[:MAX_LINE_BYTES].removesuffix(b"\r"))
+            self._read_program(read_line(text, now_ms))
+        self._tail = data[end:][-MAX_LINE_BYTES:]
 
     def tick(self, now_ms: int) -> None:
         """Time has come to `now_ms`."""
@@ -100,6 +138,9 @@ class PanicListener:
         report = self._collector.feed(line)
         self._report(report)
         # After the report: the reset that ends a panic belongs to the next program.
+        self._read_program(line)
+
+    def _read_program(self, line: Line) -> None:
         self._identity.feed(line)
         if line.reset:
             reason = reset_reason(line.text)

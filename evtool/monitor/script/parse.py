@@ -34,9 +34,10 @@ USAGE = {
     "expect-panic": "expect-panic [within TIME]",
     "fail-on": "fail-on /RE/, or fail-on nothing",
     "include": 'include "FILE"',
-    "port": "port NAME",
+    "port": 'port NUMBER, or port "NAME"',
     "print": 'print "TEXT"',
     "reset": "reset",
+    "secret": "secret NAME VARIABLE",
     "send": 'send "TEXT"',
     "send-hex": "send-hex 01 02 FF",
     "set": 'set NAME "TEXT"',
@@ -107,11 +108,22 @@ class _Parser:
             self._within_ms = words.duration()
             words.end()
         elif verb.text == "port":
-            self._port = words.word("the port's name").text
+            self._port = self._port_name(words)
             self._name_port(self._port, place)
             words.end()
         else:
             self._add(self._step(verb.text, words, source, port))
+
+    @staticmethod
+    def _port_name(words: LineWords) -> str:
+        if words.peek_word() is not None:
+            return words.word("the port's name").text
+        name = words.text("the port's name, or its number,")
+        if references(name.pieces):
+            raise words.place.at(name.column).error(
+                "a variable in a port's name", "write the name itself"
+            )
+        return "".join(str(piece) for piece in name.pieces)
 
     def _name_port(self, port: str, place: Place) -> None:
         if not port:
@@ -177,6 +189,8 @@ class _Parser:
                 return self._wait(words, source, port)
             case "set":
                 return self._set(words, source, port)
+            case "secret":
+                return self._secret(words, source, port)
             case "print":
                 text = self._known(words.text("a text"), place)
                 words.end()
@@ -223,16 +237,28 @@ class _Parser:
         words.end()
         return steps.FailOn(words.place, source, port, pattern)
 
-    def _set(self, words: LineWords, source: str, port: str) -> steps.Step:
-        name = words.word("the variable's name")
+    @staticmethod
+    def _name(words: LineWords, what: str) -> str:
+        name = words.word(what)
         if _NAME.match(name.text) is None:
             raise words.place.at(name.column).error(
                 f"{name.text!r} is no name of a variable", "letters, digits and _, no digit first"
             )
+        return name.text
+
+    def _secret(self, words: LineWords, source: str, port: str) -> steps.Step:
+        name = self._name(words, "the variable's name")
+        variable = self._name(words, "an environment variable's name")
+        words.end()
+        self._variables.add(name)
+        return steps.Secret(words.place, source, port, name, variable)
+
+    def _set(self, words: LineWords, source: str, port: str) -> steps.Step:
+        name = self._name(words, "the variable's name")
         value = self._known(words.text("its text"), words.place)
         words.end()
-        self._variables.add(name.text)
-        return steps.Set(words.place, source, port, name.text, value)
+        self._variables.add(name)
+        return steps.Set(words.place, source, port, name, value)
 
     def _assert_text(self, words: LineWords, source: str, port: str) -> steps.Step:
         left = self._known(words.text("a text"), words.place)

@@ -8,7 +8,7 @@ whatever pieces they are read, lead to the same end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class ScriptRun:
 
     Args:
         ports: the names of the ports that are watched. It begins when the first one is open.
+        secrets: the environment variables that its `secret` steps name.
         timeout_ms: the limit for the whole of it; None without one.
         on_result: told of each step's result as it comes.
         mask: hides secrets in what the script's author wrote; what the boards say is masked.
@@ -77,6 +78,7 @@ class ScriptRun:
         board: Board,
         ports: Sequence[str],
         *,
+        secrets: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
         on_result: Callable[[StepResult], None] = lambda result: None,
         mask: Callable[[str], str] = str,
@@ -93,7 +95,7 @@ class ScriptRun:
         self._breakdowns = {port: Breakdowns() for port in ports}
         self._gone: dict[str, str] = {}
         self._watched: dict[str, list[steps.FailOn]] = {port: [] for port in ports}
-        self._runner = StepRunner(board, self._consoles)
+        self._runner = StepRunner(board, self._consoles, secrets or {})
         self._broken: _Breakdown | None = None
         self._results: list[StepResult] = []
         self._at = 0
@@ -172,13 +174,16 @@ class ScriptRun:
     def _port(self, step: steps.Step) -> str:
         if step.port in self._consoles:
             return step.port
+        names = list(self._consoles)
+        if step.port.isdecimal() and 0 < int(step.port) <= len(names):
+            return names[int(step.port) - 1]
         if not step.port and len(self._consoles) == 1:
             return next(iter(self._consoles))
-        names = ", ".join(self._consoles)
+        shown = ", ".join(f"{number} {name}" for number, name in enumerate(names, 1))
         if step.port:
-            raise step.place.error(f"no port is called {step.port!r}", f"the ports: {names}")
+            raise step.place.error(f"no port is called {step.port!r}", f"the ports: {shown}")
         raise step.place.error(
-            "which port is meant?", f"begin the line with @NAME, or write port NAME: {names}"
+            "which port is meant?", f"begin the line with @NUMBER, or write port NUMBER: {shown}"
         )
 
     def _line(self, line: Line) -> None:

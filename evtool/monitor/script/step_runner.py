@@ -64,13 +64,19 @@ def pattern_of(pattern: Expression | Text, variables: dict[str, str]) -> Pattern
 class StepRunner:
     """Runs the step that it was given last; knows the variables.
 
+    Args:
+        secrets: the environment variables that steps may ask for.
+
     Attributes:
         next_ms: when time alone would change something.
     """
 
-    def __init__(self, writer: Writer, consoles: Mapping[str, Lookback]) -> None:
+    def __init__(
+        self, writer: Writer, consoles: Mapping[str, Lookback], secrets: Mapping[str, str]
+    ) -> None:
         self._writer = writer
         self._consoles = consoles
+        self._secrets = secrets
         self.variables: dict[str, str] = {}
         self.next_ms: int | None = None
         self._step: steps.Step | None = None
@@ -182,6 +188,9 @@ class StepRunner:
                 text = fill(step.value.pieces, self.variables)
                 self.variables[step.name] = text
                 return Passed(text, {step.name: text})
+            case steps.Secret():
+                self.variables[step.name] = self._secrets[step.variable]
+                return Passed()
             case steps.Print():
                 return Passed(fill(step.text.pieces, self.variables))
             case steps.AssertText():

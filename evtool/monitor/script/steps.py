@@ -111,6 +111,14 @@ class Set(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Secret(Step):
+    """Give a variable the text of an environment variable, which is masked wherever it shows."""
+
+    name: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
 class Print(Step):
     """Say something in the results."""
 
