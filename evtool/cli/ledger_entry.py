@@ -95,13 +95,21 @@ class LedgerEntry:
             self._output.say(f"note: {taken.message}")
             self._output.event("serial_shared", unit=taken.holder.unit, mac=taken.holder.mac)
 
-    def written(self, chip: ChipInfo, part: tuple[int, str], root: CaCertificate | None) -> None:
+    def written(
+        self,
+        chip: ChipInfo,
+        part: tuple[int, str],
+        root: CaCertificate | None,
+        *,
+        encrypted: bool = False,
+    ) -> None:
         """The board's flash holds the identity.
 
         Args:
             chip: the board.
-            part: where the identity's image was written, and its SHA-256.
+            part: where the identity's image was written, and its SHA-256 in clear.
             root: the certificate in it, whose end will be the unit's.
+            encrypted: with the board's NVS keys.
         """
         self._mac = chip.mac
         unit = self._project.charge_point
@@ -113,6 +121,7 @@ class LedgerEntry:
                 "chip": chip.description,
                 "partition_offset": part[0],
                 "image_sha256": part[1],
+                "encrypted": encrypted,
                 "csms_url": self._project.csms.url,
                 "security_profile": self._project.csms.security_profile,
                 "ca_sha256": None if root is None else root.fingerprint,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from evtool.cli.group import LazyGroup
 from evtool.cli.ledger_option import ledger_option
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.sealing_option import sealing_option
 
 if TYPE_CHECKING:
     from evtool.cli.ledger_entry import LedgerEntry
@@ -63,6 +65,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     is_flag=True,
     help="Give the board this identity although the ledger says otherwise.",
 )
+@sealing_option
+@click.option(
+    "--encrypt", is_flag=True, help="Encrypt evcfg too where the board's flash is not encrypted."
+)
+@click.option(
+    "--replace-nvs-keys",
+    is_flag=True,
+    help="Write new NVS keys where those in the board cannot be known.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, open no port.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
@@ -73,6 +84,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     boot_timeout: float,
     ledger_location: str | None,
     reassign: bool,
+    sealing_key: str | None,
+    encrypt: bool,
+    replace_nvs_keys: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -84,6 +98,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     ledger, without secrets. An identity that the ledger has on another board, or a board that
     has another identity there, is refused before anything is written.
 
+    Where the board has keys for its NVS, or its flash is encrypted, evcfg is encrypted with them.
+    New ones are sealed in the ledger before they are written.
+
     With --json one line for each step, the last one being the result.
     """
     context = click.get_current_context()
@@ -93,13 +110,18 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     if serial_port is None:
         raise click.MissingParameter(ctx=context, param_type="option", param_hint="'--serial-port'")
     import dataclasses
+    from functools import partial
 
+    from evtool.cli.board_access import open_board
+    from evtool.cli.board_keys import LedgerKeys
     from evtool.cli.identity_input import checked_identity
     from evtool.cli.ledger_entry import LedgerEntry
     from evtool.cli.ledger_option import opened_ledger
     from evtool.cli.options import open_project
+    from evtool.cli.sealing_option import sealing_place
+    from evtool.link.nvs_files import new_keys
     from evtool.provision.evcfg import evcfg_entries
-    from evtool.provision.plan import ProvisionPlan
+    from evtool.provision.plan import Encryption, ProvisionPlan, run_plan
 
     output = Output(as_json)
     project = open_project(project_path)
@@ -109,31 +131,36 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     checked = checked_identity(project)
     for warning in checked.warnings:
         output.say(f"note: {warning}")
+    if not no_boot_proof:
+        _check_console(serial_port)
     plan = ProvisionPlan(
         identity=checked.charge_point.identity,
         entries=tuple(evcfg_entries(checked, project.can, project.limits)),
         boot_timeout_ms=None if no_boot_proof else round(boot_timeout * 1000),
     )
-    if not no_boot_proof:
-        _check_console(serial_port)
     if dry_run:
         _show_plan(output, plan, checked, serial_port)
         return
+    place = sealing_place(sealing_key, project)
     with opened_ledger(ledger_location, project) as ledger:
+        keys = LedgerKeys(ledger, place, project.root)
+        encryption = Encryption(keys, new_keys, encrypt, replace_nvs_keys)
         entry = LedgerEntry(output, project, ledger, reassign=reassign)
-        done = _provision(output, serial_port, checked, plan, entry)
+        board = open_board(output, serial_port, "esp32", 460_800)
+        plan = dataclasses.replace(plan, encryption=encryption)
+        work = partial(run_plan, plan, board, lambda: _open_console(serial_port))
+        done = _provision(output, checked, entry, work)
         _show_result(output, serial_port, checked, done, ledger.where)
 
 
 def _provision(
-    output: Output, serial_port: str, checked: Identity, plan: ProvisionPlan, entry: LedgerEntry
+    output: Output, checked: Identity, entry: LedgerEntry, work: Callable[..., Provisioned]
 ) -> Provisioned:
-    from evtool.cli.board_access import Aftermath, open_board, telling
+    """Do `work`, a run of a plan that is told to whom it tells what."""
+    from evtool.cli.board_access import Aftermath, telling
     from evtool.errors import EvtoolError
     from evtool.link.clock import monotonic_ms
-    from evtool.provision.plan import run_plan
 
-    board = open_board(output, serial_port, "esp32", 460_800)
     aftermath = Aftermath()
 
     def step(name: str) -> None:
@@ -147,15 +174,15 @@ def _provision(
     def record(done: Provisioned) -> None:
         aftermath.failed = _NOT_RECORDED
         place = done.partition.offset, done.image_sha256
-        entry.written(done.chip, place, checked.ca_certificate)
+        entry.written(done.chip, place, checked.ca_certificate, encrypted=done.encrypted)
+        for note in done.notes:
+            output.say(f"note: {note}")
+            output.event("note", message=note)
         aftermath.failed = ""
 
     with telling(output, aftermath):
         try:
-            done = run_plan(
-                plan,
-                board,
-                open_console=lambda: _open_console(serial_port),
+            done = work(
                 now_ms=monotonic_ms,
                 on_step=step,
                 on_board=lambda chip: entry.claim(chip.mac),
@@ -256,6 +283,7 @@ def _show_result(
                 "size": done.partition.size,
             },
             "image_sha256": done.image_sha256,
+            "encrypted": done.encrypted,
             "boot": done.boot,
             "times_ms": done.times_ms,
             "ledger": ledger,

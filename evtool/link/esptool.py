@@ -166,8 +166,16 @@ class Esptool:
         self,
         parts: Sequence[FlashPart],
         on_progress: Callable[[WriteProgress], None] | None = None,
+        *,
+        ciphertext: bool = False,
     ) -> ChipInfo:
-        """Write the parts as they are, each checked by the chip's MD5 of what arrived.
+        """Write the parts, each checked by the chip's MD5 of what arrived.
+
+        Those that go through the chip's cipher are written first, and cannot be checked.
+
+        Args:
+            ciphertext: the others are what an encrypted flash must hold: esptool, which takes
+                them for a mistake, is told to write them all the same.
 
         Raises:
             DeviceError, LinkTimeout, ToolError: as `translate` says; the flash is then
@@ -180,7 +188,14 @@ class Esptool:
                 on_progress(progress)
 
         keep = ["--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep"]
-        return self._call_with_files("write-flash", keep, parts, follow)
+        through_chip = [part for part in parts if part.encrypt]
+        others = [part for part in parts if not part.encrypt]
+        if through_chip:
+            chip = self._call_with_files("write-flash", [*keep, "--encrypt"], through_chip, follow)
+            if not others:
+                return chip
+        forced = ["--force"] if ciphertext else []
+        return self._call_with_files("write-flash", [*keep, *forced], others, follow)
 
     def verify(self, parts: Sequence[FlashPart]) -> ChipInfo:
         """Compare the parts with the flash by the chip's MD5.

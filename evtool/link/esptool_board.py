@@ -151,6 +151,8 @@ class EsptoolBoard:
         `on_bytes` is told how many bytes of flash each acknowledged block becomes.
         """
         for part in parts:
+            if part.encrypt:
+                raise ValueError(f"{part.name}: only esptool as a program encrypts on the way")
             self._guarded(partial(self._write, part, on_bytes))
 
     def restart(self) -> None:

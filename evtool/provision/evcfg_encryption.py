@@ -11,11 +11,12 @@ cipher, nvs_keys always does where there is one (ESP-IDF, "NVS Encryption").
     nvs_keys            flash encryption off              flash encryption on
     no such partition   plain                             plain, with a warning
     blank               plain; encrypted where asked      encrypted with the keys kept, or new ones
-    keys                encrypted with these              the same, written again as ciphertext
+    keys                encrypted with these              the same; in clear: written as ciphertext
+    ciphertext          the keys kept, else refused       what the flash's key makes of it
     anything else       the keys kept, else refused       the keys kept, else refused
 
-With flash encryption on, keys read as ciphertext. That they are those kept is taken for certain
-where evcfg opens with these: nvs_keys is written first.
+Where nobody here knows the flash's key, keys read as ciphertext alone. That they are those kept is
+taken for certain where evcfg opens with these: nvs_keys is written first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Protocol
 
 from evtool.errors import CheckFailed, ConfigError
 from evtool.protocol.board_flash import FlashPart
+from evtool.protocol.flash_cipher import FlashCipher
 from evtool.protocol.nvs import NvsEntry, parse_image
 from evtool.protocol.nvs_encryption import (
     NvsKeys,
@@ -64,6 +66,7 @@ class EvcfgBoard:
         flash_encryption: whether its fuses have switched it on.
         nvs_keys: the partition nvs_keys as it stands in flash, whole; None: there is none.
         evcfg: the partition evcfg as it stands in flash, whole; None: it was not read.
+        cipher: of the encrypted flash, where its key is known.
     """
 
     mac: str
@@ -71,6 +74,7 @@ class EvcfgBoard:
     flash_encryption: bool
     nvs_keys: bytes | None = field(repr=False)
     evcfg: bytes | None = field(default=None, repr=False)
+    cipher: FlashCipher | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,42 +133,46 @@ def plan_evcfg(
             )
         part = FlashPart(evcfg.name, evcfg.offset, image, secret=True)
         return EvcfgWrite(part, None, False, (_IN_CLEAR,) if board.flash_encryption else ())
-    keys, is_there, notes = _keys(board, board.nvs_keys, kept, generate, encrypt, replace_keys)
+    keys, is_there, notes = _keys(board, place, kept, generate, encrypt, replace_keys)
     if keys is None:
         return EvcfgWrite(FlashPart(evcfg.name, evcfg.offset, image, secret=True), None, False)
     if not board.flash_encryption:
         notes = (*notes, _SAME_FLASH)
     sealed = FlashPart(evcfg.name, evcfg.offset, encrypt_image(image, keys), secret=True)
-    new = FlashPart(
-        place.name,
-        place.offset,
-        encode_keys(keys, place.size),
-        secret=True,
-        encrypt=board.flash_encryption,
-    )
+    stored = encode_keys(keys, place.size)
+    through_chip = board.flash_encryption
+    if board.cipher is not None:
+        stored, through_chip = board.cipher.encrypt(place.offset, stored), False
+    new = FlashPart(place.name, place.offset, stored, secret=True, encrypt=through_chip)
     return EvcfgWrite(sealed, None if is_there else new, True, notes)
 
 
 def _keys(
     board: EvcfgBoard,
-    stored: bytes,
+    place: Partition,
     kept: KeptNvsKeys,
     generate: Callable[[], NvsKeys],
     encrypt: bool,
     replace: bool,
 ) -> tuple[NvsKeys | None, bool, tuple[str, ...]]:
     """The keys (None: none are wanted), whether the board has them already, and notes."""
+    stored = board.nvs_keys or b""
+    blank = not stored.strip(b"\xff")
+    if blank and not encrypt and not board.flash_encryption:
+        return None, False, ()
     ours = kept.kept(board.mac)
-    if stored == b"\xff" * len(stored):
-        if not encrypt and not board.flash_encryption:
-            return None, False, ()
+    if blank:
         return ours or _new(board.mac, kept, generate), False, ()
     there = decode_keys(stored)
+    is_right = not board.flash_encryption
+    if board.cipher is not None and not isinstance(there, NvsKeys):
+        there = decode_keys(board.cipher.decrypt(place.offset, stored))
+        is_right = True
     if isinstance(there, NvsKeys):
         if there != ours:
             # They cannot be read any more once they are encrypted with the flash.
             kept.keep(board.mac, there)
-        return there, not board.flash_encryption, ()
+        return there, is_right, ()
     if replace:
         note = "new keys take the place of those in nvs_keys"
         return _new(board.mac, kept, generate), False, (note,)

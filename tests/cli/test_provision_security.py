@@ -93,9 +93,54 @@ def test_a_unit_is_planned_secured_for_ever_and_left_alone(
     left = document(evtool(*plan, cwd=project))
     assert (left["burns"], left["key_kept"]) == ([], True)
 
+    # A new identity goes into the encrypted flash as well, with the keys that the ledger has.
+    renamed = ("--identity", "CP-0002", "--reassign")
+    given = document(evtool("--serial-port", port, *renamed, "--json", cwd=project))
+    assert given["encrypted"]
+    assert given["boot"]["charge_point"] == "CP-0002"
+    assert b"CP-0002" not in board.flash()
+
     ledger = project / ".evtool" / "ledger.db"
     assert ledger.stat().st_mode & 0o777 == 0o600
     assert b"security_enabled" in ledger.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_identity_is_encrypted_where_it_was_asked_for_and_stays_so(
+    project: Path, board: VirtualBoard
+) -> None:
+    port = board.serial_port
+    flashed = subprocess.run(
+        [*EVTOOL, "flash", "--serial-port", port, "--no-evcfg"],
+        cwd=project, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert flashed.returncode == 0, flashed.stderr
+    before = board.flash()
+
+    toml = project / "evtool.toml"
+    whole = toml.read_text()
+    toml.write_text(whole.partition("[provision]")[0])
+    unsealed = evtool("--serial-port", port, "--encrypt", cwd=project)
+    assert unsealed.returncode == 2
+    assert "no sealing key" in unsealed.stderr
+    assert board.flash() == before
+    toml.write_text(whole)
+
+    given = evtool("--serial-port", port, "--encrypt", cwd=project)
+    assert given.returncode == 0, given.stderr
+    assert "lie in the same flash" in given.stderr
+    board.wait_for("app", evcfg="encrypted")
+    keys = board.flash()[0x396000:0x397000]
+    assert set(keys) != {0xFF}
+    assert b"CP-0001" not in board.flash()
+
+    again = document(evtool("--serial-port", port, "--json", cwd=project))
+    assert again["encrypted"]
+    assert again["boot"]["charge_point"] == "CP-0001"
+    assert board.flash()[0x396000:0x397000] == keys
+    text = given.stdout + given.stderr + (project / ".evtool" / "ledger.db").read_bytes().hex()
+    assert keys[:32].hex() not in text
 
 
 def test_what_is_wrong_is_said_before_a_port_is_opened(project: Path) -> None:
