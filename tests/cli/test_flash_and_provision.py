@@ -172,7 +172,7 @@ def _fill_up(limit_kib: int, *arguments: str, cwd: Path) -> subprocess.Completed
 
 
 def test_no_room_for_the_images_is_named_with_the_place(project: Path, board: str) -> None:
-    done = _fill_up(2, "flash", "--serial-port", board, "--json", cwd=project)
+    done = _fill_up(2, "flash", "--serial-port", board, "--no-evcfg", "--json", cwd=project)
     assert done.returncode == 1
     error = documents(done.stdout)[-1]
     assert "File too large" in error["message"]

@@ -13,7 +13,7 @@ import pytest
 from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout, ToolError
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool import Esptool, Retry, chip_info, write_progress
-from evtool.link.esptool_faults import FlashDiffers
+from evtool.link.esptool_faults import FlashDiffers, SecureDownloadMode
 from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
 
 PORT = "socket://127.0.0.1:1"  # not a device: the port is not looked at first
@@ -123,7 +123,7 @@ _FATAL = "A fatal error occurred: "
          "flash. Change the flash_size argument or flashing address.", DeviceError, "smaller"),
         (_FATAL + "Verification failed.", FlashDiffers, "does not hold what was written"),
         (_FATAL + "The 'read-flash' command is not available in Secure Download Mode.",
-         DeviceError, "secure download mode"),
+         SecureDownloadMode, "secure download mode"),
         (_FATAL + "Could not open rfc2217://h:1, the port is busy or doesn't exist.\n"
          "(Could not open port rfc2217://h:1: [Errno -2] Name or service not known)",
          DeviceError, "cannot open rfc2217://h:1: Name or service not known\n"),
