@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from evtool.monitor.follow import Line
 from evtool.monitor.picture import ENTER, LEAVE, Canvas
 from evtool.monitor.screen_layout import Frame, draw
 from evtool.monitor.views import Dashboard
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 REDRAW_MS = 200
 NOTE_MS = 5000
+_EXPLAINED = frozenset({"panic_decoded", "reset_reason", "saved_pc"})
 
 
 class Place(Protocol):
@@ -77,10 +79,15 @@ class Screen:
         self.dashboard.observe(happening)
 
     def note(self, event: str, text: str) -> None:
-        """Say how the watch stands: the port in the first line, anything else in the last."""
+        """Say how the watch stands: the port in the first line, anything else in the last.
+
+        What a panic or a reset means stands among the board's own lines.
+        """
         short = {"connected": "connected", "disconnected": "port gone, waiting for it"}
         if event in short:
             self._status = short[event]
+        elif event in _EXPLAINED:
+            self.dashboard.recent.append(Line(self.dashboard.heard_ms or 0, text))
         else:
             self._note, self._note_until_ms = text, None
         if not self._entered:

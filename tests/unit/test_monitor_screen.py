@@ -254,3 +254,12 @@ def test_a_note_goes_after_a_while_and_a_question_on_demand() -> None:
         screen.ask("")
         screen.refresh(5200)
         assert "1 bms" in place.written[-1]
+
+
+def test_a_decoded_panic_stands_among_the_boards_lines() -> None:
+    place = FakePlace()
+    with Screen(place, "/dev/ttyX", ()) as screen:
+        screen.note("connected", "")
+        screen.note("panic_decoded", "  #0  0x400d1f24 ev::Gate::open at gate.cpp:12")
+        screen.refresh(1000)
+        assert "ev::Gate::open at gate.cpp:12" in place.written[-1]
