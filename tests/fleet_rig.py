@@ -38,6 +38,7 @@ from evtool.provision.run.unit_run import run_unit
 from evtool.provision.run.verdict import UnitResult
 from evtool.provision.secrets.sealed_store import SealedStore, open_store
 from evtool.provision.secrets.unit_secrets import UnitSecretStore
+from evtool.provision.security.kept_keys import SealedFlashKeys
 
 FLASH_SIZE = 4 << 20
 EVCFG = slice(0x390000, 0x396000)
@@ -186,7 +187,11 @@ class FleetRig:
             entries=lambda _order, identity: evcfg_entries(identity, project.can, project.limits),
             sealed=sealed,
             firmware=firmware_of(self.plan) if self.with_firmware else None,
-            encryption=Encryption(SealedNvsKeys(self.ledger, sealed), new_keys),
+            encryption=Encryption(
+                SealedNvsKeys(self.ledger, sealed),
+                new_keys,
+                SealedFlashKeys(self.ledger, sealed, token_bytes).kept,
+            ),
             mask=mask_of,
             now=lambda: NOON,
             **changes,

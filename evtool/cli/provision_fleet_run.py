@@ -109,8 +109,10 @@ def encryption_of(fleet: OpenFleet) -> Encryption:
     from evtool.link.nvs_files import new_keys
     from evtool.provision.run.image import Encryption
     from evtool.provision.run.nvs_keys import SealedNvsKeys
+    from evtool.provision.security.kept_keys import SealedFlashKeys
 
-    return Encryption(SealedNvsKeys(fleet.ledger, fleet.sealed), new_keys)
+    flash_keys = SealedFlashKeys(fleet.ledger, fleet.sealed, fleet.sealed.random)
+    return Encryption(SealedNvsKeys(fleet.ledger, fleet.sealed), new_keys, flash_keys.kept)
 
 
 def images_of(fleet: OpenFleet, plan: FlashPlan | None, **changes: Any) -> Images:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 from fleet_rig import EVCFG, FleetRig, MemoryBoard, boot_line_of, make_rig, order_of
@@ -15,13 +16,17 @@ from evtool.cli.fleet_worker import mask_of, parts_work
 from evtool.errors import ConfigError
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.board_flash import FLASH_ENCRYPTION
+from evtool.protocol.flash_cipher import host_cipher
 from evtool.protocol.nvs import NvsEntry, parse_image, render_image
 from evtool.protocol.nvs_encryption import NvsKeys, decrypt_image, encode_keys, encrypt_image
+from evtool.protocol.partition_table import encode, parse
 from evtool.provision.ledger.unit_state import state
 from evtool.provision.run.decommission import Leaving, erase, unit_to_leave
 from evtool.provision.run.nvs_keys import SealedNvsKeys
 from evtool.provision.run.rollback import RollbackTargets, chosen
 from evtool.provision.run.verdict import UnitVerdict
+from evtool.provision.security.kept_keys import SealedFlashKeys
+from evtool.resources import firmware_dir
 
 KEYS = NvsKeys(b"\x01" * 32, b"\x02" * 32)
 NVS_KEYS = slice(0x396000, 0x397000)
@@ -46,7 +51,11 @@ def board_with(nvs_keys: bytes, *, encrypted: bool = False) -> MemoryBoard:
 
 
 def identity_in(board: MemoryBoard) -> object:
-    content = parse_image(decrypt_image(bytes(board.flash[EVCFG]), KEYS))
+    return identity_with(board, KEYS)
+
+
+def identity_with(board: MemoryBoard, keys: NvsKeys) -> object:
+    content = parse_image(decrypt_image(bytes(board.flash[EVCFG]), keys))
     return None if content.problems else content.get("evcfg", "cp_id")
 
 
@@ -101,6 +110,39 @@ def test_an_encrypted_board_gets_its_identity_and_no_firmware_in_clear(rig: Flee
         erase(board, board.facts, found, parts_work, lambda *_: None)
     assert erase(board, board.facts, found, parts_work, lambda *_: None, firmware_of(rig.plan))
     assert set(board.flash[EVCFG]) == {0xFF}
+
+
+def secured(board: MemoryBoard, key: bytes, nvs_keys: bytes = BLANK) -> MemoryBoard:
+    """As `evtool provision security apply` leaves it."""
+    table = encode(parse((firmware_dir() / "partitions.csv").read_text()))
+    cipher = host_cipher("esp32", key)
+    board.flash[0x8000 : 0x8000 + len(table)] = cipher.encrypt(0x8000, table)
+    board.flash[NVS_KEYS] = nvs_keys if nvs_keys == BLANK else cipher.encrypt(0x396000, nvs_keys)
+    board.facts = dataclasses.replace(board.facts, secured=(FLASH_ENCRYPTION,))
+    return board
+
+
+@pytest.mark.parametrize("with_firmware", [True, False])
+@pytest.mark.parametrize("nvs_keys", [BLANK, encode_keys(KEYS)], ids=["blank", "keys"])
+def test_a_board_that_was_secured_here_gets_its_identity_through_the_keys_of_the_ledger(
+    rig: FleetRig, with_firmware: bool, nvs_keys: bytes
+) -> None:
+    board = board_with(BLANK)
+    key = SealedFlashKeys(rig.ledger, rig.sealed, token_bytes).make(board.mac)
+    secured(board, key, nvs_keys)
+    kept = SealedNvsKeys(rig.ledger, rig.sealed)
+    board.says = lambda _: boot_line_of(str(identity_with(board, kept.kept(board.mac) or KEYS)))
+    rig.with_firmware = with_firmware
+    (result,) = rig.run(board)
+    assert result.verdict is UnitVerdict.PROVISIONED, result.error
+    ours = kept.kept(board.mac)
+    assert ours is not None
+    assert (ours == KEYS) is (nvs_keys != BLANK)
+    clear = host_cipher("esp32", key).decrypt(0x396000, bytes(board.flash[NVS_KEYS]))
+    assert clear == encode_keys(ours)
+    before = bytes(board.flash)
+    assert rig.run(board)[0].verdict is UnitVerdict.UNCHANGED
+    assert bytes(board.flash) == before
 
 
 @pytest.mark.parametrize("nvs_keys", [BLANK, b"\x5a" * 0x1000])

@@ -121,7 +121,7 @@ class FleetTarget:
         if self._said is None:  # another try is no other rotation
             self._said = images.before(order, self.state)
         identity = resolve(order, images.secrets, images.now())
-        partitions = partitions_of(board, facts, images.firmware)
+        partitions = partitions_of(board, facts, images.firmware, images.encryption.cipher(facts))
         entries = images.entries(order, identity)
         plain = plain_image(entries, partitions)
         secrets = secrets_of(identity)

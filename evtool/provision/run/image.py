@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evtool import __version__
 from evtool.errors import ConfigError
 from evtool.protocol.board_flash import FLASH_ENCRYPTION, BoardFacts, FlashPart
+from evtool.protocol.flash_cipher import FlashCipher, host_cipher
 from evtool.protocol.nvs import NvsEntry
 from evtool.protocol.nvs_encryption import NvsKeys
 from evtool.protocol.partition_table import (
@@ -39,30 +40,43 @@ class Encryption:
     Attributes:
         keys: of boards.
         new_keys: makes some with the operating system's generator.
+        flash_key: the key of a board's encrypted flash by its MAC, where it is known.
     """
 
     keys: KeptNvsKeys
     new_keys: Callable[[], NvsKeys]
+    flash_key: Callable[[str], bytes | None] = field(default=lambda _mac: None, repr=False)
+
+    def cipher(self, facts: BoardFacts) -> FlashCipher | None:
+        """Of the board's flash; None where it is not encrypted, or nobody knows its key."""
+        if FLASH_ENCRYPTION not in facts.secured:
+            return None
+        key = self.flash_key(facts.chip.mac)
+        return None if key is None else host_cipher(facts.chip.chip, key)
 
 
 def partitions_of(
-    board: Board, facts: BoardFacts, firmware: Firmware | None
+    board: Board, facts: BoardFacts, firmware: Firmware | None, cipher: FlashCipher | None = None
 ) -> tuple[Partition, ...]:
     """The table that the board will have: the firmware's, or else its own.
 
+    Args:
+        cipher: of the board's encrypted flash, where its key is known.
+
     Raises:
-        ConfigError: its own is encrypted.
+        ConfigError: its own is encrypted with a key that is not known.
         DeviceError: it has none, and gets none.
     """
     if firmware is not None:
         return firmware.partitions
-    if FLASH_ENCRYPTION in facts.secured:
+    if FLASH_ENCRYPTION in facts.secured and cipher is None:
         raise ConfigError(
             f"the flash of {facts.chip.mac} is encrypted, its partition table too",
             fix="name the build that it runs, for its table alone: --with-firmware, --env or "
             "--manifest; on such a board it is not written",
         )
-    return decoded_table(board.read(TABLE_OFFSET, TABLE_SIZE))
+    data = board.read(TABLE_OFFSET, TABLE_SIZE)
+    return decoded_table(data if cipher is None else cipher.decrypt(TABLE_OFFSET, data))
 
 
 def plain_image(entries: Sequence[NvsEntry], partitions: tuple[Partition, ...]) -> FlashPart:
@@ -95,7 +109,8 @@ def encrypted_parts(
     is_on = FLASH_ENCRYPTION in facts.secured
     stored = None if place is None else board.read(place.offset, place.size)
     evcfg = board.read(plain.offset, len(plain.data)) if is_on else None
-    seen = EvcfgBoard(facts.chip.mac, partitions, is_on, stored, evcfg)
+    cipher = encryption.cipher(facts)
+    seen = EvcfgBoard(facts.chip.mac, partitions, is_on, stored, evcfg, cipher)
     planned = plan_evcfg(entries, seen, encryption.keys, encryption.new_keys)
     if any(part.encrypt for part in planned.parts):
         # A run proves what it writes, and of ciphertext that nobody else can make it cannot.

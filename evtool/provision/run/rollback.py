@@ -142,7 +142,7 @@ class RollbackTarget:
         targets, fields = self.targets, dict(self.targets.record.fields)
         begin("image")
         image = _sealed_image(targets, str(fields.get("sealed_image")))
-        partitions = partitions_of(board, facts, targets.firmware)
+        partitions = partitions_of(board, facts, targets.firmware, targets.encryption.cipher(facts))
         partition = find_evcfg(partitions, IN_BOARD)
         if (partition.offset, partition.size) != (fields.get("partition_offset"), len(image)):
             raise ConfigError(
