@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from evtool.cli.fleet_options import optional_fleet_options
-from evtool.cli.ledger_option import existing_ledger, ledger_option, ledger_place
+from evtool.cli.ledger_option import existing_ledger, ledger_option, opened_ledger
 from evtool.cli.options import project_option
 from evtool.cli.sealing_option import sealing_option
 
@@ -102,11 +102,11 @@ class LabelUnits:
 
     def record(self, form: str) -> None:
         """Note in the ledger, made if it is missing, that these were made; all, or none."""
-        from evtool.link.ledger_database import open_ledger
-
         request = self._request
-        place = ledger_place(request.ledger_location, request.project)
-        with closing(open_ledger(place)) as ledger, ledger.change() as change:
+        with (
+            opened_ledger(request.ledger_location, request.project) as ledger,
+            ledger.change() as change,
+        ):
             for unit, mac in self._given:
                 fields = {"format": form, "passphrase": self._with_wifi}
                 change.append("label", unit=unit, mac=mac or None, fields=fields)

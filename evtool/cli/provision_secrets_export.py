@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import csv
 import io
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, ledger_place
+from evtool.cli.ledger_option import ledger_option, opened_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.sealing_option import open_sealed, sealing_option, sealing_place, unit_secrets
@@ -58,7 +57,6 @@ def command(
     """
     from evtool.errors import ConfigError
     from evtool.link.files import write_new
-    from evtool.link.ledger_database import open_ledger
     from evtool.provision.secrets.export import exported_form
 
     output = Output(as_json)
@@ -72,7 +70,7 @@ def command(
         option="--to -",
     ):
         return
-    with closing(open_ledger(ledger_place(options["ledger_location"], project))) as ledger:
+    with opened_ledger(options["ledger_location"], project) as ledger:
         place = sealing_place(options["sealing_key"], project)
         sealed = None if place is None else open_sealed(ledger, place, root)
         own = () if project is None else (project.charge_point.identity,)

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, ledger_place
+from evtool.cli.ledger_option import ledger_option, opened_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.sealing_option import (
@@ -43,7 +42,6 @@ def command(
     import secrets
 
     from evtool.cli.options import secret_source_at
-    from evtool.link.ledger_database import open_ledger
     from evtool.link.sealing_key import read_sealing_key
     from evtool.provision.secrets.rotation import rotate
 
@@ -52,7 +50,7 @@ def command(
     root = Path.cwd() if project is None else project.root
     new_place = read_place(new_sealing_key, "--new-sealing-key")
     place = needed_place(sealing_key, project)
-    with closing(open_ledger(ledger_place(ledger_location, project))) as ledger:
+    with opened_ledger(ledger_location, project) as ledger:
         store = open_sealed(ledger, place, root, create=False)
         if new_place.kind == "prompt" and sys.stdin.isatty():
             output.say("the new passphrase:")

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, ledger_place
+from evtool.cli.ledger_option import ledger_option, opened_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.sealing_option import needed_place, open_sealed, sealing_option, unit_secrets
@@ -35,7 +34,6 @@ def command(
     read back from the ledger.
     """
     from evtool.cli.provision_secrets_status import kept_in_clear
-    from evtool.link.ledger_database import open_ledger
     from evtool.link.secret_source import SecretSource
     from evtool.provision.fleet.order import AUTHORIZATION_KEY, WIFI_PASSPHRASE
 
@@ -45,7 +43,7 @@ def command(
     place = needed_place(sealing_key, project)
     files = SecretSource(root, create=False)
     sealed, removed = [], []
-    with closing(open_ledger(ledger_place(ledger_location, project))) as ledger:
+    with opened_ledger(ledger_location, project) as ledger:
         store = unit_secrets(open_sealed(ledger, place, root), root)
         known = dict.fromkeys(units)
         known |= dict.fromkeys([] if project is None else [project.charge_point.identity])

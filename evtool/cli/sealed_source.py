@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +41,8 @@ class _SealedSecrets:
 
         None where a look finds that nothing was ever sealed.
         """
+        from evtool.cli.ledger_option import opened_ledger
         from evtool.cli.sealing_option import is_anything_sealed, open_sealed, unit_secrets
-        from evtool.link.ledger_database import open_ledger
 
         place, where = self.project.provision.sealing_key, self.project.provision.ledger
         if self.store is not None or place is None:
@@ -50,7 +50,7 @@ class _SealedSecrets:
         if not create and "://" not in where and not Path(where).is_file():
             return None
         with ExitStack() as stack:
-            ledger = stack.enter_context(closing(open_ledger(where)))
+            ledger = stack.enter_context(opened_ledger(None, self.project))
             if not create and not is_anything_sealed(ledger):
                 return None
             sealed = open_sealed(ledger, place, self.project.root, create=create)
