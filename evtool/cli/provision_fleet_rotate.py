@@ -51,6 +51,7 @@ _SECRETS = ("authorization_key", "wifi_passphrase")
     is_flag=True,
     help="Make and seal the new secrets now, so that the CSMS can be given them; open no port.",
 )
+@click.option("--dry-run", is_flag=True, help="Show what each row would get; open no port.")
 @json_option
 def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     file: Path,
@@ -61,6 +62,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     certificates_only: bool,
     campaign: str,
     prepare: bool,
+    dry_run: bool,
     as_json: bool,
     **values: Any,
 ) -> int:
@@ -76,7 +78,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.fleet_firmware import asked_firmware, gate_order
     from evtool.cli.fleet_orders import opened_fleet, read_orders
     from evtool.cli.fleet_station import run_fleet
-    from evtool.cli.provision_fleet_run import images_of, run_head, unit_task
+    from evtool.cli.provision_fleet_run import images_of, run_head, show_plan, unit_task
     from evtool.provision.run.rotation import ROTATED, Rotation
     from evtool.provision.run.verdict import UnitVerdict
 
@@ -96,6 +98,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             )
             return 0
         plan = asked_firmware(fleet.project, *options.build)
+        if dry_run:
+            show_plan(output, options, list(rotation.planned_rows(orders)), plan)
+            return 0
         images = images_of(fleet, plan, before=rotation.before)
         task = unit_task(
             fleet, orders, images, options, only_known=True, event=ROTATED,

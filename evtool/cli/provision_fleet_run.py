@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from evtool.cli.fleet_orders import OpenFleet
     from evtool.flash.image_plan import FlashPlan
     from evtool.provision.fleet.order import UnitOrder
+    from evtool.provision.run.dry_run import RowPlan
     from evtool.provision.run.fleet_target import Images
     from evtool.provision.run.image import Encryption
     from evtool.provision.run.task import UnitTask
@@ -60,6 +62,7 @@ def command(
     from evtool.cli.fleet_firmware import asked_firmware, gate_order
     from evtool.cli.fleet_orders import looked_at, opened_fleet, read_orders
     from evtool.cli.fleet_station import run_fleet
+    from evtool.provision.run.dry_run import planned_rows
 
     output = Output(as_json)
     options = collected(values)
@@ -67,7 +70,7 @@ def command(
         with looked_at(project_path, ledger_location, sealing_key) as (project, ledger, secrets):
             orders = read_orders(output, file, project, secrets, ledger, **values)
             plan = asked_firmware(project, *options.build)
-            show_plan(output, options, orders, ledger, plan)
+            show_plan(output, options, list(planned_rows(orders, ledger)), plan)
         return 0
     with opened_fleet(project_path, ledger_location, sealing_key) as fleet:
         orders = read_orders(output, file, fleet.project, fleet.secrets, fleet.ledger, **values)
@@ -158,18 +161,12 @@ def run_head(
 
 
 def show_plan(
-    output: Output,
-    options: BoardOptions,
-    orders: list[UnitOrder],
-    ledger: Any,
-    plan: FlashPlan | None,
+    output: Output, options: BoardOptions, rows: Sequence[RowPlan], plan: FlashPlan | None
 ) -> None:
     """The plan for each row, with the ports that would be opened."""
     from evtool.cli.fleet_station import chosen_ports
-    from evtool.provision.run.dry_run import planned_rows
 
     ports = [] if options.station.retry_failed is not None else list(chosen_ports(options))
-    rows = list(planned_rows(orders, ledger))
     counts: dict[str, int] = {}
     for row in rows:
         output.event("row", **row.as_dict())

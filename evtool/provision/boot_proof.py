@@ -119,12 +119,13 @@ def boot_line(
             continue
         if fields.get("charge_point") != identity:
             raise CheckFailed(
-                f"the board started as {fields.get('charge_point', '-')}, not as {identity}",
+                f"the board started as {lines.masked(fields.get('charge_point', '-'))}, "
+                f"not as {identity}",
                 fix="is its firmware older than its identity? `evtool flash`, then try again",
             )
         if build_id and fields.get("build") != build_id:
             raise CheckFailed(
-                f"the board started build {fields.get('build', '-')}, not {build_id}",
+                f"the board started build {lines.masked(fields.get('build', '-'))}, not {build_id}",
                 fix="are otadata and the firmware's slot among the images?",
             )
         return fields

@@ -326,6 +326,11 @@ def test_rotation_rollback_and_leaving_at_a_board(project: Path, rack: BoardRack
     assert verdicts(lines[-1]) == {board.port: ("rotated", "CP-1")}
     second = stored(board, "auth_key")
     assert second != first
+    command = ["rotate", *rows_of(board.port), "--dry-run", "--campaign"]
+    for campaign, action in (("a", "check"), ("b", "rotate")):
+        code, lines, errors = fleet(*command, campaign, cwd=project)
+        assert code == 0, errors
+        assert lines[-1]["actions"] == {action: 1, "leave_out": 5}
     code, lines, _ = fleet("rotate", *rows_of(board.port), "--campaign", "a", cwd=project)
     assert verdicts(lines[-1]) == {board.port: ("unchanged", "CP-1")}
     at_board = ["--serial-port", board.port]

@@ -124,6 +124,9 @@ def test_a_flash_that_takes_nothing_frees_the_row_for_the_next_board(rig: FleetR
     assert "app at 0x10000" in str(failed.error)
     assert (done.unit, done.verdict) == ("CP-001", UnitVerdict.PROVISIONED)
     assert "released" in [record.event for record in rig.ledger.history(mac=mac_of(1))]
+    (key,) = [each for each in rig.ledger.claims_of("CP-001") if each.kind == "key"]
+    assert key.mac == mac_of(2)  # the same one: it was never in the worn board
+    assert rig.secrets.generation("CP-001", "authorization_key", 2) is None
     assert worn.identity is None
 
 
@@ -208,6 +211,7 @@ def test_the_board_must_say_this_identity_and_this_build(
     assert result.verdict is UnitVerdict.FAILED
     assert type(result.error) is error
     assert words in str(result.error)
+    assert result.attempts == 1  # the board would say the same again
     assert rig.events("CP-001") == [*WHOLE[:-1], "failed"]
     found = state(rig.ledger, "CP-001")
     assert found is not None

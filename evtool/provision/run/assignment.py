@@ -20,6 +20,7 @@ from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.verdict import UnitRefused
 
 RETIRED = "decommissioned"
+_LOOKED_AT = 100  # rows, for a hint in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,11 @@ class Assignment:
         """The board did not become the unit, and nothing of it was written: another one may."""
         order = assigned.order
         with self._lock:
-            held = self._ledger.claims_of(order.identity)
+            held = [(each.kind, each.value) for each in self._ledger.claims_of(order.identity)]
             with self._ledger.change() as change:
-                change.release(order.identity, [(each.kind, each.value) for each in held], mac=mac)
+                change.release(order.identity, held, mac=mac)
+                # Its keys stay its own, whichever board will have them.
+                change.claim(order.identity, [each for each in held if each[0] == "key"])
             if order.mac is None:
                 self._free.insert(0, order)
 
@@ -127,28 +130,37 @@ class Assignment:
         return Assigned(order, found, is_new=True)
 
     def _first_free(self, mac: str) -> Assigned:
-        retired: UnitState | None = None
+        passed: list[UnitOrder] = []
         while self._free:
             order = self._free[0]
+            holder = self._ledger.claim_holder("identity", order.identity)
+            if holder is not None and not holder.fits(order.identity, mac):
+                passed.append(self._free.pop(0))
+                continue
             found = state(self._ledger, order.identity)
-            if found is not None and found.status == RETIRED:
-                retired = found
-                self._free.pop(0)
-                continue
-            try:
-                self._claim(order, mac)
-            except ClaimTaken as error:
-                if error.holder.kind != "identity" or error.holder.unit != order.identity:
-                    raise
-                self._free.pop(0)  # it has a board, of this station or of another one
-                continue
-            self._free.pop(0)
-            return Assigned(order, found, is_new=True)
-        words = "" if retired is None else f" ({retired.unit} is decommissioned and not used again)"
+            if found is None or found.status != RETIRED:
+                try:
+                    self._claim(order, mac)
+                except ClaimTaken as error:
+                    # Another station was faster, which takes the whole row; else the row is wrong.
+                    if (error.holder.kind, error.holder.unit) != ("identity", order.identity):
+                        raise
+                else:
+                    self._free.pop(0)
+                    return Assigned(order, found, is_new=True)
+            passed.append(self._free.pop(0))
         raise UnitRefused(
-            f"no row is left for the board {mac}: each has its board already{words}",
+            f"no row is left for the board {mac}: each has its board already"
+            f"{self._retired_among(passed[-_LOOKED_AT:])}",
             fix="add a row; `evtool provision fleet status` shows who has which",
         )
+
+    def _retired_among(self, orders: Sequence[UnitOrder]) -> str:
+        for order in orders:
+            found = state(self._ledger, order.identity)
+            if found is not None and found.status == RETIRED:
+                return f" ({order.identity} is decommissioned and not used again)"
+        return ""
 
     def _claim(self, order: UnitOrder, mac: str) -> None:
         with self._ledger.change() as change:

@@ -90,7 +90,7 @@ class Journal:
             "step": step,
             "cause": _CAUSES.get(error.exit_code, "check"),
             "error": type(error).__name__,
-            "reason": error.message.partition("\n")[0],
+            "reason": error.message.partition("\n")[0].removesuffix("; it said:"),
         }
         with self._ledger.change() as change:
             change.append(

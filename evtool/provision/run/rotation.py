@@ -7,7 +7,7 @@ that was cut short is finished with the generation that it had made, not with an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +16,9 @@ from evtool.provision.fleet.order import UnitOrder
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.board import SealedValues
+from evtool.provision.run.dry_run import CHECK, LEFT_OUT, RowPlan
 
-ROTATED = "rotated"
+ROTATED, ROTATE = "rotated", "rotate"
 
 
 class RenewableSecrets(Protocol):
@@ -72,6 +73,17 @@ class Rotation:
                 self.before(order, found)
                 count += any(self.is_pending(order, name, found) for name in self.names)
         return count
+
+    def planned_rows(self, orders: Iterable[UnitOrder]) -> Iterator[RowPlan]:
+        """Each row with what would become of it; nothing is made."""
+        for order in orders:
+            found = state(self.ledger, order.identity)
+            if found is None or found.written is None or found.mac is None:
+                status = "not_begun" if found is None else found.status
+                yield RowPlan(order, order.mac, LEFT_OUT, status)
+            else:
+                action = CHECK if self._is_done(order, found) else ROTATE
+                yield RowPlan(order, found.mac, action, found.status)
 
     def is_pending(self, order: UnitOrder, name: str, found: UnitState | None) -> bool:
         """Whether a newer generation is sealed than the board was given."""

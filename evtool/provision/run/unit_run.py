@@ -68,14 +68,20 @@ def run_unit(
             run.failed.append(FailedAttempt(attempt.number, attempt.baudrate, failure.message))
         finally:
             board.close()
-        attempt = task.attempts.next(attempt, error)
+        # What the board says once its flash is right, it would say the next time too.
+        attempt = None if run.is_flashed else task.attempts.next(attempt, error)
         if attempt is not None:
             tell("retry", {"reason": error.message, "baudrate": attempt.baudrate})
     return run.result(port, error)
 
 
 class UnitRun:
-    """What is known of one board over all attempts."""
+    """What is known of one board over all attempts.
+
+    Attributes:
+        is_flashed: its flash holds everything, as far as hashes and reading back can tell.
+        failed: the attempts that did not succeed.
+    """
 
     def __init__(self, task: UnitTask, now_ms: Callable[[], int], tell: Tell) -> None:
         self._task = task
@@ -85,6 +91,7 @@ class UnitRun:
         self._target: Target | None = None
         self._journal = Journal(task.ledger, task.event)
         self._is_admitted = False
+        self.is_flashed = False
         self._identity_touched = False
         self._bytes = 0
         self._boot: Mapping[str, str] | None = None
@@ -110,6 +117,7 @@ class UnitRun:
             self._is_admitted = True
             self._begin("flash")
             self._flash(board, target, content)
+            self.is_flashed = True
             self._prove(board, target, content)
         finally:
             self._end_step()
@@ -154,13 +162,14 @@ class UnitRun:
         self._begin("boot")
         with board.console() as console:
             lines = ConsoleLines(console, self._now_ms, content.mask)
-            self._boot = boot_line(lines, target.unit, proof.boot_timeout_ms, content.build_id)
+            said = boot_line(lines, target.unit, proof.boot_timeout_ms, content.build_id)
+            self._boot = {name: content.mask(word) for name, word in said.items()}
             if proof.csms_timeout_ms is not None:
                 self._begin("csms")
                 csms_reached(lines, proof.csms_timeout_ms)
                 self._csms = True
-        said: dict[str, object] = {"boot": self._boot}
-        self._journal.done(target, content, said | ({"csms": True} if self._csms else {}))
+        proved: dict[str, object] = {"boot": self._boot}
+        self._journal.done(target, content, proved | ({"csms": True} if self._csms else {}))
 
     def result(self, port: str, error: EvtoolError | None) -> UnitResult:
         """All of it as the board's result; a failure is recorded."""
