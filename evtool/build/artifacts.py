@@ -73,7 +73,7 @@ def _esp32(plan: BuildPlan) -> tuple[Artifact, ...]:
     images = {
         "bootloader.bin": _read(plan.work_folder / "bootloader.bin"),
         "partition-table.bin": _read(plan.work_folder / "partitions.bin"),
-        "firmware.bin": _read(plan.work_folder / "firmware.bin"),
+        "firmware.bin": _app_of(plan),
     }
     table = partition_table.decode(images["partition-table.bin"])
     if isinstance(table, Malformed):
@@ -83,6 +83,15 @@ def _esp32(plan: BuildPlan) -> tuple[Artifact, ...]:
         )
     files = _with_manifest(plan, images, table, {})
     return (*_sizes(plan, "firmware.elf", images, table), *files)
+
+
+def _app_of(plan: BuildPlan) -> bytes:
+    """The application, naming its ELF file: PlatformIO leaves that to others."""
+    image = _read(plan.work_folder / "firmware.bin")
+    elf = plan.work_folder / "firmware.elf"
+    if not elf.is_file():
+        return image
+    return app_image.with_elf_sha256(image, hashlib.sha256(_read(elf)).digest())
 
 
 def _with_manifest(

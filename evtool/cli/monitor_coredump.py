@@ -150,7 +150,7 @@ def _decoded(decoder: ElfDecoder, dump: CoreDump) -> tuple[DumpReport, ElfFile |
     if not dump.elf_sha256.strip("0"):
         reason = (
             "the dump does not say which program it is of "
-            "(PlatformIO's Arduino builds leave the ELF file's SHA-256 empty)"
+            "(PlatformIO leaves the ELF file's SHA-256 empty; `evtool build` fills it in)"
         )
         return DumpReport(dump, "", reason, {}), None
     choice = decoder.choose(dump.elf_sha256, Identity())

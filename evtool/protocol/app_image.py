@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import xor
 
@@ -47,6 +47,7 @@ _HEADER = struct.Struct("<BBBBI")
 _EXTENDED = struct.Struct("<B3sHBHH4sB")
 _SEGMENT = struct.Struct("<II")
 _DESCRIPTION = struct.Struct("<II8x32s32s16s16s32s32s80x")
+_ELF_SHA256_AT = 144  # within the description
 _SEED = 0xEF
 _LENGTH_LIMIT = 16 * 1024 * 1024
 
@@ -204,6 +205,28 @@ def encode_description(description: AppDescription) -> bytes:
         _text(description.idf_version, 32),
         description.elf_sha256,
     )
+
+
+def with_elf_sha256(data: bytes, digest: bytes) -> bytes:
+    """An application whose description names the ELF file that it was made from.
+
+    That is what `esptool elf2image --elf-sha256-offset` does, and what a panic and a core dump
+    print. As it is where it names one already, has no description, or is no image that `encode`
+    would make the same of.
+
+    Args:
+        data: the image.
+        digest: SHA-256 of the ELF file.
+    """
+    image = decode(data)
+    if isinstance(image, Malformed) or encode(image) != data:
+        return data
+    description = decode_description(image)
+    if description is None or any(description.elf_sha256):
+        return data
+    first = image.segments[0]
+    named = first.data[:_ELF_SHA256_AT] + digest + first.data[_ELF_SHA256_AT + len(digest) :]
+    return encode(replace(image, segments=(Segment(first.address, named), *image.segments[1:])))
 
 
 def decode_description(image: AppImage) -> AppDescription | None:

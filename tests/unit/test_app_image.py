@@ -154,6 +154,29 @@ def test_an_image_for_the_chip_has_no_program() -> None:
     assert host_image.payload(image) is None
 
 
+def _application(digest: bytes = bytes(32)) -> bytes:
+    described = AppDescription("1", "chip", elf_sha256=digest)
+    first = Segment(0x3F400020, app_image.encode_description(described) + b"rodata..")
+    return app_image.encode(AppImage(0x40080000, (first, Segment(0x40080000, bytes(64)))))
+
+
+def test_an_application_is_given_the_hash_of_its_elf_file(tmp_path: Path) -> None:
+    digest = bytes(range(32))
+    path = tmp_path / "firmware.bin"
+    path.write_bytes(app_image.with_elf_sha256(_application(), digest))
+    assert path.read_bytes() == _application(digest)
+    text = _image_info(path)
+    assert text.count("(valid)") == 2
+    assert f"ELF file SHA256: {digest.hex()}" in text
+
+
+@pytest.mark.parametrize(
+    "data", [_application(b"\x01" * 32), b"", _application()[:-1], _application() + b"more"]
+)
+def test_what_names_one_or_is_no_plain_image_stays_as_it_is(data: bytes) -> None:
+    assert app_image.with_elf_sha256(data, bytes(range(32))) == data
+
+
 def _image_info(path: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "esptool", "image-info", str(path)],

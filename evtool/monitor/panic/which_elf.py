@@ -5,8 +5,8 @@ The rule, in this order:
 
 1. the panic itself, or the boot log, prints the beginning of the ELF file's SHA-256
    (`ELF file SHA256: ...`): the file whose SHA-256 begins so, and no other;
-2. that hash is absent, or zeros (PlatformIO's Arduino builds do not fill it in), and evtool's boot
-   line has printed `build=...` since the last reset: the file that holds that build id;
+2. that hash is absent, or zeros (PlatformIO does not fill it in, `evtool build` does), and evtool's
+   boot line has printed `build=...` since the last reset: the file that holds that build id;
 3. otherwise: none. Addresses are shown as they are, with the reason.
 
 A file that the user names is held to the same rule.
