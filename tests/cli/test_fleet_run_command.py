@@ -11,7 +11,7 @@ import re
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -31,6 +31,7 @@ from fleet_project import (
     start,
 )
 
+from evtool.cli import group
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.nvs import parse_image
 from evtool.provision.ledger.unit_state import unit_states
@@ -47,6 +48,30 @@ def rack() -> Iterator[BoardRack]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return make_fleet(tmp_path / "project", 6)
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same with a firmware that is large enough to be stopped in the middle."""
+    program = flash_project.PROGRAM + b"\nexit\n" + os.urandom(300_000)
+    monkeypatch.setattr(flash_project, "PROGRAM", program)
+    return make_fleet(tmp_path / "project", 6)
+
+
+Here = Callable[..., tuple[int, list[dict[str, Any]], str]]
+
+
+@pytest.fixture
+def here(project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    """The commands in this process, where nothing of a process of their own is looked at."""
+    monkeypatch.chdir(project)
+
+    def call(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+        code = group._run(["provision", "fleet", *arguments, "--json"])
+        said = capfd.readouterr()
+        return code, [json.loads(line) for line in said.out.splitlines()], said.err
+
+    return call
 
 
 def stored(board: RackBoard, key: str = "cp_id") -> object:
@@ -105,13 +130,10 @@ def test_a_rack_of_boards_becomes_units_at_once_and_a_second_run_changes_nothing
 
 @pytest.mark.slow
 def test_every_verdict_is_right_and_nothing_hangs(
-    tmp_path: Path, rack: BoardRack, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, large: Path, rack: BoardRack
 ) -> None:
     """Some unplugged in the middle, some with another unit's MAC, some with a failing flash."""
-    # Large enough to be stopped in the middle.
-    program = flash_project.PROGRAM + b"\nexit\n" + os.urandom(100_000)
-    monkeypatch.setattr(flash_project, "PROGRAM", program)
-    project = make_fleet(tmp_path / "project", 6)
+    project = large
     good, stranger = rack.add(), rack.add()
     code, _, errors = fleet("run", *rows_of(good.port), "--with-firmware", cwd=project)
     assert code == 0, errors
@@ -161,8 +183,9 @@ def test_every_verdict_is_right_and_nothing_hangs(
 
 @pytest.mark.parametrize("moment", ["flash", "read_back", "board"])
 def test_killed_at_any_moment_the_next_run_makes_all_boards_right(
-    project: Path, rack: BoardRack, moment: str
+    large: Path, rack: BoardRack, moment: str
 ) -> None:
+    project = large
     for _ in range(3):
         rack.add()
     command = ["run", *rows_of(*rack.ports), "--with-firmware"]
@@ -185,8 +208,9 @@ def test_killed_at_any_moment_the_next_run_makes_all_boards_right(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_ends_all_boards_and_the_next_run_goes_on(
-    tmp_path: Path, project: Path, rack: BoardRack, number: signal.Signals, code: int
+    tmp_path: Path, large: Path, rack: BoardRack, number: signal.Signals, code: int
 ) -> None:
+    project = large
     for _ in range(2):
         rack.add()
     report = tmp_path / "r.json"
@@ -194,7 +218,7 @@ def test_a_stop_ends_all_boards_and_the_next_run_goes_on(
     with start(*command, "--report", str(report), cwd=project) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if json.loads(line).get("phase") == "flash":
+            if json.loads(line)["event"] == "progress":
                 break
         process.send_signal(number)
         rest, errors = process.communicate(timeout=100)
@@ -226,17 +250,17 @@ def test_a_jig_makes_a_unit_of_each_board_that_appears(
 
 
 def test_a_dry_run_shows_each_row_opens_no_port_and_writes_nothing(
-    project: Path, rack: BoardRack
+    project: Path, here: Here, rack: BoardRack
 ) -> None:
     command = ["run", *rows_of("/dev/ttyNONE"), "--dry-run"]
     before = files_below(project)
-    code, lines, errors = fleet(*command, cwd=project)
+    code, lines, errors = here(*command)
     assert code == 0, errors
     assert [line["action"] for line in lines if line["event"] == "row"] == ["provision"] * 6
     assert files_below(project) == before
     board = rack.add()
-    fleet("run", *rows_of(board.port), "--with-firmware", cwd=project)
-    code, lines, _ = fleet(*command, cwd=project)
+    here("run", *rows_of(board.port), "--with-firmware")
+    code, lines, _ = here(*command)
     assert lines[-1]["actions"] == {"check": 1, "provision": 5}
     assert lines[0]["mac"] == board.mac.hex(":")
     done = subprocess.run(
@@ -317,46 +341,46 @@ def test_no_secret_is_in_anything_written_or_printed(
     assert stat.S_IMODE(ledger.stat().st_mode) == 0o600
 
 
-def test_rotation_rollback_and_leaving_at_a_board(project: Path, rack: BoardRack) -> None:
+def test_rotation_rollback_and_leaving_at_a_board(here: Here, rack: BoardRack) -> None:
     board = rack.add()
-    fleet("run", *rows_of(board.port), "--with-firmware", cwd=project)
+    here("run", *rows_of(board.port), "--with-firmware")
     first = stored(board, "auth_key")
-    code, lines, errors = fleet("rotate", *rows_of(board.port), "--campaign", "a", cwd=project)
+    code, lines, errors = here("rotate", *rows_of(board.port), "--campaign", "a")
     assert code == 0, errors
     assert verdicts(lines[-1]) == {board.port: ("rotated", "CP-1")}
     second = stored(board, "auth_key")
     assert second != first
     command = ["rotate", *rows_of(board.port), "--dry-run", "--campaign"]
     for campaign, action in (("a", "check"), ("b", "rotate")):
-        code, lines, errors = fleet(*command, campaign, cwd=project)
+        code, lines, errors = here(*command, campaign)
         assert code == 0, errors
         assert lines[-1]["actions"] == {action: 1, "leave_out": 5}
-    code, lines, _ = fleet("rotate", *rows_of(board.port), "--campaign", "a", cwd=project)
+    code, lines, _ = here("rotate", *rows_of(board.port), "--campaign", "a")
     assert verdicts(lines[-1]) == {board.port: ("unchanged", "CP-1")}
     at_board = ["--serial-port", board.port]
-    code, lines, errors = fleet("rollback", "CP-1", "--dry-run", cwd=project)
+    code, lines, errors = here("rollback", "CP-1", "--dry-run")
     assert (code, lines[-1]["event"]) == (0, "plan"), errors
-    code, lines, errors = fleet("rollback", "CP-1", *at_board, cwd=project)
+    code, lines, errors = here("rollback", "CP-1", *at_board)
     assert code == 0, errors
     assert verdicts(lines[-1]) == {board.port: ("rolled_back", "CP-1")}
     assert stored(board, "auth_key") == first
-    code, lines, errors = fleet("rollback", "CP-1", *at_board, cwd=project)
+    code, lines, errors = here("rollback", "CP-1", *at_board)
     assert code == 2
     assert "nothing that CP-1 held before" in errors
 
-    code, _, errors = fleet("decommission", "CP-1", cwd=project)
+    code, _, errors = here("decommission", "CP-1")
     assert code == 2
     assert "--serial-port" in errors
-    code, lines, errors = fleet("decommission", "CP-1", *at_board, cwd=project)
+    code, lines, errors = here("decommission", "CP-1", *at_board)
     assert code == 0, errors
     assert (lines[-1]["erased"], lines[-1]["given_up"]) == (True, ["mac"])
     assert set(board.flash[EVCFG]) == {0xFF}
-    code, lines, _ = fleet("decommission", "CP-1", *at_board, cwd=project)
+    code, lines, _ = here("decommission", "CP-1", *at_board)
     assert (code, lines[-1]["given_up"]) == (0, [])
-    code, lines, errors = fleet("run", *rows_of(board.port), cwd=project)
+    code, lines, errors = here("run", *rows_of(board.port))
     assert code == 0, errors
     assert verdicts(lines[-1]) == {board.port: ("provisioned", "CP-2")}
-    code, lines, errors = fleet("rotate", *rows_of(), "--prepare", cwd=project)
+    code, lines, errors = here("rotate", *rows_of(), "--prepare")
     assert (code, lines[-1]["units"]) == (0, 1), errors
 
 
@@ -379,18 +403,18 @@ def test_rotation_rollback_and_leaving_at_a_board(project: Path, rack: BoardRack
     ],
 )
 def test_what_makes_no_sense_is_refused_before_a_port_is_opened(
-    project: Path, arguments: list[str], words: str
+    here: Here, arguments: list[str], words: str
 ) -> None:
-    code, lines, errors = fleet(*arguments, cwd=project)
+    code, lines, errors = here(*arguments)
     assert code == 2, errors
     assert words in errors.replace("\n", " ") + json.dumps(lines)
     assert lines[-1]["exit_code"] == 2
 
 
-def test_a_run_without_a_sealing_key_says_how_to_make_one(project: Path) -> None:
+def test_a_run_without_a_sealing_key_says_how_to_make_one(project: Path, here: Here) -> None:
     settings = project / "evtool.toml"
     settings.write_text(settings.read_text().partition("[provision]")[0])
-    code, lines, _ = fleet("run", *rows_of("x"), cwd=project)
+    code, lines, _ = here("run", *rows_of("x"))
     assert code == 2
     assert "evtool provision secrets new-key" in lines[-1]["fix"]
     assert not (project / ".evtool" / "ledger.db").exists()
