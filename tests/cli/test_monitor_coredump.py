@@ -15,7 +15,7 @@ import panic_samples as samples
 import pytest
 from board_images import PARTITIONS, parts
 from core_dumps import Task, core_dump
-from running_board import Board
+from running_board import flashed_board
 
 from evtool.protocol import partition_table
 from evtool.protocol.partition_table import TABLE_OFFSET, Partition
@@ -131,13 +131,7 @@ def test_a_boards_dump_is_read_over_esptool_and_kept(
 ) -> None:
     table = (*PARTITIONS, Partition("coredump", 1, 3, WHERE, SIZE))
     images = parts() | {TABLE_OFFSET: partition_table.encode(table), WHERE: dump_of(program)}
-    flash = bytearray(b"\xff" * 4 * 1024 * 1024)
-    for offset, data in images.items():
-        flash[offset : offset + len(data)] = data
-    folder = tmp_path / "board"
-    folder.mkdir()
-    (folder / "flash.bin").write_bytes(flash)
-    board = Board(folder)
+    board = flashed_board(tmp_path / "board", images)
     kept = tmp_path / "kept.bin"
     try:
         board.wait_for("app")
@@ -154,13 +148,7 @@ def test_a_boards_dump_is_read_over_esptool_and_kept(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the virtual board needs Linux")
 def test_a_table_without_such_a_partition_is_told(tmp_path: Path) -> None:
-    flash = bytearray(b"\xff" * 4 * 1024 * 1024)
-    for offset, data in parts().items():
-        flash[offset : offset + len(data)] = data
-    folder = tmp_path / "board"
-    folder.mkdir()
-    (folder / "flash.bin").write_bytes(flash)
-    board = Board(folder)
+    board = flashed_board(tmp_path / "board", parts())
     try:
         board.wait_for("app")
         done = coredump("--serial-port", board.serial_port)

@@ -14,7 +14,7 @@ import panic_samples as samples
 import pytest
 from board_images import APP0, application, parts
 from fake_console import BOOT, FakeConsole
-from running_board import Board
+from running_board import flashed_board
 
 LIMIT_S = 100
 
@@ -136,13 +136,7 @@ def test_a_virtual_board_panics_and_its_program_is_found(tmp_path: Path) -> None
     """From the program in the board's flash to the line of source, and the exit code."""
     program = samples.build_program(tmp_path, runs=True)
     images = parts() | {APP0: application(program.path.read_bytes())}
-    flash = bytearray(b"\xff" * 4 * 1024 * 1024)
-    for offset, data in images.items():
-        flash[offset : offset + len(data)] = data
-    folder = tmp_path / "board"
-    folder.mkdir()
-    (folder / "flash.bin").write_bytes(flash)
-    board = Board(folder)
+    board = flashed_board(tmp_path / "board", images)
     try:
         board.wait_for("app")
         process = subprocess.Popen(

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from board_images import parts
 from fake_console import BOOT, FakeConsole
-from running_board import Board
+from running_board import flashed_board
 
 LIMIT_S = 60
 PANIC = "Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled."
@@ -268,12 +268,6 @@ def test_one_script_talks_to_several_boards(board: FakeConsole, tmp_path: Path) 
 @pytest.mark.skipif(sys.platform != "linux", reason="the virtual board needs Linux")
 def test_a_board_is_reset_crashed_and_awaited(tmp_path: Path) -> None:
     """A real boot's text, over a port that carries the reset line."""
-    flash = bytearray(b"\xff" * 4 * 1024 * 1024)
-    for offset, data in parts().items():
-        flash[offset : offset + len(data)] = data
-    folder = tmp_path / "board"
-    folder.mkdir()
-    (folder / "flash.bin").write_bytes(flash)
     script = tmp_path / "try.evs"
     script.write_text(
         "within 30s\n"
@@ -288,7 +282,7 @@ def test_a_board_is_reset_crashed_and_awaited(tmp_path: Path) -> None:
         "expect /ELF file SHA256: [0-9a-f]+/\n"
         "wait event boot reset=panic\n"
     )
-    board = Board(folder, "--transport", "rfc2217")
+    board = flashed_board(tmp_path / "board", parts(), "--transport", "rfc2217")
     try:
         board.wait_for("app")
         done = monitor("--serial-port", board.serial_port, "--script", str(script), "--view", "0")

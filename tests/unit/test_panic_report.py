@@ -17,6 +17,7 @@ from evtool.monitor.panic.listener import PanicListener, ResetNews
 from evtool.monitor.panic.report import PanicReport
 from evtool.monitor.panic.reset_reasons import is_fault, reset_reason, saved_pc
 from evtool.monitor.panic.which_elf import ElfFile, Identity, choose
+from evtool.virtual.board.panic_text import panic_text
 
 
 class Heard:
@@ -253,3 +254,21 @@ def test_a_decoded_panic_for_people_and_for_programs() -> None:
     undecoded = Decoded(report, "", "no ELF file here", {})
     assert "  addresses are not decoded: no ELF file here" in undecoded.lines()
     assert "  #2  0x400d1f24" in undecoded.lines()
+
+
+@given(
+    backtrace=st.lists(st.integers(0x40080000, 0x4040FFFF), min_size=1, max_size=20),
+    riscv=st.booleans(),
+    sha256=st.none() | st.binary(min_size=32, max_size=32),
+)
+def test_what_the_virtual_board_prints_is_read_back(
+    backtrace: list[int], riscv: bool, sha256: bytes | None
+) -> None:
+    text = panic_text("LoadProhibited", riscv=riscv, backtrace=backtrace, elf_sha256=sha256)
+    report = Heard().feed(text).report
+    assert report.elf_sha256 == ("" if sha256 is None else sha256.hex()[:16])
+    if riscv:
+        assert report.riscv_registers[0] == backtrace[0]
+        assert report.stack[0][1][:4] == backtrace[0].to_bytes(4, "little")
+    else:
+        assert report.backtraces[0].addresses == tuple(backtrace)
