@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from evtool.errors import ToolError
 from evtool.monitor.panic.frames import Decoded, Frame
-from evtool.monitor.panic.listener import PanicListener, ResetNews
+from evtool.monitor.panic.listener import PanicListener
 from evtool.monitor.panic.report import PanicReport
+from evtool.monitor.panic.reset_reasons import ResetReason
 from evtool.monitor.panic.which_elf import Choice, ElfFile, Identity, choose
 
 if TYPE_CHECKING:
@@ -131,11 +132,8 @@ class PanicDecoding:
             self._listeners[port] = PanicListener(port, self._submit, self._reset)
         return self._listeners[port]
 
-    def _reset(self, news: ResetNews) -> None:
-        reason = news.reason
-        if news.saved_pc is not None:
-            self._tell("saved_pc", f"the reset found the processor at {news.saved_pc:#010x}")
-        elif reason.fault:
+    def _reset(self, reason: ResetReason) -> None:
+        if reason.fault:
             self._tell("reset_reason", f"{reason.name} ({reason.code:#x}): {reason.text}")
 
     # --- decoding -----------------------------------------------------------------
@@ -328,7 +326,13 @@ def decoding(
         for line in decoded.lines():
             note("panic_decoded", line)
 
-    return PanicDecoding(elf_paths(named, project), tool_folders(project), show, note)
+    def tell(event: str, text: str) -> None:
+        if output.as_json:
+            output.event(event, time=timestamp(unix_ms()), text=text)
+        else:
+            note(event, text)
+
+    return PanicDecoding(elf_paths(named, project), tool_folders(project), show, tell)
 
 
 def project_of(project_path: Path | None) -> Project | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REDRAW_MS = 200
 NOTE_MS = 5000
-_EXPLAINED = frozenset({"panic_decoded", "reset_reason", "saved_pc"})
+_EXPLAINED = frozenset({"panic_decoded", "reset_reason"})
 
 
 class Place(Protocol):

@@ -129,6 +129,9 @@ def test_a_panic_that_ends_the_watch_is_read_and_decoded_to_its_end(
 def test_a_watchdogs_reset_is_explained() -> None:
     done = play("Guru\r\nrst:0x8 (TG1WDT_SYS_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\nRebooting")
     assert "TG1WDT_SYS_RESET (0x8): main watchdog 1" in done.stderr
+    done = play("Guru\r\nrst:0x8 (TG1WDT_SYS_RESET),boot:0x13\r\nRebooting", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "reset_reason" in {event["event"] for event in events}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the virtual board needs Linux")

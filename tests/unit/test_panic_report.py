@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtool.monitor.panic.frames import Decoded, Frame
-from evtool.monitor.panic.listener import PanicListener, ResetNews
+from evtool.monitor.panic.listener import PanicListener
 from evtool.monitor.panic.report import PanicReport
-from evtool.monitor.panic.reset_reasons import is_fault, reset_reason, saved_pc
+from evtool.monitor.panic.reset_reasons import ResetReason, is_fault, reset_reason, saved_pc
 from evtool.monitor.panic.which_elf import ElfFile, Identity, choose
 from evtool.virtual.board.panic_text import panic_text
 
@@ -25,7 +25,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.reports: list[tuple[PanicReport, Identity]] = []
-        self.resets: list[ResetNews] = []
+        self.resets: list[ResetReason] = []
         self.listener = PanicListener(
             "p",
             lambda report, identity: self.reports.append((report, identity)),
@@ -116,7 +116,7 @@ def test_a_report_ends_by_itself_where_nothing_follows() -> None:
     heard = Heard().feed(samples.BROWNOUT)
     assert heard.report.kind == "brownout"
     assert not heard.report.addresses()
-    assert [news.reason.name for news in heard.resets] == ["SW_CPU_RESET"]
+    assert [reset.name for reset in heard.resets] == ["SW_CPU_RESET"]
 
 
 def test_records_between_a_panics_lines_are_no_part_of_it() -> None:
@@ -188,6 +188,16 @@ def test_reset_reasons_are_explained() -> None:
 )
 def test_which_resets_nobody_wanted(name: str, fault: bool) -> None:
     assert is_fault(name) == fault
+
+
+def test_where_a_watchdog_found_the_processor_is_of_the_program_before() -> None:
+    rom = "rst:0x8 (TG1WDT_SYS_RST),boot:0x8 (SPI_FAST_FLASH_BOOT)\r\nSaved PC:0x420228c8\r\n"
+    heard = Heard().feed(BOOT + "\r\n" + rom + BOOT.replace("1a2b", "ffff") + "\r\n")
+    ((report, identity),) = heard.reports
+    assert (report.kind, report.addresses()) == ("reset", (0x420228C8,))
+    assert identity.build_id == "1a2b3c4d"
+    wanted = rom.replace("rst:0x8 (TG1WDT_SYS_RST)", "rst:0x1 (POWERON)")
+    assert not Heard().feed(BOOT + "\r\n" + wanted).reports
 
 
 # --- which ELF file ---------------------------------------------------------------

@@ -9,7 +9,6 @@ and a flood of panics no more than that once the first ones are through.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ahocorasick_rs import BytesAhoCorasick
 
@@ -43,15 +42,6 @@ _BUDGET = 20  # panics, and again when it has been quiet
 _BUDGET_MS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class ResetNews:
-    """A reset, and where the processor was (later chips)."""
-
-    port: str
-    reason: ResetReason
-    saved_pc: int | None = None
-
-
 class PanicListener:
     """One port. `on_report` and `on_reset` are called from within `feed` and `tick`.
 
@@ -63,7 +53,7 @@ class PanicListener:
         self,
         port: str,
         on_report: Callable[[PanicReport, Identity], None],
-        on_reset: Callable[[ResetNews], None],
+        on_reset: Callable[[ResetReason], None],
     ) -> None:
         self._port = port
         self._on_report = on_report
@@ -74,6 +64,8 @@ class PanicListener:
         self._reading = False  # whether lines are made
         self._left = _BUDGET
         self._renew_ms = 0
+        self._reset: ResetReason | None = None  # the last one, until its processor's place is told
+        self._before = Identity()
         self.skipped = 0
 
     @property
@@ -141,15 +133,20 @@ class PanicListener:
         self._read_program(line)
 
     def _read_program(self, line: Line) -> None:
+        before = self._identity.now
         self._identity.feed(line)
         if line.reset:
-            reason = reset_reason(line.text)
-            if reason is not None:
-                self._on_reset(ResetNews(self._port, reason))
-        elif line.text.startswith("Saved PC:"):
-            address = saved_pc(line.text)
-            if address is not None:
-                self._on_reset(ResetNews(self._port, ResetReason(-1, "", "", False), address))
+            self._reset, self._before = reset_reason(line.text), before
+            if self._reset is not None:
+                self._on_reset(self._reset)
+        elif self._reset is not None and (address := saved_pc(line.text)) is not None:
+            # The later chips' ROM says where the processor was: of the program before the reset.
+            reset, self._reset = self._reset, None
+            if reset.fault:
+                text = f"{reset.name} ({reset.code:#x}), {line.text}"
+                report = PanicReport(self._port, line.at_ms, "reset", text, reset.text)
+                report.registers[0] = {"PC": address}
+                self._on_report(report, self._before)
 
     def _may_spend(self, line: Line) -> bool:
         """Whether a panic may begin here: a flood of them is counted, not decoded."""

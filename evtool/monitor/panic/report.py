@@ -104,7 +104,8 @@ class PanicReport:
 
     Attributes:
         kind: `exception`, `abort`, `assert`, `check`, `stack_overflow`, `stack_smashed`, `heap`,
-            `task_watchdog`, `brownout`, `sanitizer`, `backtrace` (nothing but one).
+            `task_watchdog`, `brownout`, `sanitizer`, `backtrace` (nothing but one), `reset` (a
+            watchdog's, and where the processor was).
         headline: the line that says so.
         reason: its reason in the chip's words; "" where there is none.
         registers: of each core that printed them, by name.
