@@ -203,7 +203,13 @@ class FleetRig:
             targets=FleetTargets(
                 assignment,
                 self.ledger,
-                self.images(**({} if before is None else {"before": before})),
+                self.images(
+                    **(
+                        {}
+                        if before is None
+                        else {"before": before, "newest": frozenset({"authorization_key"})}
+                    )
+                ),
             ),
             ledger=self.ledger,
             gates=lambda _facts: None,

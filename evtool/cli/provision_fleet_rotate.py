@@ -101,7 +101,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         if dry_run:
             show_plan(output, options, list(rotation.planned_rows(orders)), plan)
             return 0
-        images = images_of(fleet, plan, before=rotation.before)
+        images = images_of(fleet, plan, before=rotation.before, newest=frozenset(chosen))
         task = unit_task(
             fleet, orders, images, options, only_known=True, event=ROTATED,
             verdict=UnitVerdict.ROTATED,

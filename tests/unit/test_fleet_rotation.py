@@ -131,6 +131,24 @@ def test_keys_may_be_made_before_the_boards_are_at_hand(rig: FleetRig) -> None:
     assert rig.secrets.generation("CP-001", KEY, 3) is None
 
 
+def test_a_plain_run_writes_no_key_that_was_only_prepared_and_undoes_no_rollback(
+    rig: FleetRig,
+) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    first = key_in(board)
+    Rotation(rig.ledger, rig.sealed, rig.secrets, (KEY,)).prepare(rig.orders)
+    assert rig.run(board)[0].verdict is UnitVerdict.UNCHANGED
+    assert key_in(board) == first
+    rotate(rig, board)
+    second = key_in(board)
+    roll_back(rig, board)
+    assert rig.run(board)[0].verdict is UnitVerdict.UNCHANGED
+    assert key_in(board) == first
+    rotate(rig, board)  # forward again, with the key that there is
+    assert key_in(board) == second
+
+
 def test_a_board_that_the_ledger_does_not_know_is_not_rotated(rig: FleetRig) -> None:
     board = MemoryBoard(1)
     result = rotate(rig, board)

@@ -16,6 +16,7 @@ from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
 from evtool.provision.run.assignment import Assigned, Assignment
 from evtool.provision.run.board import Board, Firmware, SealedValues
+from evtool.provision.run.given_secrets import GivenSecrets
 from evtool.provision.run.image import (
     Encryption,
     board_fields,
@@ -44,6 +45,8 @@ class Images:
         now: aware; certificates are checked against it.
         before: called for each unit before its secrets are looked up; a rotation makes new
             ones here, and returns what the record is to say of it.
+        newest: names of the secrets of which a unit gets the newest generation, not the one
+            that it has.
     """
 
     secrets: UnitSecrets
@@ -54,6 +57,7 @@ class Images:
     mask: Mask
     now: Callable[[], datetime]
     before: Callable[[UnitOrder, UnitState | None], dict[str, object]] = lambda _order, _state: {}
+    newest: frozenset[str] = frozenset()
 
 
 class FleetTargets:
@@ -120,7 +124,8 @@ class FleetTarget:
         _check_encryption(order, facts)
         if self._said is None:  # another try is no other rotation
             self._said = images.before(order, self.state)
-        identity = resolve(order, images.secrets, images.now())
+        given = GivenSecrets(images.secrets, images.sealed, self.state, images.newest)
+        identity = resolve(order, given, images.now())
         partitions = partitions_of(board, facts, images.firmware, images.encryption.cipher(facts))
         entries = images.entries(order, identity)
         plain = plain_image(entries, partitions)
@@ -134,7 +139,7 @@ class FleetTarget:
         firmware = None if FLASH_ENCRYPTION in facts.secured else images.firmware
         fields = identity_fields(order, identity, plain)
         fields |= board_fields(facts, firmware, write) | self._said
-        fields["generations"] = generations(order, images.sealed)
+        fields["generations"] = given.generations
 
         def keep(change: Change) -> None:
             images.sealed.put(change, str(fields["sealed_image"]), plain.data)
@@ -152,16 +157,6 @@ class FleetTarget:
         """Another board may have the row, unless this one had it before the run."""
         if self._assigned.is_new:
             self._assignment.give_back(self._assigned, self.mac)
-
-
-def generations(order: UnitOrder, sealed: SealedValues) -> dict[str, int]:
-    """Which generation of its generated secrets a unit has, by name."""
-    found = {}
-    for name, ref in order.secret_references().items():
-        latest = sealed.latest(order.identity, name) if ref.kind == "generate" else None
-        if latest is not None:
-            found[name] = latest[0]
-    return found
 
 
 def secrets_of(identity: Identity) -> dict[str, str]:

@@ -17,6 +17,7 @@ from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.board import SealedValues
 from evtool.provision.run.dry_run import CHECK, LEFT_OUT, RowPlan
+from evtool.provision.run.given_secrets import given_generation
 
 ROTATED, ROTATE = "rotated", "rotate"
 
@@ -88,7 +89,9 @@ class Rotation:
     def is_pending(self, order: UnitOrder, name: str, found: UnitState | None) -> bool:
         """Whether a newer generation is sealed than the board was given."""
         latest = self.sealed.latest(order.identity, name)
-        return latest is not None and latest[0] > _given(found, name)
+        # A unit whose record does not say it was given its first one.
+        has = 0 if found is None or found.written is None else 1
+        return latest is not None and latest[0] > (given_generation(found, name) or has)
 
     def _is_done(self, order: UnitOrder, found: UnitState | None) -> bool:
         if found is None or found.written is None:
@@ -101,12 +104,3 @@ class Rotation:
             record.event == ROTATED and record.fields.get("campaign") == self.campaign
             for record in self.ledger.history(unit=order.identity)
         )
-
-
-def _given(found: UnitState | None, name: str) -> int:
-    """The generation that the ledger says the board has."""
-    if found is None or found.written is None:
-        return 0
-    generations = found.written.fields.get("generations")
-    number = generations.get(name) if isinstance(generations, dict) else None
-    return number if isinstance(number, int) else 1
