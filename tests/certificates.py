@@ -45,6 +45,17 @@ class Authority:
         self.root = Issued(builder.sign(key, hashes.SHA256()), key)
         self._name = name
 
+    def revoke(self, *issued: Issued, begin: datetime) -> bytes:
+        """A revocation list of certificates of this authority, PEM."""
+        builder = x509.CertificateRevocationListBuilder(
+            self.root.certificate.subject, begin, begin + timedelta(days=1)
+        )
+        for each in issued:
+            serial = each.certificate.serial_number
+            entry = x509.RevokedCertificateBuilder(serial, begin).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def issue(self, host: str, begin: datetime, *, days: int) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(host, self._name, key, begin, days).add_extension(

@@ -51,8 +51,8 @@ class Station:
         connectors: int = 1,
         presets: Mapping[str, str] | None = None,
         has_lock: bool = False,
-        over_tls: bool = False,
         stored: Mapping[str, str] | None = None,
+        **more: Any,  # of Settings
     ) -> None:
         settings = Settings(
             "Vendor",
@@ -65,7 +65,7 @@ class Station:
             connectors=connectors,
             presets=presets or {},
             has_lock=has_lock,
-            over_tls=over_tls,
+            **more,
         )
         self.charge_point = ChargePoint(settings)
         self.now_ms = 0

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from evtool.cli.charge_point_commands import COMMANDS, obey
 from evtool.cli.charge_point_identity import Product, check_text, read_endpoint
@@ -20,6 +21,7 @@ from evtool.link.clock import monotonic_ms
 from evtool.reference_impl.charge_point import MODES, Settings
 from evtool.reference_impl.charge_point.configuration import read_presets
 from evtool.reference_impl.charge_point.configuration_keys import BY_LOWER_CASE
+from evtool.reference_impl.charge_point.security.certificates import read_revocation_lists
 from evtool.virtual.plain_connector import PlainConnector
 
 MAX_CONNECTORS = 100
@@ -40,6 +42,7 @@ class Kind:
         has_lock: the plugs are locked while they are used.
         power_w: what a plain vehicle draws.
         any_host: the central system's certificate may be for another host.
+        revocation_lists: of the manufacturer, PEM; "" for none.
         max_current_a: what a plain connector gives, per phase of three at 230 V.
     """
 
@@ -49,6 +52,23 @@ class Kind:
     power_w: int = 360
     max_current_a: float = 48.0
     any_host: bool = False
+    revocation_lists: str = field(default="", repr=False)
+
+
+def read_revoked(path: Path) -> str:
+    """What `--revoked` names.
+
+    Raises:
+        ConfigError: it cannot be read, or holds no revocation list.
+    """
+    try:
+        text = path.read_text("ascii")
+        if read_revocation_lists(text):
+            return text
+        problem = "no revocation list in it"
+    except (OSError, ValueError) as error:
+        problem = f"cannot be read: {error}"
+    raise ConfigError(f"--revoked {path}: {problem}", fix="name a PEM file (BEGIN X509 CRL)")
 
 
 def run(
@@ -88,6 +108,7 @@ def run(
         mode=MODES[kind.mode],
         presets=({_UNITS: "Current,Power"} if kind.is_plain else {}) | taken,
         has_lock=kind.has_lock,
+        revocation_lists=kind.revocation_lists,
     )
     storage = ChargePointStorage(given.storage_folder)
     try:

@@ -101,9 +101,9 @@ def load_options(function: F) -> F:
         values = {name: options.pop(name) for name in LoadOptions.__dataclass_fields__}
         load = None if values["count"] is None else LoadOptions(**values)
         if load is None:
-            _refuse_given(LoadOptions.__dataclass_fields__, "is of a load test", "add --count N")
+            refuse_given(LoadOptions.__dataclass_fields__, "is of a load test", "add --count N")
         else:
-            _refuse_given(_OF_ONE, "is not of a load test", "leave it out, or leave out --count")
+            refuse_given(_OF_ONE, "is not of a load test", "leave it out, or leave out --count")
         return function(*args, load=load, **options)
 
     decorated: Any = command
@@ -112,8 +112,13 @@ def load_options(function: F) -> F:
     return cast(F, decorated)
 
 
-def _refuse_given(names: Iterable[str], problem: str, fix: str) -> None:
-    """An option that would be ignored is a mistake: say so."""
+def refuse_given(names: Iterable[str], problem: str, fix: str) -> None:
+    """Raises ConfigError for an option that was given and would be ignored.
+
+    Args:
+        names: of parameters of the command that runs.
+        problem, fix: behind the option's name.
+    """
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
@@ -124,10 +129,17 @@ def _refuse_given(names: Iterable[str], problem: str, fix: str) -> None:
 _OF_ONE = frozenset(
     {
         "any_host", "charge_box_serial", "is_plain", "max_current_a", "power_w", "program_path",
-        "serial", "storage_folder",
+        "revoked_path", "serial", "storage_folder",
     }
 )  # fmt: skip
 """Options of a single charge point that a fleet has no use for."""
+OF_PYTHON = frozenset(
+    {
+        "any_host", "charge_box_serial", "firmware_version", "fixed_cable", "is_plain",
+        "max_current_a", "mode", "power_w", "revoked_path",
+    }
+)  # fmt: skip
+"""Options that the firmware with MicroOcpp has no use for."""
 
 _OPTIONS = [
     click.option(

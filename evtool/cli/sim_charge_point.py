@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evtool.cli.load_options import LoadOptions, load_options
+from evtool.cli.load_options import OF_PYTHON, LoadOptions, load_options, refuse_given
 from evtool.cli.output import EXIT_CODES, json_option
 
 
@@ -75,6 +75,13 @@ from evtool.cli.output import EXIT_CODES, json_option
     is_flag=True,
     help="For wss, on a bench only: take a certificate of that authority for any host name.",
 )
+@click.option(
+    "--revoked",
+    "revoked_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="In Python: PEM of the manufacturer's certificate revocation lists; what they name signs "
+    "no firmware (RevokedCertificate).",
+)
 @click.option("--vendor", default="evtool", show_default=True, help="As BootNotification says it.")
 @click.option("--model", default="sim charge-point", show_default=True, help="The same.")
 @click.option("--serial", default="1", show_default=True, help="The same.")
@@ -104,6 +111,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     key_env: str | None,
     ca_certificate: Path | None,
     any_host: bool,
+    revoked_path: Path | None,
     vendor: str,
     model: str,
     serial: str,
@@ -173,11 +181,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     product = Product(vendor, model, serial)
     presets = read_presets(configuration_path)
     if program_path is not None:
-        if mode is not None or is_plain or fixed_cable or any_host:
-            raise ConfigError(
-                "--mode, --plain, --fixed-cable and --any-host are of the charge point in Python",
-                fix="leave them out, or leave out --program",
-            )
+        refuse_given(OF_PYTHON, "is of the charge point in Python", "leave out it or --program")
         from evtool.cli import charge_point_program
 
         charge_point_program.run(given, program_path, product, presets, os.environ)
@@ -185,7 +189,13 @@ def command(  # noqa: PLR0913, PLR0917 - one argument per option, passed by name
     from evtool.cli import charge_point_python
 
     kind = charge_point_python.Kind(
-        mode or "strict", is_plain, not fixed_cable, power_w, max_current_a, any_host
+        mode or "strict",
+        is_plain,
+        not fixed_cable,
+        power_w,
+        max_current_a,
+        any_host,
+        "" if revoked_path is None else charge_point_python.read_revoked(revoked_path),
     )
     charge_point_python.run(
         given,

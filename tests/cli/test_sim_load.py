@@ -239,6 +239,12 @@ def test_one_name_for_all_is_refused() -> None:
         (["--count", "2", "--serial", "1"], "--serial is not of a load test"),
         (["--storage", "x", "--meter-interval", "60"], "--meter-interval is of a load test"),
         (["--storage", "x", "--client-key", "k"], "--client-key is of a load test"),
+        (
+            ["--storage", "x", "--program", "p", "--revoked", "r"],
+            "--revoked is of the charge point",
+        ),
+        (["--storage", "x", "--revoked", "/dev/null"], "--revoked /dev/null: no revocation list"),
+        (["--storage", "x", "--revoked", "/nowhere/x"], "--revoked /nowhere/x: cannot be read"),
         (["--count", "2", "--client-key", "k{n}"], "--client-key without --client-certificate"),
         (["--count", "2", "--client-certificate", "c"], "all 2 charge points would show the same"),
         (["--count", "2", "--client-certificate", "c{n}"], "over wss:// only"),

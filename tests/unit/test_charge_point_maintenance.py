@@ -25,6 +25,7 @@ from evtool.reference_impl.charge_point.effects import (
     MakeKey,
     Upload,
 )
+from evtool.reference_impl.charge_point.security.certificates import read_revocation_lists
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 ROOT = Authority(BEGIN, days=365)
@@ -193,6 +194,42 @@ def test_a_signed_update() -> None:
     station.sent.clear()
     station.ask("ExtendedTriggerMessage", requestedMessage="FirmwareStatusNotification")
     assert station.sent == [("SignedFirmwareStatusNotification", {"status": "Idle"})]
+
+
+def test_a_revoked_certificate_signs_no_firmware() -> None:
+    begin = datetime(2024, 4, 1, tzinfo=UTC)
+    maker = Authority(begin, days=300, name="Maker")
+    good, bad = (maker.issue(host, begin, days=300) for host in ("good", "bad"))
+    impostor = Authority(begin, days=300, name="Maker")
+    lists = maker.revoke(bad, begin=begin) + impostor.revoke(good, begin=begin)
+
+    def order(station: Station, pem: bytes) -> str:
+        root = maker.root.pem().decode()
+        use = "ManufacturerRootCertificate"
+        station.ask("InstallCertificate", certificateType=use, certificate=root)
+        firmware = {
+            "location": "https://h/f",
+            "retrieveDateTime": NOON,
+            "signingCertificate": pem.decode(),
+            "signature": SIGNATURE,
+        }
+        answer = station.ask("SignedUpdateFirmware", requestId=5, firmware=firmware)
+        station.wait(1)
+        return str(answer["status"])
+
+    station = Station(revocation_lists=lists.decode()).online()
+    assert order(station, bad.pem()) == "RevokedCertificate"
+    assert station.security_events[-1] == "InvalidFirmwareSigningCertificate"
+    assert order(station, impostor.issue("x", begin, days=9).pem()) == "InvalidCertificate"
+    assert order(station, good.pem()) == "Accepted", "an impostor's list says nothing"
+    assert order(Station().online(), bad.pem()) == "Accepted", "without a list nobody knows"
+
+
+def test_a_revocation_list_that_cannot_be_read_is_named() -> None:
+    assert read_revocation_lists("nothing of the kind") == []
+    text = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_revocation_lists(text)
 
 
 def test_extended_triggers() -> None:

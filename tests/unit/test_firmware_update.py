@@ -94,7 +94,7 @@ class Bench:
         self.machine.on_update_firmware(request)
         self.drain()
 
-    def ask_signed(self, *, trusted: bool = True, **more: Any) -> str:
+    def ask_signed(self, *, refused: str = "", **more: Any) -> str:
         firmware = {
             "location": "https://u:p@x/y",
             "retrieveDateTime": at(NOW),
@@ -103,7 +103,7 @@ class Bench:
         } | more.pop("firmware", {})
         request = {"requestId": 7, "firmware": firmware} | more
         assert find_violation("SignedUpdateFirmware", request) is None
-        status = self.machine.on_signed_update_firmware(request, trusted=trusted)
+        status = self.machine.on_signed_update_firmware(request, refused)
         self.drain()
         return status
 
@@ -284,8 +284,9 @@ def test_a_wrong_signature_is_refused(bench: Bench) -> None:
 
 
 def test_an_untrusted_certificate_is_refused(bench: Bench) -> None:
-    assert bench.ask_signed(trusted=False) == "InvalidCertificate"
-    assert bench.take() == ["! InvalidFirmwareSigningCertificate"]
+    for status in ("InvalidCertificate", "RevokedCertificate"):
+        assert bench.ask_signed(refused=status) == status
+        assert bench.take() == ["! InvalidFirmwareSigningCertificate"]
     assert bench.ask_signed(firmware={"retrieveDateTime": "2024-13-01T00:00:00Z"}) == "Rejected"
 
 

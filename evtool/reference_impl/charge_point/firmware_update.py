@@ -131,21 +131,22 @@ class FirmwareUpdate:
         if self._may_replace():
             self._begin(self._new(payload, payload["location"], retrieve or 0))
 
-    def on_signed_update_firmware(self, payload: ocpp16.Payload, *, trusted: bool) -> str:
+    def on_signed_update_firmware(self, payload: ocpp16.Payload, refused: str = "") -> str:
         """SignedUpdateFirmware.req, which conforms to its schema.
 
         Args:
             payload: of the request.
-            trusted: the signing certificate comes from an installed manufacturer's root.
+            refused: the status that the signing certificate earns, InvalidCertificate or
+                RevokedCertificate; "" where it is good.
 
         Returns:
             The status of SignedUpdateFirmware.conf.
         """
         firmware = payload["firmware"]
         retrieve = ocpp16.parse_timestamp(firmware["retrieveDateTime"])
-        if not trusted:
-            self._effects.append(Happened("InvalidFirmwareSigningCertificate"))
-            return "InvalidCertificate"
+        if refused:
+            self._effects.append(Happened("InvalidFirmwareSigningCertificate", refused))
+            return refused
         if retrieve is None or not self._may_replace():
             return "Rejected"
         replaced = self._update is not None

@@ -38,6 +38,8 @@ class Settings:
         iccid, imsi: at most 20 characters each.
         voltage_mv: of one phase against neutral, or of the direct current; 0 for unknown, and
             then no limit is converted between A and W.
+        revocation_lists: of the manufacturer's authorities, PEM: whose certificates sign no
+            firmware any more.
         over_tls: the URL is wss://: whatever the profile, the connection needs a root.
         phases: that feed a connector, 1 to 3; 0 for direct current.
     """
@@ -62,6 +64,7 @@ class Settings:
     voltage_mv: int = 0
     phases: int = 0
     over_tls: bool = False
+    revocation_lists: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from evtool.reference_impl.charge_point.operations.remote_trigger import (
     trigger_with,
 )
 from evtool.reference_impl.charge_point.security.certificates import (
+    is_revoked,
     is_trusted,
     read_certificates,
+    read_revocation_lists,
 )
 from evtool.reference_impl.charge_point.security.root_store import CENTRAL_SYSTEM, MANUFACTURER
 from evtool.reference_impl.charge_point.values import Reconnect
@@ -90,12 +92,15 @@ def _update(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     if refusal is not None:
         return refusal, nothing
     maintenance = charge_point.maintenance
-    trusted = is_trusted(
-        read_certificates(call.payload["firmware"]["signingCertificate"]),
-        maintenance.roots.certificates(MANUFACTURER),
-        charge_point.unix_now(),
-    )
-    return status(maintenance.firmware.on_signed_update_firmware(call.payload, trusted=trusted))
+    chain = read_certificates(call.payload["firmware"]["signingCertificate"])
+    roots = maintenance.roots.certificates(MANUFACTURER)
+    lists = charge_point.settings.revocation_lists
+    refused = ""
+    if not is_trusted(chain, roots, charge_point.unix_now()):
+        refused = "InvalidCertificate"
+    elif lists and is_revoked(chain, roots, read_revocation_lists(lists)):
+        refused = "RevokedCertificate"
+    return status(maintenance.firmware.on_signed_update_firmware(call.payload, refused))
 
 
 def _trigger(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -19,6 +20,7 @@ HASHES: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
     {"SHA256": hashes.SHA256(), "SHA384": hashes.SHA384(), "SHA512": hashes.SHA512()}
 )
 _LONGEST_CHAIN = 10
+_LISTS = re.compile(r"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----\n?", re.DOTALL)
 
 
 def read_certificates(pem: str) -> list[x509.Certificate]:
@@ -76,6 +78,52 @@ def is_trusted(
         others.remove(issuer)
         current = issuer
     return False
+
+
+def read_revocation_lists(pem: str) -> list[x509.CertificateRevocationList]:
+    """The certificate revocation lists of a PEM text (BEGIN X509 CRL), in its order.
+
+    Raises:
+        ValueError: one of them cannot be read.
+    """
+    try:
+        lists = [x509.load_pem_x509_crl(each.encode()) for each in _LISTS.findall(pem)]
+        for each in lists:
+            _ = (each.issuer, [revoked.serial_number for revoked in each])
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError("a certificate revocation list cannot be read") from error
+    return lists
+
+
+def is_revoked(
+    chain: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    lists: Sequence[x509.CertificateRevocationList],
+) -> bool:
+    """Whether a list that its issuer has signed names a certificate of `chain`.
+
+    A list past its next update still says what it says; one that another has signed says nothing.
+    """
+    issuers = [*roots, *chain]
+    return any(
+        each.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+        and any(
+            is_issued_by(certificate, issuer) and _is_signed_by(each, issuer) for issuer in issuers
+        )
+        for certificate in chain[:_LONGEST_CHAIN]
+        for each in lists
+        if each.issuer == certificate.issuer
+    )
+
+
+def _is_signed_by(each: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    key = issuer.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        return False
+    try:
+        return each.is_signature_valid(key)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def hash_data(
