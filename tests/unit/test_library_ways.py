@@ -236,6 +236,20 @@ def test_what_was_triggered_goes_before_or_behind_a_status(mode: Mode, first: st
     assert station.heard()[0].startswith(first)
 
 
+@pytest.mark.parametrize(("mode", "early"), [(MICROOCPP_1_2_0, True), (STRICT, False)])
+def test_a_pause_in_whole_seconds(mode: Mode, early: bool) -> None:
+    station = online(mode, TransactionMessageRetryInterval="10")
+    station.refuse = {"StartTransaction"}
+    station.see(PLUGGED)
+    station.now_ms += 700
+    station.present("A")
+    station.sent.clear()
+    station.wait(9.4)  # 10.1 s of the clock
+    assert ("StartTransaction" in station.heard()) is early
+    station.wait(1)
+    assert ("StartTransaction" in station.heard()) is not early
+
+
 @pytest.mark.parametrize("mode", [MICROOCPP_1_2_0, STRICT])
 def test_another_retry_interval_holds_for_what_pauses_already(mode: Mode) -> None:
     station = online(mode, TransactionMessageRetryInterval="60")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from evtool.protocol import ocpp16
 from evtool.reference_impl.charge_point import card_reader
 from evtool.reference_impl.charge_point.authorization import Verdict
-from evtool.reference_impl.charge_point.kept_attempts import pause
+from evtool.reference_impl.charge_point.kept_attempts import counted_from, pause
 from evtool.reference_impl.charge_point.outbox import Lane, Request
 from evtool.reference_impl.charge_point.security.security_log import ACTION as SECURITY_EVENT
 
@@ -82,7 +82,8 @@ def _on_failed_attempt(charge_point: ChargePoint, request: Request) -> None:
     request.attempts += 1
     if request.attempts < configuration.integer("TransactionMessageAttempts"):
         from_sending = charge_point.mode.counts_unanswered
-        request.paused_ms = charge_point.outbox.sent_ms if from_sending else charge_point.now_ms
+        since_ms = charge_point.outbox.sent_ms if from_sending else charge_point.now_ms
+        request.paused_ms = counted_from(charge_point, request, since_ms)
         pause(charge_point, request)
         charge_point.transactions.attempted(request)
         return

@@ -37,6 +37,13 @@ def wait_out(charge_point: ChargePoint, unix_offset_ms: int) -> None:
             pause(charge_point, request)
 
 
+def counted_from(charge_point: ChargePoint, request: Request, since_ms: int) -> int:
+    """From when a pause is counted: the moment, or the whole second that it is in."""
+    if not charge_point.mode.whole_seconds or request.action not in _ACTIONS:
+        return since_ms
+    return since_ms - (since_ms + (charge_point.unix_offset_ms or 0)) % 1000
+
+
 def pause(charge_point: ChargePoint, request: Request) -> None:
     """Have a message wait as many intervals as it has had attempts (OCPP 1.6, 3.7.1)."""
     if request.paused_ms is not None:

@@ -121,8 +121,9 @@ class Mode:
             the moment they arise, also while they wait for another call; a Heartbeat arises
             offline too.
         triggered_limits_ms: these time limits, by action; 40 s for the others.
-        whole_seconds: times are whole seconds of the CSMS's clock, so that ConnectionTimeOut is
-            over up to a second early.
+        whole_seconds: times are whole seconds of the CSMS's clock, so that ConnectionTimeOut and
+            the pause before a transaction's start or end is told again are over up to a second
+            early.
         whole_waits: connector 0 is Unavailable only once no transaction runs any more.
         lost_vehicle_is_power_loss: a transaction that a power cut interrupted, and whose vehicle
             has gone since, ends with PowerLoss; else with EVDisconnected.
