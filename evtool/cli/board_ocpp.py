@@ -157,6 +157,7 @@ class ReferenceOcpp:
         self._folder = folder or Path()
         self._is_over = False
         self._socket: WebSocket | None = None
+        self._ping_interval_s = 0
         self._charge_point = ChargePoint(
             Settings(
                 vendor=_text(identity, "vendor"),
@@ -217,12 +218,13 @@ class ReferenceOcpp:
         charge_point = self._charge_point
         try:
             way = opening(charge_point, self._endpoint, self._folder)
+            self._ping_interval_s = charge_point.configuration.integer("WebSocketPingInterval")
             return await open_websocket(
                 way.url,
                 SUBPROTOCOL,
                 authorization=way.authorization,
                 tls=way.tls,
-                ping_interval_s=charge_point.configuration.integer("WebSocketPingInterval"),
+                ping_interval_s=self._ping_interval_s,
             )
         except EvtoolError as error:
             # A key or a profile on trial is taken back after some failures.
@@ -287,7 +289,14 @@ class ReferenceOcpp:
                 case Restart():
                     # Not from within: the restart ends this very object.
                     asyncio.get_running_loop().call_soon(self._restart)
+        self._follow_ping_interval()
         self._say_word()
+
+    def _follow_ping_interval(self) -> None:
+        interval_s = self._charge_point.configuration.integer("WebSocketPingInterval")
+        if self._socket is not None and interval_s != self._ping_interval_s:
+            self._ping_interval_s = interval_s
+            self._socket.set_ping_interval(interval_s)
 
     def _hang_up(self) -> None:
         if self._socket is not None:

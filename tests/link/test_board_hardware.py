@@ -309,6 +309,28 @@ async def _key_is_taken_back(folder: Path) -> None:
         ocpp.app_stopped()
 
 
+def test_a_changed_ping_interval_holds_for_the_connection_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intervals: list[float] = []
+    monkeypatch.setattr(WebSocket, "set_ping_interval", lambda _, each: intervals.append(each))
+    asyncio.run(_pings_change(tmp_path, intervals))
+
+
+async def _pings_change(folder: Path, intervals: list[float]) -> None:
+    csms = Csms()
+    csms.answer = accept
+    ocpp = BoardOcpp(lambda _: folder, lambda *_: None, lambda: None)
+    async with running(csms) as port:
+        ocpp.app_started(StartApp(b"", (), identity(port), "1.2.3", "name"), lambda _: None)
+        ocpp.on_line("runs", "-")
+        await until(lambda: "BootNotification" in csms.actions(), "registration")
+        request = {"key": "WebSocketPingInterval", "value": "7"}
+        await csms.sockets[0].send(json.dumps([2, "x", "ChangeConfiguration", request]))
+        await until(lambda: 7 in intervals, "another interval")
+        ocpp.app_stopped()
+
+
 def test_what_cannot_be_kept_is_not_told(tmp_path: Path) -> None:
     asyncio.run(_nothing_is_told(tmp_path))
 
