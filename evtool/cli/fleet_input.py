@@ -203,11 +203,11 @@ def _project_values(project: Project) -> dict[str, Given]:
 
 
 def _certificate_reader() -> Callable[[str], bytes]:
-    from evtool.link.nvs_files import read_limited
+    from evtool.link.nvs_files import read_plain_file
 
     @lru_cache(maxsize=16)  # a fleet has one root; units' own certificates pass through
     def read(path: str) -> bytes:
-        return read_limited(Path(path), _LARGEST_CERTIFICATE)
+        return read_plain_file(Path(path), _LARGEST_CERTIFICATE)
 
     return read
 

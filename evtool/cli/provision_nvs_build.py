@@ -63,7 +63,7 @@ def command(
 
     from evtool.errors import ConfigError
     from evtool.link.files import write_atomically
-    from evtool.link.nvs_files import keys_are_there, read_limited, read_whole
+    from evtool.link.nvs_files import keys_are_there, read_plain_file, read_whole
     from evtool.provision.nvs_build import build_from_csv
     from evtool.provision.nvs_size import parse_nvs_size
 
@@ -88,7 +88,7 @@ def command(
         str(csv_path),
         read_whole(csv_path, "the CSV file"),
         partition_size,
-        read_file=lambda name: read_limited(Path(name), 2 * 1024 * 1024),
+        read_file=lambda name: read_plain_file(Path(name), 2 * 1024 * 1024),
         keys=the_keys,
         read_only=read_only,
     )
@@ -110,8 +110,9 @@ def command(
         "sha256": None if dry_run and new_path else hashlib.sha256(built.image).hexdigest(),
     }
     verb = "would hold" if dry_run else "holds"
+    count = len(built.entries)
     text = (
-        f"{out} {verb} {len(built.entries)} keys in {', '.join(namespaces)}: "
+        f"{out} {verb} {count} key{'s' * (count != 1)} in {', '.join(namespaces)}: "
         f"{partition_size:#x} bytes, {kind}"
     )
     if new is not None and not dry_run:

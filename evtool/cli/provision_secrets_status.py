@@ -22,7 +22,7 @@ def command(project_path: Path | None, ledger_location: str | None, as_json: boo
 
     Needs no key.
     """
-    from evtool.provision.secrets.sealed_store import AFTER, KEYS, SECRETS
+    from evtool.provision.secrets.sealed_store import AFTER, KEYS, SECRETS, bound_name
 
     output = Output(as_json)
     project = found_project(project_path)
@@ -32,7 +32,8 @@ def command(project_path: Path | None, ledger_location: str | None, as_json: boo
             names = ledger.sealed_names()
     replaced = {name.removeprefix(AFTER): new for name, new in names if name.startswith(AFTER)}
     keys = [key_id for name, key_id in names if name.startswith(KEYS)]
-    values = [(name, key_id) for name, key_id in names if not name.startswith("sealing/")]
+    bound = [(bound_name(name), key_id) for name, key_id in names]
+    values = [(name, key_id) for name, key_id in bound if not name.startswith("sealing/")]
     secrets = Counter(key_id for name, key_id in values if name.startswith(SECRETS))
     others = Counter(key_id for name, key_id in values if not name.startswith(SECRETS))
     clear = kept_in_clear(Path.cwd() if project is None else project.root)

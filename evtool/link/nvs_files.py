@@ -47,6 +47,16 @@ def read_limited(path: Path, limit: int) -> bytes:
     return data
 
 
+def read_plain_file(path: Path, limit: int) -> bytes:
+    """The same for a file that another file names.
+
+    A pipe without a writer would be waited for, for ever: it is no file here.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise OSError(0, "it is a device or a pipe, not a file")
+    return read_limited(path, limit)
+
+
 def read_keys(path: Path) -> NvsKeys:
     """The keys in a file that holds an image of the partition nvs_keys.
 

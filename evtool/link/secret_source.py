@@ -23,6 +23,7 @@ from evtool.project import Secret, SecretRef
 KEY_LENGTH = 20
 _ALPHABET = string.ascii_letters + string.digits
 _HEX = set(string.hexdigits)
+_LARGEST_FILE = 64 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -128,7 +129,9 @@ class SecretSource:
 
     def _file_text(self, path: Path, label: str) -> str:
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open("rb") as stream:
+                self._check_file(os.fstat(stream.fileno()), path, label)
+                data = stream.read(_LARGEST_FILE + 1)
         except FileNotFoundError as error:
             raise SecretMissing(
                 f"{label}: no such file: {path}", fix="write the secret there, mode 0600"
@@ -138,13 +141,25 @@ class SecretSource:
                 f"{label}: cannot read {path}: {error.strerror or error}",
                 fix="name a file that you can read",
             ) from error
+        if len(data) > _LARGEST_FILE:
+            raise ConfigError(
+                f"{label}: {path} has more than {_LARGEST_FILE} bytes", fix="name the right file"
+            )
+        try:
+            return data.decode("utf-8").replace("\r\n", "\n")
         except UnicodeDecodeError:
             # `from None`: the error carries the file's bytes
             raise ConfigError(
                 f"{label}: {path} is not UTF-8 text", fix="write the secret there as text"
             ) from None
-        check_private_file(path, label)
-        return text
+
+    @staticmethod
+    def _check_file(status: os.stat_result, path: Path, label: str) -> None:
+        if status.st_mode & 0o077:
+            raise ConfigError(
+                f"{label}: {path} can be read by others than its owner",
+                fix=f"chmod 600 {path}",
+            )
 
     def kept_path(self, label: str) -> Path:
         """The file that a generated secret is kept in, where it is kept in clear."""

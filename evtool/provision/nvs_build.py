@@ -14,12 +14,16 @@ from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.provision.nvs_csv import CsvContent, CsvFault, read_nvs_csv
 from evtool.provision.nvs_size import LARGEST
 
+_SHOWN = 40  # lines on a screen
+
 
 class CsvFaults(ConfigError):
     """What is wrong with a CSV file, all of it."""
 
     def __init__(self, path: str, faults: Sequence[CsvFault]) -> None:
-        lines = [describe_fault(path, fault) for fault in faults]
+        lines = [describe_fault(path, fault) for fault in faults[:_SHOWN]]
+        if len(faults) > _SHOWN:
+            lines.append(f"... and {len(faults) - _SHOWN:,} more; --json has all")
         super().__init__("\n  ".join(lines), fix="mend these lines; nothing was written")
         self.path = path
         self.faults = tuple(faults)

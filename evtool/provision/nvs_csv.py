@@ -34,7 +34,14 @@ COLUMNS = ("key", "type", "encoding", "value")
 _TYPES = ("namespace", "data", "file")
 _MAX_NAMESPACES = 254
 _KEY = re.compile(r"[\x20-\x7e]+")
-_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_BOMS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\x03\x04": "a spreadsheet (.xlsx or .ods)",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,8 @@ class _Reader:
                 said = str(error)
                 if "unexpected end" in said:
                     said = "a quote is opened and never closed"
+                elif "expected after" in said:
+                    said = "something stands behind a closing quote; inside quotes it is doubled"
                 elif "field limit" in said:
                     said = "a cell is longer than 131072 characters; use a row of type file"
                 self.used = True
@@ -189,12 +198,17 @@ class _Reader:
             mark = next(mark for mark in ";\t|" if mark in cells[0])
             self.fault(number, "", f"the columns are separated by {mark!r}; save with commas")
             return None
+        if not set(cells) & set(COLUMNS):
+            self.fault(number, "", f"names no column; the first line must be {header}")
+            return None
         for name in COLUMNS:
             if name not in cells:
                 self.fault(number, name, f"no such column; the first line must be {header}")
         for name in dict.fromkeys(cells):
             if name not in COLUMNS:
-                self.fault(number, name, f"unknown column; the first line must be {header}")
+                # Not repeated: in a file without a line of columns it may be a value.
+                at = cells.index(name) + 1
+                self.fault(number, "", f"column {at} is unknown; the first line must be {header}")
             elif cells.count(name) > 1:
                 self.fault(number, name, f"the column stands there {cells.count(name)} times")
         if len(self.faults) > told:

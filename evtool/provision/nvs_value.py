@@ -127,9 +127,12 @@ def _hex(data: bytes) -> bytes:
 
 def _base64(data: bytes) -> bytes:
     try:
-        return base64.b64decode(data, validate=True)
+        value = base64.b64decode(data, validate=True)
     except ValueError:  # binascii.Error, too; its message would do, but is not for people
         raise ValueError("not base64: A-Z a-z 0-9 + / in groups of four, = at the end") from None
+    if base64.b64encode(value) != data:
+        raise ValueError("its last digit has bits that belong to no byte; was it cut, or mistyped?")
+    return value
 
 
 def _filled(encoding: str, data: bytes) -> bytes:

@@ -11,6 +11,7 @@ import pty
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 from certificates import Authority
 from fleet_files import NOW, TEMPLATE
 from planted import leaks
+
+from evtool.link.ledger_database import open_ledger
 
 EVTOOL = [sys.executable, "-m", "evtool", "provision"]
 PLANTED = "Hunter2?Hunter2/+&<>"
@@ -263,11 +266,8 @@ def test_keys_are_handed_out_in_three_forms_and_that_is_recorded(project: Path) 
         assert rows == [[unit, make(unit, key)] for unit, key in keys.items()]
         for key in keys.values():
             assert leaks(key, [done.stdout, done.stderr], [], but=()) == []
-    from evtool.link.ledger_database import open_ledger  # noqa: PLC0415
-
-    ledger = open_ledger(project / ".evtool" / "ledger.db")
-    exported = [each for each in ledger.history(unit="CP-0002") if each.event == "exported"]
-    ledger.close()
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
+        exported = [each for each in ledger.history(unit="CP-0002") if each.event == "exported"]
     assert [each.fields["form"] for each in exported] == ["plain", "hex", "basic"]
     assert {each.fields["to"] for each in exported} == {"file"}
     again = evtool("secrets", "export", "--form", "hex", "--to", "hex.csv", cwd=project)
@@ -343,3 +343,23 @@ def test_a_sealing_key_that_others_may_read_is_refused(project: Path) -> None:
     done = evtool("secrets", "seal", cwd=project)
     assert done.returncode == 2
     assert b"sealing.key can be read by others than its owner" in done.stderr
+
+
+def test_a_fleet_is_compared_with_what_was_ever_provisioned(project: Path) -> None:
+    place = project / ".evtool" / "ledger.db"
+    with closing(open_ledger(place)) as ledger, ledger.change() as change:
+        change.claim("CP-OLD", [("identity", "CP-OLD"), ("serial", "SN-2")])
+        mac = "24:6f:28:00:00:01"
+        change.claim("CP-1", [("identity", "CP-1"), ("serial", "SN-1"), ("mac", mac)], mac=mac)
+        change.claim("CP-4", [("identity", "CP-4"), ("serial", "SN-4")])
+    rows = "CP-1,SN-1,\nCP-2,SN-2,\nCP-3,SN-3,24:6f:28:00:00:01\nCP-4,SN-44,\n"
+    (project / "units.csv").write_text("identity,serial,mac\n" + rows)
+    done = evtool("fleet", "check", "units.csv", "--json", cwd=project)
+    assert done.returncode == 2
+    told = [each for each in lines(done) if each.get("event") == "problem"]
+    assert [(each["line"], each["column"]) for each in told] == [
+        (3, "serial_number"), (4, "mac"), (5, "identity"),
+    ]  # fmt: skip
+    assert "'SN-2' belongs to 'CP-OLD' since 20" in told[0]["rule"]
+    assert "'24:6f:28:00:00:01' belongs to 'CP-1' since" in told[1]["rule"]
+    assert "was given to the unit with serial number 'SN-4'" in told[2]["rule"]

@@ -136,6 +136,14 @@ def test_an_image_for_a_chip_with_an_hmac_key(folder: Path) -> None:
     assert len(key.read_bytes()) == 32
 
 
+def test_a_pipe_that_a_row_names_is_not_waited_for(folder: Path) -> None:
+    (folder / "ca.der").unlink()
+    os.mkfifo(folder / "ca.der")
+    done = nvs("build", "unit.csv", "unit.bin", "--size", "24K", cwd=folder)
+    assert done.returncode == 2
+    assert b"cannot read ca.der: it is a device or a pipe, not a file" in done.stderr
+
+
 def test_secrets_are_shown_to_a_script_only_for_a_second_word(folder: Path) -> None:
     _build(folder)
     done = nvs("read", "unit.bin", "--show-secrets", cwd=folder)

@@ -178,6 +178,25 @@ def test_sealed_bytes_are_kept_and_only_sealed_anew_from_the_old_key(open_at: Op
     assert len(ledger.sealed_names()) == 2
 
 
+def test_many_values_are_looked_up_at_once(open_at: OpenAt) -> None:
+    ledger = open_at()
+    names = [f"secret/CP-{n}/a/1" for n in range(1200)]
+    with ledger.change() as change:
+        for n in (0, 499, 500, 1199):
+            change.put_sealed(names[n], "k", str(n).encode())
+            change.claim(f"CP-{n}", [("serial", f"S{n}"), ("identity", f"CP-{n}")])
+    found = ledger.sealed_of(names)
+    assert {name: each.data for name, each in found.items()} == {
+        names[n]: str(n).encode() for n in (0, 499, 500, 1199)
+    }
+    holders = ledger.holders_of("serial", [f"S{n}" for n in range(1200)])
+    assert {value: claim.unit for value, claim in holders.items()} == {
+        f"S{n}": f"CP-{n}" for n in (0, 499, 500, 1199)
+    }
+    assert ledger.holders_of("mac", ["S0"]) == {}
+    assert ledger.sealed_of([]) == {}
+
+
 _TAMPERING = (
     "UPDATE ledger_records SET event = 'proved'",
     "DELETE FROM ledger_records",

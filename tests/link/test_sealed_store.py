@@ -23,6 +23,7 @@ from evtool.link.ledger_database import SqlLedger, open_ledger
 from evtool.link.sealing_key import keep_sealing_key, new_sealing_key, read_sealing_key
 from evtool.link.secret_source import SecretSource, generate_key
 from evtool.project import Secret, SecretRef
+from evtool.provision.ledger.merge import merge
 from evtool.provision.secrets import rotation, sealed_store
 from evtool.provision.secrets.key_derivation import Derivation, is_whole_key, sealing_key
 from evtool.provision.secrets.rotation import rotate
@@ -221,6 +222,21 @@ def test_a_value_that_does_not_open_is_named_and_the_others_go_on(
     assert done.resealed == 1
     assert len(done.broken) == 1
     assert "image/broken" in done.broken[0]
+
+
+def test_what_a_merge_filed_apart_still_opens_and_is_sealed_anew(
+    ledger: SqlLedger, tmp_path: Path
+) -> None:
+    with closing(open_ledger(tmp_path / "other.db", "line-2")) as theirs:
+        other = store_of(theirs, tmp_path).resolve("CP-1", KEY, GENERATE)
+        made = store_of(ledger, tmp_path).resolve("CP-1", KEY, GENERATE)
+        [(name, apart)] = merge(ledger, theirs).sealed_apart
+    assert name == secret_name("CP-1", KEY, 1)
+    done = rotate(opened(ledger), TWO, secrets.token_bytes)
+    assert (done.resealed, done.broken) == (2, [])
+    after = opened(ledger, TWO)
+    assert after.get(name) == made.reveal().encode()
+    assert after.get(apart) == other.reveal().encode()
 
 
 _KILLED = """

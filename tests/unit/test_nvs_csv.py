@@ -57,7 +57,7 @@ TABLE: list[Bad] = [
     ("hex with 0x", START + "k,data,hex2bin,0x1234\n", 3, "value", "without 0x", None),
     ("bad base64", START + "k,data,base64,a\n", 3, "value", "not base64", None),
     ("Latin-1", START.encode() + b"k,data,string,caf\xe9\n", 3, "", "byte 18 of the line", None),
-    ("no header", "n,namespace,,\nk,data,u8,1\n", 1, "key", "no such column", None),
+    ("no header", "n,namespace,,\nk,data,u8,1\n", 1, "", "names no column", None),
     ("no encoding column", "key,type,value\nn,namespace,\n", 1, "encoding", "no such col", None),
     ("no value cell", START + "k,data,string\n", 3, "value", "the cell is missing", None),
     ("no such file", START + "k,file,binary,gone.bin\n", 3, "value", "read gone.bin: No", None),
@@ -87,14 +87,16 @@ TABLE: list[Bad] = [
     ("semicolons", HEADER.replace(",", ";") + "n;namespace;;\n", 1, "", "separated by ';'", None),
     ("tabs", HEADER.replace(",", "\t"), 1, "", "separated by '\\t'", None),
     ("column twice", "key,type,encoding,value,key\n", 1, "key", "stands there 2 times", None),
-    ("column unknown", "key,type,encoding,value,x\n", 1, "x", "unknown column", None),
+    ("column unknown", "key,type,encoding,value,x\n", 1, "", "column 5 is unknown", None),
     ("open quote", START + 'k,data,string,"x\nj,data,u8,1\n', 3, "", "never closed", None),
-    ("text behind a quote", START + 'k,data,string,"x"y\n', 3, "", "expected after", None),
+    ("text behind a quote", START + 'k,data,string,"x"y\n', 3, "", "behind a closing", None),
     ("NUL byte", START.encode() + b"k,data,string,a\0b\n", 3, "", "NUL byte", None),
     ("UTF-16", (START + "k,data,u8,1\n").encode("utf-16"), 1, "", "UTF-16", None),
     ("no file named", START + "k,file,binary,\n", 3, "value", "a row of type file names", None),
     ("huge cell", START + f"k,data,base64,{'A' * 140_000}\n", 3, "", "longer than 131072", None),
     ("fill too short", START + "k,data,blob_fill(2;0xFF),abc\n", 3, "value", "at most 2", None),
+    ("xlsx", b"PK\x03\x04" + bytes(40), 1, "", "is a spreadsheet", None),
+    ("base64 cut", START + "k,data,base64,YR==\n", 3, "value", "bits that belong to no", None),
     ("fill malformed", START + "k,data,blob_fill(2;0xFF)x,a\n", 3, "encoding", "unknown", None),
 ]  # fmt: skip
 
@@ -115,6 +117,20 @@ def test_a_bad_row_is_named_with_line_column_and_rule(
     with pytest.raises(CsvFaults, match=rf"^unit\.csv:{line}: ") as caught:
         build_from_csv("unit.csv", data, 0x6000, read_file=_no_file)
     assert caught.value.exit_code == 2
+
+
+def test_a_file_without_its_first_line_gives_no_value_away() -> None:
+    for text in ("auth_key,data,string,hunter2hunter2\n", "key,data,string,hunter2hunter2\n"):
+        assert "hunter2" not in str([fault.rule + fault.column for fault in _read(text).faults])
+
+
+def test_the_screen_stays_bounded_and_json_has_all() -> None:
+    rows = "".join(f"k{n},data,u8,300\n" for n in range(500))
+    with pytest.raises(CsvFaults) as caught:
+        build_from_csv("u.csv", (START + rows).encode(), 0x6000, read_file=_no_file)
+    assert len(str(caught.value).splitlines()) < 45
+    assert "... and 460 more; --json has all" in str(caught.value)
+    assert len(caught.value.as_dict()["faults"]) == 500  # type: ignore[arg-type]  # a list
 
 
 def test_every_bad_row_is_named_in_one_run() -> None:

@@ -85,3 +85,23 @@ def test_a_look_generates_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / ".evtool").exists()
     made = SecretSource(tmp_path).resolve(SecretRef("generate"), "x")
     assert SecretSource(tmp_path, create=False).resolve(SecretRef("generate"), "x") == made
+
+
+def test_a_file_that_is_no_secrets_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can be read by others"):
+        SecretSource(tmp_path).resolve(SecretRef("file", "/dev/zero"), "x")
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 70_000)
+    large.chmod(0o600)
+    with pytest.raises(ConfigError, match="more than 65536 bytes"):
+        SecretSource(tmp_path).resolve(SecretRef("file", str(large)), "x")
+
+
+def test_a_secret_of_several_lines_is_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(b"-----BEGIN\r\nabc\r\n-----END\r\n")
+    path.chmod(0o600)
+    source = SecretSource(tmp_path)
+    ref = SecretRef("file", str(path))
+    assert source.resolve_text(ref, "x").reveal() == "-----BEGIN\nabc\n-----END\n"
+    assert source.resolve(ref, "x").reveal() == "-----BEGIN"

@@ -189,6 +189,10 @@ class CsvRows:
     def _bad_columns(self, cells: Sequence[str]) -> Iterator[tuple[str, str]]:
         known = self._known()
         seen: dict[str, str] = {}
+        if not known.intersection(self.columns):
+            # Nothing is repeated: it may be a row, and hold what must not be shown.
+            yield "", "the first line must name the columns: " + ", ".join(COLUMNS)
+            return
         for name, column in zip(cells, self.columns, strict=True):
             if not column:
                 continue

@@ -22,6 +22,7 @@ from evtool.provision.secrets.sealed_store import (
     KEYS,
     Random,
     SealedStore,
+    bound_name,
     matching_keys,
     new_key,
 )
@@ -70,12 +71,13 @@ def rotate(
                 found = ledger.get_sealed(name)
                 if found is None or found.key_id != old_id:
                     continue  # another process rotates as well
+                bound = bound_name(name)
                 try:
-                    value = unseal(found.data, name, store.keys)
+                    value = unseal(found.data, bound, store.keys)
                 except EvtoolError as error:
                     done.broken.append(error.message)
                     continue
-                data = seal(value, name, key, random(NONCE_SIZE))
+                data = seal(value, bound, key, random(NONCE_SIZE))
                 done.resealed += change.replace_sealed(name, old_id, key.key_id, data)
         tell(done.resealed)
     if not (done.resealed or done.broken or is_new):
@@ -88,7 +90,7 @@ def rotate(
 
 def _left(ledger: Ledger, store: SealedStore) -> Iterator[tuple[str, str]]:
     for name, key_id in ledger.sealed_names():
-        if key_id in store.keys and not name.startswith((KEYS, AFTER)):
+        if key_id in store.keys and not bound_name(name).startswith("sealing/"):
             yield name, key_id
 
 

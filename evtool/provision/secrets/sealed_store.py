@@ -8,8 +8,10 @@
     sealing/key/KEY-ID                how that key came about; no secret
     sealing/after/KEY-ID              the id of the key that took its place; no secret
 
-Only the first two are sealed. Two stations with one passphrase may each have made a key of it
-before their ledgers were merged: a passphrase opens what all the keys made of it have sealed.
+Only the first two are sealed. Where two ledgers had sealed different values under one name, a
+merge files the other one's under `merged/LEDGER/` and that name. Two stations with one
+passphrase may each have made a key of it before their ledgers were merged: a passphrase opens
+what all the keys made of it have sealed.
 """
 
 from __future__ import annotations
@@ -31,12 +33,20 @@ from evtool.provision.secrets.sealing import NONCE_SIZE, SealingKey, seal, unsea
 KEYS = "sealing/key/"
 AFTER = "sealing/after/"
 SECRETS = "secret/"
+MERGED = "merged/"
 Random = Callable[[int], bytes]
 
 
 def secret_name(unit: str, name: str, generation: int) -> str:
     """Under which a unit's secret is sealed; an identity holds no slash."""
     return f"{SECRETS}{unit}/{name}/{generation}"
+
+
+def bound_name(filed_as: str) -> str:
+    """The name that a value was sealed under, where it may have been filed under another."""
+    if not filed_as.startswith(MERGED):
+        return filed_as
+    return filed_as.removeprefix(MERGED).partition("/")[2]
 
 
 @dataclass(slots=True)
@@ -61,7 +71,7 @@ class SealedStore:
             SealBroken: it was changed.
         """
         found = self.ledger.get_sealed(name)
-        return None if found is None else unseal(found.data, name, self.keys)
+        return None if found is None else unseal(found.data, bound_name(name), self.keys)
 
     def get_all(self, names: Sequence[str]) -> dict[str, bytes]:
         """The values sealed under those of `names` that there are. Raises as `get`."""
