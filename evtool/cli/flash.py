@@ -95,7 +95,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from contextlib import ExitStack
 
     from evtool.cli.board_access import Aftermath, open_board, telling
-    from evtool.cli.flash_identity import unit_entry
+    from evtool.cli.flash_identity import NvsKeysThere, board_without_nvs_keys, unit_entry
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
     from evtool.protocol.ledger_record import ClaimTaken
@@ -112,8 +112,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         if work.unit is not None:
             unit = stack.enter_context(unit_entry(output, work.unit))
             try:
-                unit.claim(board.identify().chip)
-            except ClaimTaken as taken:
+                unit.claim(board_without_nvs_keys(board, plan.partitions))
+            except (ClaimTaken, NvsKeysThere) as taken:
                 if evcfg:
                     raise
                 output.say(f"note: the identity is left as it is on the board: {taken.message}")
@@ -167,8 +167,8 @@ def _station(
     baudrate: int,
     dry_run: bool,
 ) -> int:
-    from evtool.cli.board_access import Aftermath, telling
-    from evtool.cli.flash_identity import unit_entry
+    from evtool.cli.board_access import Aftermath, open_board, telling
+    from evtool.cli.flash_identity import board_without_nvs_keys, unit_entry
     from evtool.cli.flash_order import image_order
     from evtool.cli.flash_station import run_station
     from evtool.flash.station.order import order_of_plan
@@ -184,6 +184,8 @@ def _station(
     if work is None or work.unit is None or options.identify or dry_run:
         code, _ = run_station(output, options, order, serial_ports, baudrate, dry_run=dry_run)
         return code
+    board = open_board(output, serial_ports[0], order.chip, baudrate)
+    board_without_nvs_keys(board, work.plan.partitions)
     with unit_entry(output, work.unit) as unit:
         code, results = run_station(
             output, options, order, serial_ports, baudrate,

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from evtool.cli.ledger_entry import LedgerEntry
 from evtool.cli.ledger_option import opened_ledger
-from evtool.errors import EvtoolError
+from evtool.errors import ConfigError, EvtoolError
 from evtool.protocol.ledger_record import ClaimTaken
+from evtool.protocol.partition_table import Partition, find_nvs_keys
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
+    from evtool.link.esptool import Esptool
     from evtool.project import Project
     from evtool.protocol.board_flash import ChipInfo, FlashPart
     from evtool.provision.identity import Identity
@@ -22,6 +24,29 @@ _FIX = (
     "flash with --no-evcfg; then, if the board shall have this identity, "
     "`evtool provision --reassign`"
 )
+
+
+class NvsKeysThere(ConfigError):
+    """The board has keys for its NVS: an identity in clear would not be read."""
+
+
+def board_without_nvs_keys(board: Esptool, partitions: tuple[Partition, ...]) -> ChipInfo:
+    """The chip of a board that reads an identity in clear.
+
+    Raises:
+        NvsKeysThere: it would not.
+        DeviceError, LinkTimeout, ToolError: port, cable, board.
+    """
+    place = find_nvs_keys(partitions)
+    if place is None:
+        return board.identify().chip
+    stored, chip = board.read(place.offset, place.size)
+    if stored.strip(b"\xff"):
+        raise NvsKeysThere(
+            f"{chip.mac} has keys for its NVS, and would not read an identity in clear",
+            fix="flash with --no-evcfg, then give it its identity with `evtool provision`",
+        )
+    return chip
 
 
 class UnitEntry:

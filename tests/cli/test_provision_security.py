@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flash_project import make_build, make_project
+from board_images import bootloader
+from flash_project import PROGRAM, make_build, make_project
 
+from evtool.protocol import app_image, host_image
+from evtool.protocol.partition_table import encode, parse
 from evtool.pytest_plugin import VirtualBoard
+from evtool.resources import firmware_dir
+from evtool.virtual.chips import ESP32C3
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 MAC = "02:45:56:00:00:01"
@@ -139,8 +144,70 @@ def test_an_identity_is_encrypted_where_it_was_asked_for_and_stays_so(
     assert again["encrypted"]
     assert again["boot"]["charge_point"] == "CP-0001"
     assert board.flash()[0x396000:0x397000] == keys
+    # Flashing would write it in clear: it leaves it as it is, or refuses where it was told to.
+    flash = [*EVTOOL, "flash", "--serial-port", port]
+    for more, code in (([], 0), (["--with-evcfg"], 2)):
+        run = subprocess.run(
+            [*flash, *more], cwd=project, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert run.returncode == code, run.stderr
+        assert "has keys for its NVS" in run.stderr
+    assert b"CP-0001" not in board.flash()
+
     text = given.stdout + given.stderr + (project / ".evtool" / "ledger.db").read_bytes().hex()
     assert keys[:32].hex() not in text
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[str]:
+    """A build for an ESP32-C3, image by image."""
+    table = encode(parse((firmware_dir() / "partitions.csv").read_text()))
+    app = host_image.host_image(PROGRAM, version="1.2.3", project_name="test", chip_id=5)
+    arguments = []
+    for name, offset, data in (
+        ("boot", 0, bootloader(ESP32C3)),
+        ("table", 0x8000, table),
+        ("ota", 0xE000, b"\xff" * 0x2000),
+        ("app", 0x10000, app_image.encode(app)),
+    ):
+        (tmp_path / f"{name}.bin").write_bytes(data)
+        arguments += ["--image", f"{tmp_path / name}.bin@{offset:#x}"]
+    return [*arguments, "--build-id", "cafe"]
+
+
+def killed_at(word: str, *arguments: str, cwd: Path) -> None:
+    """Run evtool, and SIGKILL it as soon as it prints `word`."""
+    process = subprocess.Popen(
+        [*EVTOOL, "provision", *arguments, "--json"],
+        cwd=cwd, stdout=subprocess.PIPE, text=True, env=os.environ | {"EVTOOL_SEAL": SEALING_KEY},
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process, process.stdout as lines:
+        assert any(word in line for line in lines), f"it never said {word}"
+        process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_that_is_killed_again_and_again_ends_with_a_secured_unit(
+    tmp_path: Path, project: Path, images: list[str]
+) -> None:
+    board = VirtualBoard(tmp_path / "c3", "--mac", MAC, "--chip", "esp32c3")
+    port = board.serial_port
+    apply = ("security", "apply", "--serial-port", port, *BOTH, "--irreversible", MAC)
+    for word in (
+        '"burn", "stage": "keys", "kind": "digest"', '"event": "write"',
+        '"burn", "stage": "switches"', '"event": "boot"',
+    ):  # fmt: skip
+        killed_at(word, *apply, *images, cwd=project)
+    done = document(evtool(*apply, "--lock-loader", *images, "--json", cwd=project))
+    assert [burn["fuse"] for burn in done["burned"]] == ["ENABLE_SECURITY_DOWNLOAD"]
+    assert done["boot"]["build"] == "cafe"
+    plan = ("security", "plan", "--chip", "esp32c3", "--serial-port", port, *BOTH)
+    after = evtool(*plan, cwd=project)
+    assert after.returncode == 3
+    assert "secure download mode" in after.stderr
+    board.end()
 
 
 def test_what_is_wrong_is_said_before_a_port_is_opened(project: Path) -> None:
