@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evtool.cli.verify_runs import Runs
+    from evtool.project import Project
     from evtool.verify.device_under_test import DeviceUnderTest
     from evtool.verify.scenario import Scenario
     from evtool.verify.verdict import Verdict
@@ -41,6 +42,8 @@ class _Wanted:
     jobs: int | None
     replay: Path | None
     bms_channel: str | None
+    from_log: Path | None
+    save: bool
     ocpp: bool
     replay_ocpp: str
     junit: Path | None
@@ -103,6 +106,13 @@ class _Wanted:
     help="The log's channel that is the BMS's own bus (default: all channels are one bus).",
 )
 @click.option(
+    "--from-log",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A recorded console of a unit: what it saw and did (default device: reference).",
+)
+@click.option("--save", is_flag=True, help="Keep what a console becomes as scenarios.")
+@click.option(
     "--ocpp",
     is_flag=True,
     help="Both sides of the wire: the firmware with MicroOcpp against the reference charge point.",
@@ -158,14 +168,25 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     output = Output(as_json)
     board = BoardOptions(**{each.name: options.pop(each.name) for each in fields(BoardOptions)})
     wanted = _Wanted(**options, board=board)
-    alone = "--fuzz" if wanted.fuzz else "--replay" if wanted.replay else None
-    if alone is not None and (scenarios or (wanted.fuzz and wanted.replay)):
-        raise click.UsageError(f"{alone} stands alone; leave the others out")
+    alone = [
+        name
+        for name, given in (
+            ("--fuzz", wanted.fuzz),
+            ("--replay", wanted.replay),
+            ("--from-log", wanted.from_log),
+        )
+        if given
+    ]
+    if alone and (scenarios or len(alone) > 1):
+        raise click.UsageError(f"{alone[0]} stands alone; leave the others out")
+    if wanted.save and not wanted.from_log:
+        raise click.UsageError("--save is for --from-log")
     if wanted.fuzz and wanted.steps == 0:
         raise click.UsageError("--fuzz with --steps 0 verifies nothing; give it some steps")
     if wanted.html is not None and wanted.html == wanted.junit:
         raise click.UsageError("--junit and --html name the same file; give each its own")
-    if wanted.ocpp and (wanted.replay is not None or wanted.device_name == "board"):
+    recorded = wanted.replay is not None or wanted.from_log is not None
+    if wanted.ocpp and (recorded or wanted.device_name == "board"):
         raise click.UsageError("--ocpp is for scripts on this computer: no --replay, no board")
     chosen = [] if alone else _choose(scenarios, wanted.ocpp)
     if wanted.list_only:
@@ -180,6 +201,9 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
     board.require_board()
     if wanted.ocpp:
         _verify_ocpp(wanted, chosen, output)
+        return
+    if wanted.from_log is not None:
+        _verify_log(wanted, wanted.from_log, output)
         return
     steps = wanted.steps
     if steps is None:
@@ -196,6 +220,32 @@ def command(scenarios: tuple[str, ...], as_json: bool, **options: Any) -> None:
         _tell(verdict, output)
     _write_reports(wanted, verdicts, device.name, output)
     _conclude(verdicts, device.name, output)
+
+
+def _verify_log(wanted: _Wanted, log: Path, output: Output) -> None:
+    """Play what a unit's console shows."""
+    if wanted.steps or wanted.seed is not None:
+        raise click.UsageError("--steps and --seed are for random inputs, not for --from-log")
+    from evtool.cli.verify_from_log import LogRuns, tell_not_judged
+
+    source = click.get_current_context().get_parameter_source("device_name")
+    if source is click.core.ParameterSource.DEFAULT and wanted.program is None:
+        wanted = replace(wanted, device_name="reference")
+    device = _device(wanted, output)
+    runs = LogRuns(
+        device,
+        output,
+        _unit_configuration(wanted.project_path, output),
+        wanted.save_to if wanted.save else None,
+        with_timeline=wanted.html is not None,
+    )
+    verdicts = []
+    for verdict in runs.verdicts(log):
+        verdicts.append(verdict)
+        _tell(verdict, output)
+    tell_not_judged(verdicts, output)
+    _write_reports(wanted, verdicts, device.name, output)
+    _conclude(verdicts, device.name, output, log)
 
 
 def _verify_ocpp(wanted: _Wanted, chosen: list[Scenario], output: Output) -> None:
@@ -294,8 +344,13 @@ def _tell(verdict: Verdict, output: Output) -> None:
     output.say(headline(verdict))
 
 
-def _conclude(verdicts: list[Verdict], device: str, output: Output) -> None:
+def _conclude(
+    verdicts: list[Verdict], device: str, output: Output, log: Path | None = None
+) -> None:
     """Explain what differs, and sum up.
+
+    Args:
+        log: the console that the verdicts are about; None where they are about no log.
 
     Raises:
         CheckFailed: something differs, or nothing was run at all.
@@ -322,6 +377,11 @@ def _conclude(verdicts: list[Verdict], device: str, output: Output) -> None:
         )
     if bad:
         first = " ".join(headline(bad[0]).split(maxsplit=1)[1].split())
+        if bad[0].at_step is None and log is not None:
+            raise CheckFailed(
+                f"the unit of {log} did otherwise than the reference: {first}",
+                fix="docs/controller.md says which is right; docs/verify.md what a log can show",
+            )
         if bad[0].at_step is None and bad[0].failed:
             raise CheckFailed(
                 f"the {bad[0].failed[0].who} does not do what the scenario expects: {first}",
@@ -392,12 +452,30 @@ def _verdicts(runs: Runs, wanted: _Wanted, chosen: list[Scenario], steps: int) -
 
 def _configuration(wanted: _Wanted) -> dict[str, str]:
     """The project's choices as the controller's fields; its defaults where there is no project."""
-    from dataclasses import asdict
-
     from evtool.cli.options import open_project
 
     if wanted.project_path is None and (wanted.program or wanted.device_name == "reference"):
         return {}
-    project = open_project(wanted.project_path)
+    return _project_configuration(open_project(wanted.project_path))
+
+
+def _unit_configuration(project_path: Path | None, output: Output) -> dict[str, str]:
+    """What the unit of a log was configured to, as far as anybody knows."""
+    from evtool.cli.options import open_project
+    from evtool.errors import ConfigError
+    from evtool.project import find_project
+
+    if project_path is None:
+        try:
+            project_path = find_project(Path.cwd())
+        except ConfigError:
+            output.say("no evtool.toml here: the unit is taken to have the default configuration")
+            return {}
+    return _project_configuration(open_project(project_path))
+
+
+def _project_configuration(project: Project) -> dict[str, str]:
+    from dataclasses import asdict
+
     fields = asdict(project.can) | asdict(project.limits)
     return {name: str(value) for name, value in fields.items() if name != "bitrate"}

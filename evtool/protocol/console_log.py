@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 
@@ -67,6 +67,9 @@ class ConsoleLog:
         return self.form == "none"
 
 
+_Found = tuple[int, int]
+"""The time in milliseconds, and where the board's own text begins."""
+
 # The blank behind the time belongs to it; what follows is the board's.
 _ISO = re.compile(
     r"\[?(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
@@ -75,6 +78,7 @@ _ISO = re.compile(
 _CLOCK = re.compile(r"\[?(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\]?(?: > |: | |$)")
 _EPOCH_TIME = re.compile(r"\[?(\d{9,11})\.(\d{3,9})\]?(?: > |: | |$)")
 _SECONDS = re.compile(r"(?:\[ *\+?(\d{1,8})\.(\d{3,9})\]|\+?(\d{1,8})\.(\d{3,9}))(?: > |: | |$)")
+_MARK = re.compile(r"<([^<>]{1,200})> ")
 
 
 def read_console_log(lines: Iterable[bytes]) -> ConsoleLog:
@@ -88,7 +92,30 @@ def read_console_log(lines: Iterable[bytes]) -> ConsoleLog:
         return ConsoleLog(form, _json_lines(texts))
     if form == "none":
         return ConsoleLog(form, _reckoned(texts))
-    return ConsoleLog(form, _timed(texts, _READERS[form]))
+    read = _READERS[form]
+    bodies = [found for line in sample if (found := _body(line, read)) is not None]
+    marked = sum(_MARK.match(body) is not None for body in bodies)
+    told = _timed(texts, read)
+    # Of a log of several ports each line has its mark; a board's own text might look like one.
+    return ConsoleLog(form, _ports(told) if bodies and marked == len(bodies) else told)
+
+
+def _body(line: bytes, read: Callable[[str], _Found | None]) -> str | None:
+    text = clean_text(line.rstrip(b"\r\n"))
+    found = read(text)
+    return None if found is None else text[found[1] :]
+
+
+def _ports(lines: Iterable[LoggedLine]) -> Iterator[LoggedLine]:
+    """The lines of evtool's log of several ports: `<port> ` stands before each."""
+    port = ""
+    for line in lines:
+        match = _MARK.match(line.text)
+        if match is None:
+            yield replace(line, port=port)
+            continue
+        port = match[1]
+        yield replace(line, port=port, text=line.text[match.end() :])
 
 
 def _form(sample: Iterable[bytes]) -> str:
@@ -101,10 +128,6 @@ def _form(sample: Iterable[bytes]) -> str:
     }
     best = max(counts, key=lambda form: counts[form])
     return best if counts[best] * 2 > len(texts) else "none"
-
-
-_Found = tuple[int, int]
-"""The time in milliseconds, and where the board's own text begins."""
 
 
 def _iso(text: str) -> _Found | None:
