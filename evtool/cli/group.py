@@ -60,6 +60,17 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
 
 
+def refuse_options(context: click.Context) -> None:
+    """What is given before a subcommand's name would have no effect."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            command, subcommand = context.command_path, context.invoked_subcommand
+            raise click.UsageError(
+                f"`{command}` and its options are one thing, `{subcommand}` is another; "
+                f"put options behind `{subcommand}`"
+            )
+
+
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evtool", message="evtool %(version)s")
 def group() -> None:

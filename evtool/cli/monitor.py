@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evtool.cli.group import LazyGroup
+from evtool.cli.group import LazyGroup, refuse_options
 from evtool.cli.monitor_options import StreamOptions, collect, stream_options
 from evtool.cli.monitor_script_options import ScriptOptions, script_options
 from evtool.cli.monitor_view_options import ViewOptions, view_options
@@ -21,6 +21,8 @@ Examples:
   evtool monitor --serial-port /dev/ttyUSB0 --view 1 --json --count 10
   evtool monitor --serial-port /dev/ttyUSB0 --until '^\\[event\\] boot' --timeout 20
   evtool monitor --serial-port /dev/ttyUSB0 --script smoke.evs --junit results.xml
+  evtool monitor --serial-port /dev/ttyUSB0 --csv run.csv --plot run.html --log run.log
+  evtool monitor replay run.log --speed 10
 
 \b
 Exit codes:
@@ -36,6 +38,7 @@ Exit codes:
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "coredump": ("evtool.cli.monitor_coredump", "Read the core dump in a board's flash."),
+    "replay": ("evtool.cli.monitor_replay", "Play a recorded console: any view, any speed."),
 }
 
 
@@ -72,7 +75,9 @@ def command(*, project_path: Path | None, as_json: bool, **values: Any) -> None:
     The project's secrets are masked on the screen and in the log where evtool.toml is found
     (--project), except those that would have to be asked for.
     """
-    if click.get_current_context().invoked_subcommand is not None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        refuse_options(context)
         return
     from evtool.cli.monitor_run import Order, run
 

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from evtool.cli.monitor_view_options import ViewOptions
+    from evtool.cli.monitor_view_options import RecordOptions
     from evtool.monitor.follow import Line
     from evtool.monitor.record_files import RecordWriter, Stamp
     from evtool.monitor.stream import Audience
@@ -41,7 +41,7 @@ def unix_stamp(line: Line) -> str:
     return timestamp(line.at_ns // 1_000_000)
 
 
-def check_outputs(view: ViewOptions, *, as_json: bool) -> None:
+def check_outputs(view: RecordOptions, *, as_json: bool) -> None:
     """Two outputs in one place are none.
 
     Raises:
@@ -54,6 +54,7 @@ def check_outputs(view: ViewOptions, *, as_json: bool) -> None:
         for name, path in (
             ("--csv", view.csv_path),
             ("--jsonl", view.jsonl_path),
+            ("--plot", view.plot_path),
         )
         if path is not None and path != STDOUT
     ]
@@ -63,8 +64,21 @@ def check_outputs(view: ViewOptions, *, as_json: bool) -> None:
                 raise click.UsageError(f"{name} and {other} name the same file")
 
 
-def open_outputs(view: ViewOptions, audience: Audience, stack: ExitStack, stamp: Stamp) -> None:
+def open_outputs(
+    view: RecordOptions,
+    audience: Audience,
+    stack: ExitStack,
+    stamp: Stamp = unix_stamp,
+    *,
+    dated: bool = True,
+    source: str = "",
+) -> None:
     """Open what the options name, and let it listen; `stack` closes it.
+
+    Args:
+        stamp: how the time of a line is written.
+        dated: whether `Line.at_ns` is Unix time.
+        source: the log's name, for the title of a plot.
 
     Raises:
         EvtoolError: a file cannot be written, or is another one than it should be.
@@ -80,6 +94,15 @@ def open_outputs(view: ViewOptions, audience: Audience, stack: ExitStack, stamp:
         if view.jsonl_path != STDOUT:
             keep = stack.enter_context(TableFile(view.jsonl_path)).append
         audience.lines.append(Records(jsonl_writer(stamp), keep))
+    if view.plot_path is not None:
+        from evtool.cli.monitor_plot import PlotFile, check_plot
+        from evtool.link.clock import monotonic_ms
+
+        check_plot(view.plot_path)
+        plot = PlotFile(view.plot_path, dated=dated, now_ms=monotonic_ms, source=source)
+        audience.telling.append(plot)
+        audience.times.append(plot)
+        stack.callback(plot.finish)
 
 
 def _print(text: str) -> None:

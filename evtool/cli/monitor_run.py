@@ -207,10 +207,10 @@ def _add_listeners(
     order: Order, stack: ExitStack, audience: Audience, note: Callable[[str, str], None]
 ) -> None:
     """Who listens beside the front and the log. What must be closed goes onto `stack`."""
-    from evtool.cli.monitor_outputs import open_outputs, unix_stamp
+    from evtool.cli.monitor_outputs import open_outputs
     from evtool.cli.monitor_panic import decoding
 
-    open_outputs(order.view, audience, stack, unix_stamp)
+    open_outputs(order.view, audience, stack)
     panics = decoding(order.script.elf, order.project_path, Output(order.as_json), note)
     stack.enter_context(panics).attach(audience)
 

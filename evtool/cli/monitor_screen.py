@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 REDRAW_MS = 200
 NOTE_MS = 5000
 _EXPLAINED = frozenset({"panic_decoded", "reset_reason"})
+_FOREVER_MS = 1 << 62
 
 
 class Place(Protocol):
@@ -95,6 +96,10 @@ class Screen:
             self._place.write(ENTER)
         self._drawn_ms = None
 
+    def state(self, note: str) -> None:
+        """Keep `note` in the last line, in place of the keys."""
+        self._note, self._note_until_ms = note, _FOREVER_MS
+
     def ask(self, question: str) -> None:
         """Show a question in the last line; "" takes it away."""
         if question != self._question:
@@ -108,11 +113,15 @@ class Screen:
 
     def refresh(self, now_ms: int) -> None:
         """Draw, if the last picture is old enough."""
-        if self._drawn_ms is not None and now_ms - self._drawn_ms < REDRAW_MS:
+        self.draw_every(REDRAW_MS, now_ms, now_ms)
+
+    def draw_every(self, period_ms: int, host_ms: int, now_ms: int) -> None:
+        """Draw what is so at `now_ms`, on the clock of the lines, at most once in `period_ms`."""
+        if self._drawn_ms is not None and host_ms - self._drawn_ms < period_ms:
             return
         if not self._entered or self._place.busy:
             return
-        self._drawn_ms = now_ms
+        self._drawn_ms = host_ms
         if self._note and self._note_until_ms is None:
             self._note_until_ms = now_ms + NOTE_MS
         elif self._note_until_ms is not None and now_ms >= self._note_until_ms:

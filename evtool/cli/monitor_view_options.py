@@ -15,13 +15,30 @@ _VIEW_KEYS = {"bms": "1", "module": "2", "output": "3", "terminal": "4", "all": 
 
 
 @dataclass(frozen=True)
-class ViewOptions:
-    """What the user gave, by the names of the options; views as the board's keys."""
+class RecordOptions:
+    """What is shown and kept of records, by the names of the options; views as the board's keys."""
 
     views: tuple[str, ...] = ()
-    yes: bool = False
     csv_path: Path | None = None
     jsonl_path: Path | None = None
+    plot_path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ViewOptions(RecordOptions):
+    """Those, and how a live unit is treated."""
+
+    yes: bool = False
+
+
+@dataclass(frozen=True)
+class ReplayOptions(RecordOptions):
+    """Those, and how a log is played."""
+
+    speed: float | None = None
+    port: str | None = None
+    timestamps: bool = False
+    plain: bool = False
 
 
 def view_options(function: F) -> F:
@@ -38,6 +55,12 @@ def _view_keys(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     return tuple(_VIEW_KEYS.get(value, value) for value in values)
+
+
+def _picture(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and value.suffix.lower() not in (".html", ".png"):
+        raise click.BadParameter(f"{value}: a plot is FILE.html or FILE.png")
+    return value
 
 
 _VIEWS = (
@@ -69,5 +92,13 @@ _OUTPUTS = (
         type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
         metavar="FILE",
         help="Add every record and event to this file as JSON lines; - is stdout.",
+    ),
+    click.option(
+        "--plot",
+        "plot_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_picture,
+        metavar="FILE",
+        help="Draw the values over time: FILE.html, or FILE.png.",
     ),
 )

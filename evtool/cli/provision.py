@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.group import LazyGroup
+from evtool.cli.group import LazyGroup, refuse_options
 from evtool.cli.ledger_option import ledger_option
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
@@ -105,7 +105,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
-        _refuse_options(context)
+        refuse_options(context)
         return
     if serial_port is None:
         raise click.MissingParameter(ctx=context, param_type="option", param_hint="'--serial-port'")
@@ -194,17 +194,6 @@ def _provision(
         if done.boot is not None:
             entry.proved(done.boot)
     return done
-
-
-def _refuse_options(context: click.Context) -> None:
-    """What is given before a subcommand's name would have no effect."""
-    for name in context.params:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            subcommand = context.invoked_subcommand
-            raise click.UsageError(
-                f"`evtool provision` and its options are one thing, `{subcommand}` is another; "
-                f"put options behind `{subcommand}`"
-            )
 
 
 _STEP_TEXTS = {

@@ -6,19 +6,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
 from fake_console import BOOT, RECORDS, FakeConsole
+from monitor_terminal import Terminal
 
 LIMIT_S = 30
 
@@ -223,58 +220,6 @@ def test_a_port_that_returns_is_taken_up_again(tmp_path: Path) -> None:
         assert process.wait(timeout=LIMIT_S) == 0
     assert rest[0] == "connected"
     assert "board_event" in rest
-
-
-class Terminal:
-    """A terminal with `evtool monitor` in it."""
-
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        self.master, slave = os.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.before = termios.tcgetattr(slave)
-        self.slave = slave
-        self.text = ""
-        self.process = subprocess.Popen(
-            command(*arguments),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=os.environ | {"TERM": "xterm-256color"} | (environment or {}),
-            # of its own session, with this terminal, as a shell would start it
-            start_new_session=True,
-            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  a single call
-        )
-
-    def read_until(self, wanted: str | Callable[[str], bool]) -> str:
-        """The text so far, when it holds what is wanted."""
-        arrived = wanted if callable(wanted) else lambda text: wanted in text
-        deadline = time.monotonic() + LIMIT_S
-        while not arrived(self.text):
-            assert time.monotonic() < deadline, self.text
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.text += os.read(self.master, 65536).decode()
-        return self.text
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def end(self) -> int:
-        """The exit code; the last of the text is read meanwhile, so that it can be written."""
-        deadline = time.monotonic() + LIMIT_S
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, self.text
-            if select.select([self.master], [], [], 0.05)[0]:
-                self.text += os.read(self.master, 65536).decode()
-        while select.select([self.master], [], [], 0)[0]:
-            self.text += os.read(self.master, 65536).decode()
-        return self.process.returncode
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture

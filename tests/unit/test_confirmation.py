@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.cli.monitor_keys import TypedKeys
@@ -23,6 +23,7 @@ def test_yes_sends_what_was_typed() -> None:
     assert asked.question(1101) is None
 
 
+@settings(deadline=None)
 @given(st.characters(max_codepoint=127).filter(lambda key: key not in "yY"))
 def test_every_other_key_sends_nothing(key: str) -> None:
     asked = Confirmation()
@@ -43,6 +44,7 @@ def test_no_question_about_a_silent_unit_nor_where_none_is_wanted() -> None:
     assert Confirmation(wanted=False).press("s", 0, 0, "CP-1") == "s"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="012345m?q", max_size=5))
 def test_other_keys_pass(keys: str) -> None:
     asked = Confirmation()

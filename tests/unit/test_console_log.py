@@ -8,7 +8,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol.console_log import ConsoleLog, LoggedLine, read_console_log
@@ -46,6 +46,19 @@ def test_forms_of_time(first: str, second: str, form: str, at_ms: int) -> None:
     ]
 
 
+def test_a_log_of_several_ports_says_which() -> None:
+    _, lines = read(
+        "2001-09-09T01:46:40.000Z <board one> " + BMS,
+        "2001-09-09T01:46:40.000Z <ttyUSB1> <xml>",
+    )
+    assert lines == [
+        LoggedLine(NOON_MS, BMS, 1, "board one"),
+        LoggedLine(NOON_MS, "<xml>", 2, "ttyUSB1"),
+    ]
+    _, lines = read("2001-09-09T01:46:40.000Z <xml> text", "2001-09-09T01:46:40.000Z text")
+    assert lines[0] == LoggedLine(NOON_MS, "<xml> text", 1)
+
+
 def test_midnight_is_no_step_back() -> None:
     _, lines = read("23:59:59.900 a", "00:00:00.100 b", "00:00:00.050 c")
     assert [line.at_ms for line in lines] == [86_399_900, 86_400_100, 86_400_050]
@@ -78,6 +91,7 @@ def test_json_lines_are_the_boards_lines() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=30))
 def test_nothing_is_raised_on_what_a_log_may_hold(lines: list[bytes]) -> None:
     found = list(read_console_log(lines).lines)
@@ -85,11 +99,13 @@ def test_nothing_is_raised_on_what_a_log_may_hold(lines: list[bytes]) -> None:
     assert all(unicodedata.category(char) != "Cc" for line in found for char in line.text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="[]{}:.-+TZ 0123456789", max_size=40), max_size=20))
 def test_nor_on_what_looks_like_times(lines: list[str]) -> None:
     list(read_console_log(line.encode() for line in lines).lines)
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2999, 1, 1)),
 )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pyte
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.cli.monitor_screen import Screen
@@ -38,6 +38,7 @@ def picture(
     return [plain(line) for line in draw(board, frame, now_ms, (width, height))]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(VIEW_RECORDS)),
     st.integers(1, 200),
@@ -114,6 +115,7 @@ def test_a_wide_terminal_shows_the_range_of_what_was() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**9), 10**9)), max_size=80), st.integers(1, 4))
 def test_a_sparkline_has_a_column_a_value(values: list[int | None], rows: int) -> None:
     drawn = sparkline(values, rows=rows)
@@ -159,6 +161,7 @@ def screen_text(screen: pyte.Screen) -> list[str]:
     return [line.rstrip() for line in screen.display]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["12", "80", "97"]), st.integers(2, 30), st.integers(0, 9000)),

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.errors import ConfigError, EvtoolError
@@ -68,6 +68,7 @@ def test_no_text_of_a_board_is_a_formula() -> None:
     assert row[5] == "-0.12"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(set(FIELDS) - {"event"})), st.data())
 def test_every_number_reads_back(name: str, data: st.DataObject) -> None:
     fields = {
