@@ -38,6 +38,7 @@ from evtool.provision.run.verdict import UnitVerdict
 UNITS = 5
 STEPS = Steps()
 KEY = "authorization_key"
+_OTHERS = 0x8000  # boards of another action, in the same ledger
 # All that a run writes to: boot loader to application, and the identity.
 _USED = (range(0x20000), range(0x390000, 0x3A0000))
 
@@ -76,12 +77,12 @@ class Life:
 
     def boards(self) -> list[MemoryBoard]:
         return [
-            MemoryBoard(index, flash, STEPS, serial=self.number)
+            MemoryBoard(index, flash, STEPS, serial=self.number | _OTHERS * (self.action != "run"))
             for index, flash in enumerate(self.flashes, 1)
         ]
 
     def units(self) -> list[str]:
-        return [f"CP-{self.number}-{index}" for index in range(1, UNITS + 1)]
+        return [f"{self.action}-{self.number}-{index}" for index in range(1, UNITS + 1)]
 
     def open(self) -> FleetRig:
         rig = make_rig(self.folder, open_ledger(self.place, "line-1"), 0)

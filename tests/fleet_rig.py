@@ -16,6 +16,7 @@ from secrets import token_bytes
 from typing import Any
 
 from flash_project import make_build, make_project
+from memory_flash import MemoryFlash
 
 from evtool.cli.fleet_firmware import firmware_of
 from evtool.cli.fleet_worker import StationAttempts, mask_of, parts_work
@@ -25,7 +26,7 @@ from evtool.link.ledger_database import SqlLedger
 from evtool.link.nvs_files import new_keys
 from evtool.link.secret_source import SecretSource, generate_key
 from evtool.project import ChargePoint, Project, Secret, SecretRef, load_project
-from evtool.protocol.board_flash import SECTOR, BoardFacts, ChipInfo, FlashPart
+from evtool.protocol.board_flash import BoardFacts, ChipInfo
 from evtool.protocol.nvs import parse_image
 from evtool.provision.evcfg import evcfg_entries
 from evtool.provision.fleet.order import UnitOrder, Where
@@ -51,15 +52,14 @@ def mac_of(number: int, serial: int = 0) -> str:
     return f"24:0a:c4:{serial >> 8:02x}:{serial & 0xFF:02x}:{number:02x}"
 
 
-class MemoryBoard:
+class MemoryBoard(MemoryFlash):
     """A `provision.run.board.Board`.
 
     Args:
+        number: of its MAC, with `serial`.
         flash: its content, for as long as it exists.
         touched: called after every sector that was written.
     """
-
-    fine = True
 
     def __init__(
         self,
@@ -69,18 +69,11 @@ class MemoryBoard:
         faults: Mapping[str, Sequence[EvtoolError | None]] | None = None,
         serial: int = 0,
     ) -> None:
-        mac = mac_of(number, serial)
-        self.facts = BoardFacts(
-            ChipInfo("esp32", "ESP32-D0WD-V3 (revision v3.0)", mac), 300, FLASH_SIZE
-        )
-        self.flash: bytearray | mmap = bytearray(b"\xff" * FLASH_SIZE) if flash is None else flash
-        self.touched = touched
-        self.faults = {name: list(errors) for name, errors in (faults or {}).items()}
-        self.dead: range = range(0)
-        self.calls: list[str] = []
-        self.written = 0
+        blank = bytearray(b"\xff" * FLASH_SIZE)
+        super().__init__(blank if flash is None else flash, faults, touched)
+        info = ChipInfo("esp32", "ESP32-D0WD-V3 (revision v3.0)", mac_of(number, serial))
+        self.facts = BoardFacts(info, 300, FLASH_SIZE)
         self.says: Callable[[str], str] = boot_line_of
-        self.now_ms = 0
 
     @property
     def mac(self) -> str:
@@ -93,14 +86,6 @@ class MemoryBoard:
         value = None if content.problems else content.get("evcfg", "cp_id")
         return value if isinstance(value, str) else None
 
-    def _call(self, name: str) -> None:
-        self.calls.append(name)
-        self.now_ms += 10
-        queue = self.faults.get(name)
-        error = queue.pop(0) if queue else None
-        if error is not None:
-            raise error
-
     def connect(self, baudrate: int) -> BoardFacts:
         self._call("connect")
         return self.facts
@@ -109,32 +94,10 @@ class MemoryBoard:
         self._call("read")
         return bytes(self.flash[offset : offset + size])
 
-    def holds(self, parts: Sequence[FlashPart]) -> list[bool]:
-        self._call("holds")
-        return [self.flash[part.offset : part.end] == part.data for part in parts]
-
-    def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
-        for part in parts:
-            for start in range(0, len(part.data), SECTOR):
-                self._call("write")
-                data = part.data[start : start + SECTOR]
-                address = part.offset + start
-                if address not in self.dead:
-                    self.flash[address : address + len(data)] = data
-                self.written += len(data)
-                self.touched()
-                on_bytes(len(data))
-
-    def restart(self) -> None:
-        self._call("restart")
-
     @contextmanager
     def console(self) -> Iterator[MemoryConsole]:
         self._call("console")
         yield MemoryConsole(self)
-
-    def close(self) -> None:
-        self.calls.append("close")
 
 
 class MemoryConsole:
@@ -199,17 +162,13 @@ class FleetRig:
 
     def task(self, *, only_known: bool = False, before: Any = None, **changes: Any) -> UnitTask:
         assignment = Assignment(self.orders, self.ledger, only_known=only_known)
+        newest = frozenset({"authorization_key"})
+        rotating = {} if before is None else {"before": before, "newest": newest}
         return UnitTask(
             targets=FleetTargets(
                 assignment,
                 self.ledger,
-                self.images(
-                    **(
-                        {}
-                        if before is None
-                        else {"before": before, "newest": frozenset({"authorization_key"})}
-                    )
-                ),
+                self.images(**rotating),
             ),
             ledger=self.ledger,
             gates=lambda _facts: None,

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_flash import MemoryFlash
 
 from evtool.errors import DeviceError, EvtoolError, LinkTimeout, Stopped, ToolError, TransferFault
 from evtool.flash.station.attempts import ProofFailed, first_attempt, next_attempt
@@ -20,7 +21,6 @@ from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict, worst_exit_code
 from evtool.protocol.board_flash import (
     FLASH_ENCRYPTION,
-    SECTOR,
     SECURE_DOWNLOAD,
     BoardFacts,
     ChipInfo,
@@ -37,10 +37,8 @@ ORDER = Order("esp32", 0x80000, PARTS, "cafe", "test")
 BOOTS = b"rst:0x1\r\n[event] boot version=1 build=cafe charge_point=-\r\n"
 
 
-class FakeBoard:
-    """Flash in memory; `faults` are raised, one for each call that the name says."""
-
-    fine = True
+class FakeBoard(MemoryFlash):
+    """A `flash.station.board_run.Board`."""
 
     def __init__(
         self,
@@ -48,44 +46,15 @@ class FakeBoard:
         faults: Mapping[str, Sequence[EvtoolError | None]] | None = None,
         says: bytes = BOOTS,
     ) -> None:
-        self.flash = bytearray(b"\xff" * 0x80000)
+        super().__init__(bytearray(b"\xff" * 0x80000), faults)
         self.facts = facts
-        self.faults = {name: list(errors) for name, errors in (faults or {}).items()}
         self.says = says
-        self.dead: range = range(0)
-        self.calls: list[str] = []
         self.speeds: list[int] = []
-        self.now_ms = 0
-
-    def _call(self, name: str) -> None:
-        self.calls.append(name)
-        self.now_ms += 10
-        queue = self.faults.get(name)
-        error = queue.pop(0) if queue else None
-        if error is not None:
-            raise error
 
     def connect(self, baudrate: int) -> BoardFacts:
         self.speeds.append(baudrate)
         self._call("connect")
         return self.facts
-
-    def holds(self, parts: Sequence[FlashPart]) -> list[bool]:
-        self._call("holds")
-        return [self.flash[part.offset : part.end] == part.data for part in parts]
-
-    def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
-        for part in parts:
-            for start in range(0, len(part.data), SECTOR):
-                self._call("write")
-                data = part.data[start : start + SECTOR]
-                address = part.offset + start
-                if address not in self.dead:
-                    self.flash[address : address + len(data)] = data
-                on_bytes(len(data))
-
-    def restart(self) -> None:
-        self._call("restart")
 
     @contextmanager
     def console(self) -> Iterator[BootConsole]:
@@ -96,9 +65,6 @@ class FakeBoard:
         self.now_ms += round(timeout_s * 1000)
         said, self.says = self.says[:20], self.says[20:]
         return said
-
-    def close(self) -> None:
-        self.calls.append("close")
 
 
 def run(board: FakeBoard, task: Task | None = None) -> tuple[BoardResult, list[str]]:
