@@ -13,6 +13,8 @@ from functools import cached_property
 from evtool.protocol.console import MAX_LINE_BYTES, clean_text
 
 _ESCAPE_SEQUENCE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# of ESP-IDF's log: its end, error, warning, information
+_USUAL_SEQUENCES = (b"\x1b[0m", b"\x1b[0;31m", b"\x1b[0;33m", b"\x1b[0;32m")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\n"
 
 
@@ -35,7 +37,10 @@ class Block:
         """The lines as text that is safe to show, each ended by LF: `clean_text`, in UTF-8."""
         data = self.data.replace(b"\r\n", b"\n")
         if b"\x1b" in data:
-            data = _ESCAPE_SEQUENCE.sub(b"", data)
+            for sequence in _USUAL_SEQUENCES:
+                data = data.replace(sequence, b"")
+            if b"\x1b" in data:
+                data = _ESCAPE_SEQUENCE.sub(b"", data)
         if data.translate(None, _PRINTABLE):
             lines = self.data.split(b"\n")
             lines.pop()

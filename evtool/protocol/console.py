@@ -14,7 +14,7 @@ Nothing here raises on what a wire may carry. Fields: docs/serial-console.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evtool.protocol.can_frame import Malformed
@@ -102,6 +102,41 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
+def _factor(quantity: Quantity | None) -> int:
+    """From the digits of a number, its point left out, to our unit."""
+    return 1 if quantity is None else 10 ** (quantity.power - quantity.decimals)
+
+
+def _usual(name: str, fields: Mapping[str, Field]) -> re.Pattern[str]:
+    """A record as today's firmware prints it: every field, in its order, with its decimals.
+
+    A group for each word; for each number one, or two where it has decimals. An unknown value
+    leaves the groups of a number empty.
+    """
+    words = []
+    for key, (_, quantity) in fields.items():
+        if quantity is None:
+            words.append(f"{key}=([!-~]+)")
+        else:
+            decimals = rf"\.([0-9]{{{quantity.decimals}}})" if quantity.decimals else ""
+            words.append(f"{key}=(?:-|(-?[0-9]{{1,12}}){decimals}{quantity.unit})")
+    return re.compile(rf"\[{name}\] {' '.join(words)}(?: raw=(.*))?\Z")
+
+
+# name: the whole line, and its fields, each with what its digits are to be multiplied by
+_USUAL = {
+    name: (
+        _usual(name, fields),
+        tuple(
+            (field, quantity is None, bool(quantity and quantity.decimals), _factor(quantity))
+            for field, quantity in fields.values()
+        ),
+    )
+    for name, fields in FIELDS.items()
+    if fields
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record as the board printed it.
@@ -181,6 +216,16 @@ def _show_control(match: re.Match[str]) -> str:
 
 def parse_line(line: str) -> Record | Malformed | None:
     """The record in `line`; None where it is not one, Malformed where it is a broken one."""
+    usual = _USUAL.get(line[1 : line.find("]")])
+    if usual is not None:
+        found = _parse_usual(line, *usual)
+        if found is not None:
+            return found
+    return take_apart(line)
+
+
+def take_apart(line: str) -> Record | Malformed | None:
+    """`parse_line`, word by word."""
     match = _RECORD.match(line)
     if match is None:
         return None
@@ -199,6 +244,33 @@ def parse_line(line: str) -> Record | Malformed | None:
     if separator:
         fields["raw"] = None if raw in ("", "-") else raw
     return Record(name, fields, kind)
+
+
+def _parse_usual(
+    line: str, pattern: re.Pattern[str], known: Sequence[tuple[str, bool, bool, int]]
+) -> Record | None:
+    """A line as it nearly always is; None for any other, which `parse_line` takes apart."""
+    match = pattern.match(line)
+    if match is None:
+        return None
+    groups = match.groups()
+    at = 0
+    fields: dict[str, Value] = {}
+    for field, is_word, has_decimals, factor in known:
+        text = groups[at]
+        at += 1
+        if is_word:
+            fields[field] = None if text == "-" else text
+            continue
+        if has_decimals:
+            text = None if text is None else text + groups[at]
+            at += 1
+        fields[field] = None if text is None else int(text) * factor
+    raw = groups[at]
+    if raw is not None:
+        raw = raw.rstrip(" ")
+        fields["raw"] = None if raw in ("", "-") else raw
+    return Record(line[1 : line.index("]")], fields)
 
 
 def boot_fields(line: str) -> dict[str, str] | None:
