@@ -213,7 +213,7 @@ def _raw_printer(
         hexadecimal=options.hexadecimal,
         width=lambda: shutil.get_terminal_size().columns,
     )
-    shown.batches.append(printer)
+    shown.prompt.append(printer)
     audience.times.append(printer)
     return printer
 

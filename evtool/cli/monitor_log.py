@@ -79,7 +79,7 @@ def add_log(
             files[file] = _opened(stack, file, options)
         logs[name] = files[file].write
     if options.log_raw:
-        audience.batches.append(RawLog(logs))
+        audience.prompt.append(RawLog(logs))
         return
     several = len(names) > 1 and not separate
     marks = {name: f"<{name}> ".encode() for name in names} if several else None

@@ -46,6 +46,7 @@ def run(order: Order) -> None:
         EvtoolError: as `Session.run`.
         click.UsageError: options that contradict each other.
     """
+    import gc
     import time
     from contextlib import ExitStack
 
@@ -110,6 +111,7 @@ def run(order: Order) -> None:
             audience=audience,
             keys=front.keys,
         )
+        gc.freeze()  # what is imported stays: no collection need look at it between two readings
         if scripted is None:
             session.run()
         else:

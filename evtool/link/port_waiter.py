@@ -36,6 +36,7 @@ class PortWaiter(Generic[P]):
         self._ports = select.epoll()
         self._by_descriptor: dict[int, P] = {}
         self._resting = select.poll()
+        self._alarmed = True
         for descriptor in alarms:
             self._ports.register(descriptor, _IN)
             self._resting.register(descriptor, select.POLLIN)
@@ -60,17 +61,25 @@ class PortWaiter(Generic[P]):
 
     def wait(self, seconds: float) -> Sequence[P]:
         """The ports that have something, or are gone, within that time; none at an alarm."""
-        ready = self._ports.poll(seconds)
-        return [
-            self._by_descriptor[descriptor]
-            for descriptor, events in ready
-            if descriptor in self._by_descriptor and events != _OUT
-        ]
+        ports = []
+        for descriptor, events in self._ports.poll(seconds):
+            port = self._by_descriptor.get(descriptor)
+            if port is None:
+                self._alarmed = True
+            elif events != _OUT:
+                ports.append(port)
+        return ports
 
     def rest(self, seconds: float) -> None:
         """Wait that long, or until an alarm."""
-        if seconds > 0:
-            self._resting.poll(seconds * 1000)
+        if seconds > 0 and self._resting.poll(seconds * 1000):
+            self._alarmed = True
+
+    @property
+    def was_alarmed(self) -> bool:
+        """Whether there was an alarm since this was last asked."""
+        alarmed, self._alarmed = self._alarmed, False
+        return alarmed
 
     def close(self) -> None:
         """Close no port; wait for none."""

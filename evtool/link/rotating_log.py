@@ -15,13 +15,15 @@ from evtool.link.log_file import LogFile
 
 MAX_BYTES = 64 << 20
 KEPT = 5
+# How long a log that another program has rotated is written to all the same.
+_FOLLOW_S = 0.25
 
 
 class RotatingLog:
     """Lines into FILE; a full one becomes FILE.1, that one FILE.2, and so on.
 
     Several programs may add to the same FILE, all with the same bounds: whoever finds it full
-    rotates it, and the others go on in the new one. FILE itself is locked meanwhile.
+    rotates it, and the others go on in the new one a moment later. FILE itself is locked meanwhile.
 
     Args:
         max_bytes: what a file may hold; None: any number.
@@ -52,6 +54,9 @@ class RotatingLog:
         self._of_lines = of_lines
         self._file = LogFile(path, of_lines=of_lines)
         self._status = self._file.status()
+        self._next_size = float("inf") if max_bytes is None else max_bytes
+        self._size = self._status.st_size
+        self._followed = 0.0
         # What an earlier day left is that day's.
         self._day = _day(self._status.st_mtime) if self._status.st_size else _day(now())
 
@@ -61,10 +66,14 @@ class RotatingLog:
 
     def write(self, lines: bytes) -> None:
         """Add whole lines, each with its end, in one write."""
-        size = self._follow()
-        if size and self._is_due(size + len(lines)):
-            self._rotate()
+        now = self._now()
+        if self._size + len(lines) > self._next_size or not 0 <= now - self._followed < _FOLLOW_S:
+            self._followed = now
+            self._size = self._follow()
+            if self._size and self._is_due(self._size + len(lines)):
+                self._rotate()
         self._file.write(lines)
+        self._size += len(lines)
 
     def close(self) -> None:
         """Close the file."""
@@ -121,6 +130,7 @@ class RotatingLog:
         last = self._file
         self._file = LogFile(self._path, of_lines=self._of_lines)
         self._status = self._file.status()
+        self._size = self._status.st_size
         self._day = _day(self._now())
         last.close()
 

@@ -46,6 +46,11 @@ class PortStream:
         return piece, self._quiet.look(at_ms)
 
     @property
+    def holds(self) -> bool:
+        """Whether bytes are held back for a while."""
+        return self._let_go_ms is not None
+
+    @property
     def next_ms(self) -> int | None:
         """When to `look`; None for not before something comes."""
         times = [each for each in (self._let_go_ms, self._quiet.next_ms) if each is not None]

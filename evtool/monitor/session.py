@@ -7,18 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
-from evtool.monitor.block import Block
-from evtool.monitor.follow import Line, Silence, read_lines, read_telling_lines
+from evtool.errors import DeviceError, EvtoolError, LinkTimeout
+from evtool.monitor.display import Display
+from evtool.monitor.distributor import Distributor
 from evtool.monitor.goal import Goal, Watch
 from evtool.monitor.keys import Keys
 from evtool.monitor.on_view import OnView
 from evtool.monitor.outgoing import AT_ONCE, Pace
 from evtool.monitor.redact import Redactor
-from evtool.monitor.stream import Audience, News, Piece
+from evtool.monitor.stream import Audience, News
 from evtool.monitor.watched_console import Port, WatchedConsole
 
-BATCH_MS = 5
+# How long bytes gather between two readings: a median of half of it from the byte to the screen,
+# and one wake-up for all of them. Less where so much comes that a port's buffer could be full.
+BATCH_MS = 12
+_LEAST_BATCH_MS = 2
+_PATIENCE = 3  # readings without a pause, before looking at lines waits for several
+_MUCH = 4096
 REOPEN_MS = 250
 _LOOK_MS = 50  # how late a display may be told that time passes
 _IDLE_MS = 1000
@@ -43,21 +48,9 @@ class Waiter(Protocol):
     def rest(self, seconds: float) -> None:
         """Let bytes gather for that long; a key ends it."""
 
-
-class Display(Protocol):
-    """Whoever the watch is for, where it looks at every line: a screen, lines of JSON."""
-
-    def show(self, happening: Line | Silence) -> None:
-        """Something on the board."""
-
-    def note(self, event: str, text: str) -> None:
-        """Something about the watch itself: `connected`, `disconnected`, `refused`."""
-
-    def press(self, key: str) -> None:
-        """A key that was passed on to the board."""
-
-    def refresh(self, now_ms: int) -> None:
-        """Time has passed."""
+    @property
+    def was_alarmed(self) -> bool:
+        """Whether a key was pressed, or a signal came, since this was last asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +134,12 @@ class Session:
         self._error: EvtoolError | None = None
         self._next_ms: int | None = None
         self._done = False
+        self._keys_ms = self._look_ms = self._round_ms = 0
+        self._busy = 0
+        self._in_flood = False
+        self._distributor = Distributor(
+            self._audience, self._watch, view, display, self._restarted, self.end
+        )
 
     def run(self) -> None:
         """Watch to the end.
@@ -158,6 +157,7 @@ class Session:
             self._call_in_time(self._wiring.now_ms())
             while not self._done and not self._wiring.stopped():
                 self._step()
+            self._distributor.catch_up()
             if self._error is not None:
                 raise self._error
         finally:
@@ -188,6 +188,7 @@ class Session:
         """As `Controls` says; the first error counts."""
         self._done = True
         self._error = self._error or error
+        self._distributor.stop()
 
     def quit(self) -> None:
         """The user ends it; no success while a port is gone."""
@@ -241,6 +242,11 @@ class Session:
         self._note(console.name, "connected", f"{console.name} is open")
         self._ask_view(console)
 
+    def _restarted(self, port: str) -> None:
+        """A board that starts shows no view."""
+        for console in self._named(port):
+            self._ask_view(console)
+
     def _ask_view(self, console: WatchedConsole) -> None:
         if self._conduct.ask_view:
             self._send(console, self._view.key.encode())
@@ -268,9 +274,11 @@ class Session:
         console.gone = error
         now_ms = self._wiring.now_ms()
         console.reopen_ms = now_ms + REOPEN_MS
+        self._hurry(console)
         if self._audience.clear is not None:
             self._audience.show_clear(console.clear.finish(self._wiring.now_ns(), now_ms))
-        self._take(console, console.stream.finish(self._wiring.now_ns(), now_ms))
+        piece = console.stream.finish(self._wiring.now_ns(), now_ms)
+        self._distributor.take(piece, may_wait=False)
         if self._done:
             return
         if not self._conduct.reconnect:
@@ -300,30 +308,53 @@ class Session:
     # -- one round
 
     def _step(self) -> None:
+        """Wait, read, hand on, rest. Where bytes come without a pause, most rounds do no more."""
         waiter = self._wiring.waiter
-        now_ms = self._wiring.now_ms()
-        ready = waiter.wait(max(0, self._until(now_ms) - now_ms) / 1000)
+        if self._in_flood and len(self._consoles) == 1:
+            ready = [*self._by_port]  # it is read without asking whether there is anything
+        else:
+            now_ms = self._wiring.now_ms()
+            ready = [*waiter.wait(max(0, self._until(now_ms) - now_ms) / 1000)]
         began_ms = self._wiring.now_ms()
-        for port in ready:
-            console = self._by_port.get(port)
-            if console is not None:
-                self._read(console)
-        # What cannot be sent yet is not read yet either.
-        crowded = any(console.outgoing.is_crowded for console in self._consoles)
-        pressed = b"" if crowded else self._wiring.keys()
-        if pressed and self._keys is not None and not self._done:
-            self._keys.on_keys(pressed, self)
-        now_ms = self._wiring.now_ms()
-        for console in self._consoles:
-            if console.next_ms is not None and now_ms >= console.next_ms:
-                self._look(console, now_ms)
+        read = [
+            self._read(console) for console in map(self._by_port.get, ready) if console is not None
+        ]
+        most = max(read, default=0)
+        alarmed = waiter.was_alarmed
+        if not most or alarmed or not self._in_flood or began_ms >= self._round_ms:
+            self._round(began_ms, alarmed=alarmed)
+        if not most:
+            self._in_flood, self._busy = False, 0
+        elif not self._done:
+            self._busy += 1
+            self._in_flood = self._busy > _PATIENCE
+            rest_ms = BATCH_MS
+            if most > _MUCH:
+                rest_ms = max(_LEAST_BATCH_MS, BATCH_MS * _MUCH // most)
+            waiter.rest(max(0, began_ms + rest_ms - self._wiring.now_ms()) / 1000)
+
+    def _round(self, now_ms: int, *, alarmed: bool) -> None:
+        """Everything but reading."""
+        self._round_ms = now_ms + _LOOK_MS
+        self._distributor.catch_up()
+        if alarmed or now_ms - self._keys_ms >= _LOOK_MS:
+            self._keys_ms = now_ms
+            self._take_keys()
+        if now_ms >= self._look_ms:
+            self._look_at_consoles(now_ms)
         if not self._done:
             self._look_at_goal(now_ms)
         self._call_in_time(now_ms)
         if self._display is not None:
             self._display.refresh(now_ms)
-        if ready and not self._done:
-            waiter.rest(max(0, began_ms + BATCH_MS - now_ms) / 1000)
+
+    def _take_keys(self) -> None:
+        # What cannot be sent yet is not read yet either.
+        if any(console.outgoing.is_crowded for console in self._consoles):
+            return
+        pressed = self._wiring.keys()
+        if pressed and self._keys is not None and not self._done:
+            self._keys.on_keys(pressed, self)
 
     def _until(self, now_ms: int) -> int:
         """When to look up at the latest, although nothing comes."""
@@ -333,25 +364,41 @@ class Session:
             until = min(until, now_ms + remaining_ms)
         if self._next_ms is not None:
             until = min(until, self._next_ms)
-        for console in self._consoles:
-            if console.next_ms is not None:
-                until = min(until, console.next_ms)
-        return until
+        return min(until, self._look_ms)
 
-    def _read(self, console: WatchedConsole) -> None:
+    def _read(self, console: WatchedConsole) -> int:
+        """Read a port; how many bytes came."""
         if console.port is None:
-            return
+            return 0
         try:
             data = console.port.read_waiting()
         except DeviceError as error:
             self._disconnect(console, error)
-            return
+            return 0
         if data:
             now_ms, now_ns = self._wiring.now_ms(), self._wiring.now_ns()
             console.received += len(data)
             if self._audience.clear is not None:
                 self._audience.show_clear(console.clear.feed(data, now_ns, now_ms))
-            self._take(console, console.stream.feed(data, now_ns, now_ms))
+            piece = console.stream.feed(data, now_ns, now_ms)
+            self._distributor.take(piece, may_wait=self._in_flood)
+            if console.stream.holds:
+                self._hurry(console)
+        return len(data)
+
+    def _look_at_consoles(self, now_ms: int) -> None:
+        self._look_ms = now_ms + _IDLE_MS
+        for console in self._consoles:
+            next_ms = console.next_ms
+            if next_ms is not None and now_ms >= next_ms:
+                self._look(console, now_ms)
+            self._hurry(console)
+
+    def _hurry(self, console: WatchedConsole) -> None:
+        """A console may want to be looked at earlier than it was known."""
+        next_ms = console.next_ms
+        if next_ms is not None and next_ms < self._look_ms:
+            self._look_ms = next_ms
 
     def _look(self, console: WatchedConsole, now_ms: int) -> None:
         """What the time brings to one console."""
@@ -362,7 +409,7 @@ class Session:
             self._flush(console)
         piece, silence = console.stream.look(self._wiring.now_ns(), now_ms)
         if piece is not None:
-            self._take(console, piece)
+            self._distributor.take(piece, may_wait=False)
         if silence is not None:
             if self._display is not None:
                 self._display.show(silence)
@@ -380,51 +427,6 @@ class Session:
     def _call_in_time(self, now_ms: int) -> None:
         wanted = [consumer.on_time(now_ms) for consumer in self._audience.times]
         self._next_ms = min((each for each in wanted if each is not None), default=None)
-
-    # -- handing on
-
-    def _take(self, console: WatchedConsole, piece: Piece) -> None:
-        if piece.batch is not None:
-            for taker in self._audience.batches:
-                taker.on_batch(piece.batch)
-        if piece.block is not None:
-            self._take_block(console, piece.block)
-
-    def _take_block(self, console: WatchedConsole, block: Block) -> None:
-        audience = self._audience
-        for keeper in audience.logs:
-            keeper.on_block(block)
-        if self._done:
-            return
-        if self._watch.looks_at_lines or audience.lines or self._display is not None:
-            lines = read_lines(block)
-            end = self._watch_lines(lines)
-            if end < len(lines):
-                lines, block = lines[:end], block.head(end)
-            telling = [line for line in lines if line.is_telling]
-        else:
-            lines = []
-            telling = read_telling_lines(block)
-            self._watch.hear(telling)
-        audience.hand_on(block, lines, telling)
-        if self._display is not None:
-            for line in filter(self._view.shows, lines):
-                self._display.show(line)
-        if any(line.event == "boot" for line in telling):
-            self._ask_view(console)  # a board that starts shows no view
-
-    def _watch_lines(self, lines: Sequence[Line]) -> int:
-        """How many of `lines` belong to the watch: those up to the one that ends it."""
-        for index, line in enumerate(lines):
-            try:
-                reached = self._watch.reached(line)
-            except CheckFailed as error:
-                self.end(error)
-                reached = True
-            if reached:
-                self._done = True
-                return index + 1
-        return len(lines)
 
     def _note(self, port: str, event: str, text: str) -> None:
         if self._display is not None:
@@ -446,5 +448,6 @@ class Session:
     def _flush(self, console: WatchedConsole) -> None:
         now_ms = self._wiring.now_ms()
         self._try(console, lambda port: console.outgoing.flush(port.write_some, now_ms))
+        self._hurry(console)
         if console.port is not None:
             self._wiring.waiter.want_room(console.port, wanted=console.outgoing.is_full)

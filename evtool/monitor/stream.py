@@ -102,14 +102,16 @@ class TimeConsumer(Protocol):
 
 @dataclass(slots=True)
 class Audience:
-    """Everybody who listens.
+    """Everybody who listens. `prompt`, `logs` and `blocks` are told at once, the others within
+    50 ms where bytes come without a pause.
 
     `telling` is `lines` without the lines that are plain text: who needs no more than records,
     resets and panics costs nothing for the rest. What is read together with the line that ends the
-    watch, behind it, goes to `batches` and `logs` only. `clear` is told of everything as it came,
-    secrets included: what a person has asked to see on a screen, and nothing else.
+    watch, behind it, goes to `prompt`, `batches` and `logs` only. `clear` is told of everything
+    as it came, secrets included: what a person has asked to see on a screen, and nothing else.
     """
 
+    prompt: list[BatchConsumer] = field(default_factory=list)
     batches: list[BatchConsumer] = field(default_factory=list)
     logs: list[BlockConsumer] = field(default_factory=list)
     blocks: list[BlockConsumer] = field(default_factory=list)
@@ -124,15 +126,14 @@ class Audience:
         if self.clear is None:
             return
         if piece.batch is not None:
-            for taker in self.clear.batches:
+            for taker in self.clear.prompt:
                 taker.on_batch(piece.batch)
         if piece.block is not None:
-            self.clear.hand_on(piece.block, (), ())
+            for printer in self.clear.blocks:
+                printer.on_block(piece.block)
 
-    def hand_on(self, block: Block, lines: Sequence[Line], telling: Sequence[Line]) -> None:
+    def tell(self, lines: Sequence[Line], telling: Sequence[Line]) -> None:
         """Tell everybody who takes lines; `lines` may be empty where nobody takes them."""
-        for taker in self.blocks:
-            taker.on_block(block)
         if lines:
             for consumer in self.lines:
                 consumer.on_lines(lines)

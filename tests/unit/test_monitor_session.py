@@ -100,6 +100,10 @@ class FakeWaiter:
     def rest(self, seconds: float) -> None:
         self._clock.now += round(seconds * 1000)
 
+    @property
+    def was_alarmed(self) -> bool:
+        return True
+
 
 @dataclass
 class Notebook:
@@ -311,7 +315,7 @@ def test_secrets_are_masked_before_screen_and_log() -> None:
 def test_who_asked_to_see_secrets_sees_them_and_the_log_does_not() -> None:
     seen = Notebook()
     clear = Audience()
-    clear.batches.append(seen)
+    clear.prompt.append(seen)
     clear.blocks.append(seen)
     rig = Rig(
         {"PORT": [ScriptedPort([b"correct horse\n"])]},
