@@ -28,9 +28,9 @@ from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout
 DEFAULT_BAUDRATE = 115200
 _READ_SIZE = 4096
 _MOST = 65_536  # at a time, whatever is sent
-# The kernel gives out at most 4095 bytes of a terminal at a time: where it gave less than that
-# and not by chance, there was no more.
-_FULL = 2048
+# The kernel gives out at most 4095 bytes of a terminal at a time: where it gave less, there was no
+# more, or so little that the next reading is early enough.
+_FULL = 4000
 _WRITE_TIMEOUT_S = 2.0
 _QUIET_S = 0.02
 _DISCARD_LIMIT_S = 0.3

@@ -26,6 +26,7 @@ _PATIENCE = 3  # readings without a pause, before looking at lines waits for sev
 _MUCH = 4096
 REOPEN_MS = 250
 _LOOK_MS = 50  # how late a display may be told that time passes
+_FLOOD_LOOK_MS = 100  # how late lines may be looked at where they come without a pause
 _IDLE_MS = 1000
 
 
@@ -335,7 +336,7 @@ class Session:
 
     def _round(self, now_ms: int, *, alarmed: bool) -> None:
         """Everything but reading."""
-        self._round_ms = now_ms + _LOOK_MS
+        self._round_ms = now_ms + _FLOOD_LOOK_MS
         self._distributor.catch_up()
         if alarmed or now_ms - self._keys_ms >= _LOOK_MS:
             self._keys_ms = now_ms

@@ -103,7 +103,7 @@ class TimeConsumer(Protocol):
 @dataclass(slots=True)
 class Audience:
     """Everybody who listens. `prompt`, `logs` and `blocks` are told at once, the others within
-    50 ms where bytes come without a pause.
+    100 ms where bytes come without a pause.
 
     `telling` is `lines` without the lines that are plain text: who needs no more than records,
     resets and panics costs nothing for the rest. What is read together with the line that ends the

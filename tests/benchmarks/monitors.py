@@ -9,6 +9,7 @@ and the reader's do not count.
 
 from __future__ import annotations
 
+import array
 import os
 import pty
 import re
@@ -28,7 +29,14 @@ RATES = {"115200 baud": 11_520, "921600 baud": 92_160, "2000000 baud": 200_000, 
 SETTLE_S = 0.7
 MOST_START_S = 15.0
 SECONDS = 4.0
-_MARK = re.compile(rb"#(\d+)@(\d+);")
+_MARK = re.compile(rb"#(\d+);")
+
+# idf-monitor sets DTR and RTS, which a pseudo-terminal has not.
+WITHOUT_LINES = """import runpy, serial
+for line in ("dtr", "rts"):
+    setattr(serial.Serial, f"_update_{line}_state", lambda port: None)
+runpy.run_module("esp_idf_monitor", run_name="__main__", alter_sys=True)
+"""
 
 Command = Callable[[str, int], list[str]]
 
@@ -68,7 +76,7 @@ def tools(folder: Path) -> dict[str, Command]:
             *("-p", port, "-b", str(baud)),
         ],
         "idf-monitor": lambda port, baud: [
-            *(python, "-m", "esp_idf_monitor", "-p", port, "-b", str(baud), "--timestamps"),
+            *(python, "-c", WITHOUT_LINES, "-p", port, "-b", str(baud), "--timestamps"),
             *("--no-reset", "--disable-address-decoding", "--target", "esp32"),
         ],
     }
@@ -92,10 +100,12 @@ def cpu_ns(pid: int) -> int:
     return total + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def measure(command: Command, rate: int, seconds: float, ports: int = 1) -> Seen:
+def measure(folder: Path, command: Command, rate: int, seconds: float, ports: int = 1) -> Seen:
     """Run a tool at a console of so many bytes a second."""
+    times = folder / "times"
+    program = [sys.executable, str(HERE / "paced_console.py")]
     console = subprocess.Popen(
-        [sys.executable, str(HERE / "paced_console.py"), str(rate), str(ports), str(seconds)],
+        [*program, str(rate), str(ports), str(seconds), str(times)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -123,8 +133,9 @@ def measure(command: Command, rate: int, seconds: float, ports: int = 1) -> Seen
         os.close(screen)
         console.kill()
         console.communicate()
-    lines = sum(int(each[0]) for each in written)
-    seen, latency_ms = read_marks(chunks)
+    # The line that the time was over in is no whole one.
+    lines = sum(int(each[0]) - 1 for each in written)
+    seen, latency_ms = read_marks(chunks, array.array("q", times.read_bytes()))
     return Seen(core, lines - seen, lines, latency_ms)
 
 
@@ -153,8 +164,12 @@ def drain(screen: int, seconds: float) -> list[tuple[int, bytes]]:
     return chunks
 
 
-def read_marks(chunks: Sequence[tuple[int, bytes]]) -> tuple[int, float]:
-    """How many lines came, and their median latency in milliseconds."""
+def read_marks(chunks: Sequence[tuple[int, bytes]], times: Sequence[int]) -> tuple[int, float]:
+    """How many whole lines came, and their median latency in milliseconds.
+
+    Args:
+        times: when the end of each line was written.
+    """
     data = b"".join(chunk for _, chunk in chunks)
     ends = []
     size = 0
@@ -167,7 +182,7 @@ def read_marks(chunks: Sequence[tuple[int, bytes]]) -> tuple[int, float]:
         count += 1
         while ends[index][0] < match.end():
             index += 1
-        latencies.append((ends[index][1] - int(match[2])) / 1e6)
+        latencies.append((ends[index][1] - times[int(match[1])]) / 1e6)
     return count, statistics.median(latencies) if latencies else float("inf")
 
 
@@ -193,7 +208,7 @@ def main() -> None:
         make_unit(folder)
         for rate in rates:
             print_rate(rate, folder, seconds)
-        several = measure(several_ports(folder), RATES["115200 baud"], seconds, ports=32)
+        several = measure(folder, several_ports(folder), RATES["115200 baud"], seconds, ports=32)
         say(f"32 ports at 115200 baud in one process: {several.core:.1%} of a core,")
         say(f"  {several.lost} of {several.lines} lines lost, {several.latency_ms:.1f} ms")
 
@@ -211,7 +226,9 @@ def several_ports(folder: Path) -> Command:
 def print_rate(rate: str, folder: Path, seconds: float) -> None:
     """One table."""
     say(f"{rate}:")
-    seen = {name: measure(tool, RATES[rate], seconds) for name, tool in tools(folder).items()}
+    seen = {
+        name: measure(folder, tool, RATES[rate], seconds) for name, tool in tools(folder).items()
+    }
     ours = seen["evtool"].core
     for name, each in seen.items():
         say(

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A board's console that is as fast as its line: lines on pseudo-terminals at a rate.
+"""A board's console that is as fast as its line: bytes on pseudo-terminals at a rate.
 
-As a program: `paced_console.py BYTES_A_SECOND COUNT SECONDS` prints the ports, and writes to all of
-them from one line on stdin on. A line that nobody reads in time is lost, as at a real port: the
-kernel keeps 64 KB, here as there. At the end it prints what it wrote and lost.
+As a program: `paced_console.py BYTES_A_SECOND COUNT SECONDS FILE` prints the ports, and writes to
+all of them from one line on stdin on, byte after byte, as a UART does. A line that nobody reads in
+time is lost, as at a real port: the kernel keeps 64 KB, here as there. At the end it prints how
+many lines it had for each port, and how many were lost; FILE then says when the last byte of each
+line of the first port was written, in nanoseconds of the monotonic clock, as 64-bit integers.
 """
 
 from __future__ import annotations
 
+import array
 import os
 import sys
 import termios
 import time
 import tty
+from collections import deque
+from pathlib import Path
 
 TICK_S = 0.001
 KEPT = 65_536
@@ -32,9 +37,9 @@ _RECORDS = (
 RECORD_EVERY = 20
 
 
-def line_of(number: int, now_ns: int) -> bytes:
-    """Line `number`, which says when it was written; one of twenty is a record."""
-    mark = b" #%d@%d;\r\n" % (number, now_ns)
+def line_of(number: int) -> bytes:
+    """Line `number`, which says so; one of twenty comes with a record."""
+    mark = b" #%d;\r\n" % number
     if number % RECORD_EVERY == 0:
         return _RECORDS[number // RECORD_EVERY % 2] + b"\r\n" + mark[1:]
     return _TEXTS[number % 4] % (number * 7) + mark
@@ -49,31 +54,48 @@ class PacedPort:
         self.name = os.ttyname(slave)
         self._slave = slave  # kept open: a port does not hang up while nobody has it open
         os.set_blocking(self._master, False)
-        self._waiting = b""
+        self._coming = b""  # of the line that is on its way
+        self._waiting = b""  # sent, and not taken yet
+        self._sent = self._taken = 0
+        self._ends: deque[tuple[int, int]] = deque()
         self.lines = 0
         self.lost = 0
+        self._is_lost = False
+        self.times: dict[int, int] = {}
 
-    def advance(self, size: int) -> int:
-        """Write lines of `size` bytes in all, or a little more; how many."""
-        made = 0
-        while made < size:
-            line = line_of(self.lines, time.monotonic_ns())
-            self.lines += 1
-            made += len(line)
-            if len(self._waiting) + len(line) > KEPT:
-                self.lost += 1
-            else:
-                self._waiting += line
+    def advance(self, size: int) -> None:
+        """Send `size` bytes more."""
+        while size > 0:
+            if not self._coming:
+                self._next_line()
+            piece, self._coming = self._coming[:size], self._coming[size:]
+            size -= len(piece)
+            if not self._is_lost:
+                self._waiting += piece
         self.flush()
-        return made
+
+    def _next_line(self) -> None:
+        line = self._coming = line_of(self.lines)
+        self.lines += 1
+        self._is_lost = len(self._waiting) + len(line) > KEPT
+        if self._is_lost:
+            self.lost += 1
+            return
+        self._sent += len(line)
+        self._ends.append((self._sent, self.lines - 1))
 
     def flush(self) -> None:
         """Write what there is room for."""
         try:
             if self._waiting:
-                self._waiting = self._waiting[os.write(self._master, self._waiting) :]
+                size = os.write(self._master, self._waiting)
+                self._waiting = self._waiting[size:]
+                self._taken += size
         except BlockingIOError:
-            pass
+            return
+        now_ns = time.monotonic_ns()
+        while self._ends and self._ends[0][0] <= self._taken:
+            self.times[self._ends.popleft()[1]] = now_ns
 
 
 def main() -> None:
@@ -84,20 +106,20 @@ def main() -> None:
     sys.stdout.flush()
     sys.stdin.readline()
     start = time.monotonic()
-    written = [0.0] * count
+    sent = 0
     while (now := time.monotonic() - start) < seconds:
-        for index, port in enumerate(ports):
-            due = int(rate * now - written[index])
-            if due > 0:
-                written[index] += port.advance(due)
-            else:
-                port.flush()
+        due = int(rate * now) - sent
+        sent += due
+        for port in ports:
+            port.advance(due)
         time.sleep(TICK_S)
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
         for port in ports:
             port.flush()
         time.sleep(TICK_S)
+    times = array.array("q", (ports[0].times.get(line, 0) for line in range(ports[0].lines)))
+    Path(sys.argv[4]).write_bytes(times.tobytes())
     sys.stdout.write(" ".join(f"{port.lines}:{port.lost}" for port in ports) + "\n")
     sys.stdout.flush()
     sys.stdin.readline()
