@@ -11,6 +11,10 @@ from evtool.cli.options import open_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evtool.project import Project
+
+_MOST_SEALED = 1000
+
 
 def known_secrets(project_path: Path | None) -> list[str]:
     """The project's secrets, as far as nobody need be asked and nothing need be made."""
@@ -25,7 +29,7 @@ def known_secrets(project_path: Path | None) -> list[str]:
         return []
     project = open_project(project_path)
     source = SecretSource(project.root)
-    found = list(_generated_secrets(source.folder))
+    found = [*_generated_secrets(source.folder), *_sealed_secrets(project)]
     for ref in (project.wifi.passphrase, project.csms.authorization_key):
         if ref.kind in ("env", "file"):
             try:
@@ -33,6 +37,35 @@ def known_secrets(project_path: Path | None) -> list[str]:
             except ConfigError:
                 continue  # a secret that is not there cannot be given away
     return found
+
+
+def _sealed_secrets(project: Project) -> list[str]:
+    """The sealed ones: the project's own unit's, and those of a fleet that is not too large.
+
+    Each takes some 50 KB of memory in the redactor.
+    """
+    from contextlib import closing
+
+    from evtool.cli.sealing_option import is_anything_sealed, open_sealed
+    from evtool.errors import EvtoolError
+    from evtool.provision.secrets.sealed_store import SECRETS
+
+    place, where = project.provision.sealing_key, project.provision.ledger
+    if place is None or place.kind == "prompt" or not ("://" in where or Path(where).is_file()):
+        return []
+    from evtool.link.ledger_database import open_ledger
+
+    try:
+        with closing(open_ledger(where)) as ledger:
+            if not is_anything_sealed(ledger):
+                return []
+            store = open_sealed(ledger, place, project.root, create=False)
+            own = f"{SECRETS}{project.charge_point.identity}/"
+            names = [name for name, _ in ledger.sealed_names(SECRETS)]
+            names.sort(key=lambda name: not name.startswith(own))
+            return [value.decode() for value in store.get_all(names[:_MOST_SEALED]).values()]
+    except EvtoolError:
+        return []  # what nobody can open here, nobody gives away here
 
 
 def _generated_secrets(folder: Path) -> Iterator[str]:

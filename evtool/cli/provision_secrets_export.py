@@ -117,7 +117,9 @@ def _keys(
     from evtool.project import SecretRef
     from evtool.provision.fleet.order import AUTHORIZATION_KEY
 
-    found = {unit: store.look(unit, AUTHORIZATION_KEY, SecretRef("generate")) for unit in units}
+    generated = SecretRef("generate")
+    store.prepare([(unit, AUTHORIZATION_KEY, generated) for unit in units])
+    found = {unit: store.look(unit, AUTHORIZATION_KEY, generated) for unit in dict.fromkeys(units)}
     missing = [unit for unit in named if found[unit] is None]
     if missing:
         shown = ", ".join(map(ascii, missing[:5])) + (", ..." if len(missing) > 5 else "")

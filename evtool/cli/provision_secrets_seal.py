@@ -12,6 +12,8 @@ from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.sealing_option import needed_place, open_sealed, sealing_option, unit_secrets
 
+_SHOWN = 40
+
 
 @click.command("seal", epilog=EXIT_CODES)
 @click.option("--unit", "units", multiple=True, metavar="ID", help="Also of this unit.")
@@ -58,7 +60,9 @@ def command(
                     path.unlink()
                     removed.append(path.name)
     left = kept_in_clear(root)
-    lines = [f"sealed: {each}" for each in sealed] or ["nothing to seal"]
+    lines = [f"sealed: {each}" for each in sealed[:_SHOWN]] or ["nothing to seal"]
+    if len(sealed) > _SHOWN:
+        lines.append(f"... and {len(sealed) - _SHOWN:,} more")
     if left:
         lines.append(f"{len(left)} still in clear: {', '.join(left[:5])}")
     output.result(

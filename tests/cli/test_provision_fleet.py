@@ -20,6 +20,7 @@ from certificates import Authority
 from fleet_files import NOW, TEMPLATE
 from planted import leaks
 
+from evtool.cli.monitor_secrets import known_secrets
 from evtool.link.ledger_database import open_ledger
 
 EVTOOL = [sys.executable, "-m", "evtool", "provision"]
@@ -275,6 +276,13 @@ def test_keys_are_handed_out_in_three_forms_and_that_is_recorded(project: Path) 
     meant = [project / f"{form}.csv" for form in ("plain", "hex", "basic")]
     for key in keys.values():
         assert leaks(key, [], [project], but=meant) == []
+
+
+def test_the_monitor_masks_what_is_sealed(project: Path) -> None:
+    keys = seal_two(project)
+    assert set(keys.values()) <= set(known_secrets(project / "evtool.toml"))
+    (project / "sealing.key").unlink()
+    assert known_secrets(project / "evtool.toml") == []
 
 
 def test_stdout_is_for_a_person_who_agrees_or_a_second_word(project: Path) -> None:
