@@ -107,6 +107,7 @@ _STEPS = {
     "plan": "planning",
     "write": "writing {bytes} bytes: {names}",
     "burn": "burning {fuse}: {why}",
+    "try": "having the chip encipher a sector, to see that it has the key",
     "boot": "waiting for the unit to say its build",
 }
 

@@ -94,12 +94,15 @@ def boot_proof(order: Order, timeout_s: float) -> Callable[[BootConsole], Mappin
 
 
 def ledger_record(ledger: Ledger) -> Callable[[str, str, Mapping[str, object]], None]:
-    """Files events of a board, under the unit that it is bound to where it is."""
+    """Files events of a board; what it has at the end, under the unit that it is bound to.
+
+    A plan of fuses is no step of a unit's: one that is proved stays proved.
+    """
 
     def record(event: str, mac: str, fields: Mapping[str, object]) -> None:
         if event == "security_enabled" and _is_known(ledger, mac, fields):
             return
-        holder = ledger.claim_holder("mac", mac)
+        holder = None if event == "planned" else ledger.claim_holder("mac", mac)
         with ledger.change() as change:
             unit = None if holder is None else holder.unit
             change.append(event, unit=unit, mac=mac, fields=fields)

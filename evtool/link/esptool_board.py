@@ -145,6 +145,19 @@ class EsptoolBoard:
                 ) from error
             raise
 
+    def enciphered(self, offset: int, sector: bytes) -> bytes:
+        """What the flash holds when the chip has put `sector` through its cipher, to `offset`."""
+        return self._guarded(lambda: self._encipher(offset, sector))
+
+    def _encipher(self, offset: int, sector: bytes) -> bytes:
+        esp = self._esp
+        esp.flash_begin(len(sector), offset, encrypted_write=True)
+        block = sector.ljust(esp.FLASH_WRITE_SIZE, b"\xff")
+        esp.flash_block(block, 0, timeout=_SHORTEST_S, encrypted=True)
+        # Answered only when the block is in the flash.
+        esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_SHORTEST_S)
+        return bytes(esp.read_flash(offset, len(sector)))
+
     def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
         """Write the parts; sectors are erased as the data reaches them.
 

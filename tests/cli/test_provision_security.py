@@ -8,15 +8,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 import pytest
 from board_images import bootloader
 from flash_project import PROGRAM, make_build, make_project
 
+from evtool.link.ledger_database import open_ledger
+from evtool.project import Secret
 from evtool.protocol import app_image, host_image
 from evtool.protocol.partition_table import encode, parse
+from evtool.provision.run.nvs_keys import SealedNvsKeys
+from evtool.provision.secrets.sealed_store import open_store
+from evtool.provision.security.kept_keys import SealedFlashKeys
 from evtool.pytest_plugin import VirtualBoard
 from evtool.resources import firmware_dir
 from evtool.virtual.chips import ESP32C3
@@ -66,7 +73,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_unit_is_planned_secured_for_ever_and_left_alone(
-    project: Path, board: VirtualBoard
+    tmp_path: Path, project: Path, board: VirtualBoard
 ) -> None:
     port = board.serial_port
     flashed = subprocess.run(
@@ -88,7 +95,8 @@ def test_a_unit_is_planned_secured_for_ever_and_left_alone(
     assert f"the board is {MAC}" in other.stderr
     assert board.flash() == before
 
-    done = document(evtool(*apply, "--irreversible", MAC, "--json", cwd=project))
+    applied = evtool(*apply, "--irreversible", MAC, "--json", cwd=project)
+    done = document(applied)
     assert [burn["fuse"] for burn in done["burned"]] == [burn["fuse"] for burn in planned["burns"]]
     assert done["boot"]["charge_point"] == "CP-0001"
     assert board.wait_for("app", evcfg="encrypted")["partition"] == "app0"
@@ -108,6 +116,28 @@ def test_a_unit_is_planned_secured_for_ever_and_left_alone(
     ledger = project / ".evtool" / "ledger.db"
     assert ledger.stat().st_mode & 0o777 == 0o600
     assert b"security_enabled" in ledger.read_bytes()
+    printed = applied.stdout + applied.stderr + given["event"]
+    for key in kept_keys(ledger):
+        forms = (key, key[::-1])
+        texts = [text for each in forms for text in (each.hex(), each.hex(" "))]
+        assert not any(text in printed.lower() for text in texts)
+        for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+            if path.name.startswith("fuses-"):
+                continue  # the chip itself
+            data = path.read_bytes()
+            assert not any(each in data for each in forms), path
+            assert not any(text.encode() in data.lower() for text in texts), path
+
+
+def kept_keys(ledger: Path) -> tuple[bytes, bytes, bytes]:
+    """The unit's keys: of its flash, and the two of its NVS."""
+    with closing(open_ledger(ledger, None)) as opened:
+        sealed = open_store(opened, Secret(SEALING_KEY), token_bytes)
+        flash_key = SealedFlashKeys(opened, sealed, token_bytes).kept(MAC)
+        nvs_keys = SealedNvsKeys(opened, sealed).kept(MAC)
+    assert flash_key is not None
+    assert nvs_keys is not None
+    return flash_key, nvs_keys.encryption, nvs_keys.tweak
 
 
 @pytest.mark.slow

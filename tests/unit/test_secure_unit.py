@@ -26,6 +26,7 @@ from signed_images import key_digest, signing_key
 
 from evtool.errors import CheckFailed, ConfigError
 from evtool.protocol.board_flash import BoardFacts, ChipInfo, FlashPart
+from evtool.protocol.chip_fuses import secured
 from evtool.protocol.flash_cipher import host_cipher
 from evtool.protocol.nvs_encryption import NvsKeys, decode_keys, encode_keys, encrypt_image
 from evtool.protocol.partition_table import TABLE_OFFSET, Partition, encode
@@ -43,6 +44,7 @@ from evtool.provision.security.secure_unit import (
 )
 from evtool.virtual.board import Mode
 from evtool.virtual.chips import CHIPS as VIRTUAL
+from evtool.virtual.flash_encryption import flash_cipher
 
 T = TypeVar("T")
 MAC = "02:45:56:00:00:01"
@@ -161,6 +163,15 @@ class MemoryBoard:
                 place = slice(part.offset + begin, part.offset + end)
                 self._world.flash[place] = part.data[begin:end]
                 on_bytes(end - begin)
+
+    def enciphered(self, offset: int, sector: bytes) -> bytes:
+        """With the key that is in the chip, whatever is kept."""
+        self._world.step()
+        cipher = flash_cipher(VIRTUAL[self._world.chip], self._world.fuses.virtual())
+        assert cipher is not None
+        self._world.flash[offset : offset + len(sector)] = cipher.encrypt(offset, sector)
+        self._world.step()
+        return self.read(offset, len(sector))
 
     def restart(self) -> None:
         self._world.step()
@@ -341,6 +352,19 @@ def test_an_evcfg_that_nobody_can_read_is_not_lost() -> None:
     world.flash[NVS_KEYS : NVS_KEYS + 0x1000] = b"\x11" * 0x1000
     with pytest.raises(CheckFailed, match="nvs_keys holds something"):
         run(world)
+
+
+@chips
+def test_a_key_that_is_not_the_one_kept_is_found_before_the_switch(chip: str) -> None:
+    world = World(chip)
+    # Kept here, and never burned; then somebody else has burned another one.
+    world.flash_key = bytes(range(50, 82))
+    block, purpose = ("BLOCK1", None) if chip == "esp32" else ("BLOCK_KEY0", "XTS_AES_128_KEY")
+    world.fuses.burn_key(block, FLASH_KEY, purpose)
+    with pytest.raises(CheckFailed, match="does not encipher with the key that is kept"):
+        run(world)
+    assert secured(world.fuses.state) == ()
+    assert [event for event, _ in world.records] == ["planned"]
 
 
 def test_a_fuse_that_does_not_burn_is_found_before_the_switch() -> None:

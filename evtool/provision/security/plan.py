@@ -80,11 +80,10 @@ def plan_security(
     return SecurityPlan(state.chip, state.mac, tuple(burns), tuple(already), tuple(_notes(wish)))
 
 
-def _place(burn: Burn) -> tuple[int, int]:
-    """By stage. Encryption goes on before secure boot does, and after its own configuration."""
-    switches = ("FLASH_CRYPT_CONFIG", *(each.cipher_count for each in SECURITY_FUSES.values()))
-    within = switches.index(burn.fuse) if burn.fuse in switches else len(switches)
-    return list(Stage).index(burn.stage), within
+def _place(burn: Burn) -> tuple[int, bool]:
+    """By stage; encryption goes on before secure boot does."""
+    counters = {each.cipher_count for each in SECURITY_FUSES.values()}
+    return list(Stage).index(burn.stage), burn.fuse not in counters
 
 
 def _general_problems(state: FuseState, wish: SecurityWish, revision: int | None) -> Iterator[str]:

@@ -7,6 +7,7 @@
     plan      every burn; refused here, or not at all
     keep      the keys, sealed, before anything is burned with them
     keys      burned; by themselves they change nothing
+    try       the chip enciphers a sector, and it must be what the kept key makes of it
     write     signed and encrypted firmware, NVS keys, evcfg; the board's hashes prove it
     switch    encryption and secure boot on; then the locks
     boot      the unit starts, if that was asked for
@@ -85,6 +86,9 @@ class Board(Protocol):
 
     def write(self, parts: Sequence[FlashPart], on_bytes: Callable[[int], None]) -> None:
         """Write parts as they are."""
+
+    def enciphered(self, offset: int, sector: bytes) -> bytes:
+        """What the flash holds when the chip has put `sector` through its cipher, to `offset`."""
 
     def restart(self) -> None:
         """Start what the flash holds."""
@@ -226,7 +230,9 @@ class _Run:
             burns = [burn.as_dict() for burn in plan.burns]
             self._record("planned", plan.mac, {"security": burns})
         self._burn(plan.of(Stage.KEYS))
-        self._check(facts, key, Stage.KEYS)
+        state = self._check(facts, key, Stage.KEYS)
+        if key is not None and not secured(state):
+            self._try(chip, key, firmware.parts[0].offset)
         written = self._write(parts)
         self._burn(plan.of(Stage.SWITCHES, Stage.LOCKS))
         state = self._check(facts, key, Stage.KEYS, Stage.SWITCHES, Stage.LOCKS)
@@ -289,6 +295,21 @@ class _Run:
             self._board.with_fuses(partial(burn_one, burn=burn))
             self._burned.append(burn)
 
+    def _try(self, chip: str, key: bytes, offset: int) -> None:
+        """See that the chip has the key that is kept for it, as long as nothing depends on it.
+
+        Raises:
+            CheckFailed: it has another one, or none.
+        """
+        self._tell("try", {"offset": offset})
+        sector = bytes(range(256)) * (SECTOR // 256)
+        if self._board.enciphered(offset, sector) != host_cipher(chip, key).encrypt(offset, sector):
+            raise CheckFailed(
+                f"{self._order.mac}: the chip does not encipher with the key that is kept for it; "
+                "nothing is switched on",
+                fix="somebody else has burned a key into it: take this board out",
+            )
+
     def _write(self, parts: Sequence[FlashPart]) -> tuple[str, ...]:
         held = self._board.holds(parts)
         wanted = [part for part, there in zip(parts, held, strict=True) if not there]
@@ -330,6 +351,7 @@ class _Run:
 
 
 def burn_one(fuses: Fuses, burn: Burn) -> None:
+    """Do one burn."""
     if burn.kind is Kind.KEY:
         fuses.burn_key(burn.fuse, burn.data, burn.purpose)
     elif burn.kind is Kind.DIGEST:

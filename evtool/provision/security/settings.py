@@ -43,7 +43,7 @@ SETTINGS = (
         ("esp32",),
         "FLASH_CRYPT_CONFIG",
         "the whole key is mixed with the address",
-        Stage.SWITCHES,
+        Stage.KEYS,
         encryption=True,
         value=0xF,
     ),
