@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evtool.project import Project
 
 _WAITING = 16
+_KEPT = 200  # panics that need not be decoded again
 _POLL_MS = 100
 # At the end of a watch: the first decoding reads a whole ELF file.
 _DRAIN_S = 30.0
@@ -162,7 +163,13 @@ class PanicDecoding:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._done.put(self._decoder.decode(*job))
+            try:
+                decoded = self._decoder.decode(*job)
+            except BaseException:
+                # A bug of ours: whoever waits for this panic must not wait for ever.
+                self._done.put(Decoded(job[0], "", "the decoder failed", {}))
+                raise
+            self._done.put(decoded)
 
 
 class ElfDecoder:
@@ -259,6 +266,8 @@ class ElfDecoder:
                 registers = report.riscv_registers
                 stacks = [Stack(registers[0], registers, report.stack).as_dict()]
             answer = self.places(elf, addresses, stacks, panic)
+            while len(self._answers) >= _KEPT:
+                self._answers.pop(next(iter(self._answers)))
             self._answers[key] = answer
         if "error" in answer:
             return Decoded(report, "", str(answer["error"]), {})

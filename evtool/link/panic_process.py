@@ -16,6 +16,7 @@ from typing import Any
 from evtool.errors import ToolError
 
 TIMEOUT_S = 60.0
+_PROGRAMS = {b"\x02\0", b"\x03\0"}  # ET_EXEC, ET_DYN
 
 
 class PanicProcess:
@@ -119,8 +120,10 @@ def elf_candidates(named: list[Path], build_folders: list[Path]) -> list[Path]:
 
 
 def _is_elf(path: Path) -> bool:
+    """Whether it is a linked program, not one of the objects that it was linked from."""
     try:
         with path.open("rb") as stream:
-            return stream.read(4) == b"\x7fELF"
+            head = stream.read(18)
     except OSError:
         return False
+    return head[:4] == b"\x7fELF" and head[16:18] in _PROGRAMS

@@ -248,6 +248,9 @@ def test_candidates(tmp_path: Path, program: samples.Program) -> None:
     build.mkdir(parents=True)
     shutil.copy(program.path, build / "firmware.elf")
     (build / "program").write_text("no ELF")
+    data = bytearray(program.path.read_bytes())
+    data[16:18] = b"\x01\0"  # an object
+    (build / "main.o").write_bytes(data)
     assert elf_candidates([], [tmp_path / ".pio" / "build", tmp_path / "none"]) == [
         build / "firmware.elf"
     ]
