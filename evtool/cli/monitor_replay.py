@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from evtool.cli.monitor_screen import Screen
+    from evtool.monitor.display import Display
     from evtool.monitor.follow import Line
-    from evtool.monitor.session import Display
     from evtool.monitor.stream import Audience
     from evtool.protocol.console_log import ConsoleLog
 
