@@ -57,8 +57,14 @@ class SqlChange:
             ConfigError: the ledger was moved elsewhere.
         """
         if self._connection.dialect.name == "postgresql":
-            # Who moves the ledger waits for changes that are under way.
-            self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(MOVING_LOCK)))
+            # Who moves the ledger waits for changes that are under way; and one whose computer
+            # stands still in the middle of it loses what it has locked.
+            self._connection.execute(
+                sa.select(
+                    sa.func.pg_advisory_xact_lock_shared(MOVING_LOCK),
+                    sa.func.set_config("idle_in_transaction_session_timeout", "60s", True),
+                )
+            )
         moved_to = self._connection.execute(sa.select(about.c.moved_to)).scalar_one()
         if moved_to is not None:
             raise ConfigError(

@@ -364,6 +364,11 @@ class SqlLedger:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except sa.exc.TimeoutError as error:
+            raise DeviceError(
+                f"the ledger {self.where}: no connection was free for a minute",
+                fix="work at fewer boards at once",
+            ) from error
         except sa.exc.DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[0]
             if "not a database" in reason:

@@ -87,6 +87,7 @@ def sqlite_engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=os.fspath(path)),
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        pool_timeout=_BUSY_S,
         hide_parameters=True,
     )
 
@@ -155,6 +156,7 @@ def postgresql_engine(text: str) -> sa.Engine:
     engine = sa.create_engine(
         url,
         isolation_level="READ COMMITTED",
+        pool_timeout=_BUSY_S,
         pool_pre_ping=True,  # the server may have been started anew between two units
         connect_args=timeout,
         hide_parameters=True,
@@ -174,7 +176,6 @@ def postgresql_engine(text: str) -> sa.Engine:
 _SETTINGS = (
     "synchronous_commit = on",
     "lock_timeout = '60s'",
-    "idle_in_transaction_session_timeout = '60s'",
     "tcp_keepalives_idle = 10",
     "tcp_keepalives_interval = 5",
     "tcp_keepalives_count = 3",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from ledger_rig import NEEDS_SERVER, PostgresqlServer
 
 from evtool.errors import ConfigError, DeviceError
 from evtool.link import ledger_schema
@@ -405,3 +406,20 @@ def test_opening_it_twice_in_one_process_leaves_sqlites_locks_alone(tmp_path: Pa
         change.append("written")
     assert [head.seq for head in first.heads().values()] == [2, 1]
     first.close()
+
+
+@NEEDS_SERVER
+def test_a_station_that_stands_still_in_a_change_loses_its_lock_and_a_reader_nothing(
+    postgresql: PostgresqlServer,
+) -> None:
+    ledger = open_ledger(postgresql.new_database(), "line-1")
+
+    def limit(connection: sa.Connection) -> object:
+        return connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+
+    with ledger.change() as change:
+        change.append("written", unit="CP-1")
+        assert limit(change._connection) == "1min"
+    with ledger._engine.connect() as connection:
+        assert limit(connection) == "0"
+    ledger.close()
