@@ -71,7 +71,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_unit_is_planned_secured_for_ever_and_left_alone(
     tmp_path: Path, project: Path, board: VirtualBoard
 ) -> None:
@@ -141,7 +141,7 @@ def kept_keys(ledger: Path) -> tuple[bytes, bytes, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_an_identity_is_encrypted_where_it_was_asked_for_and_stays_so(
     project: Path, board: VirtualBoard
 ) -> None:

@@ -30,6 +30,7 @@ chips = pytest.mark.parametrize("chip", CHIPS)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @chips
 @pytest.mark.parametrize("wish", [RELEASE, DEVELOPMENT], ids=["release", "development"])
 def test_espefuse_burns_what_was_planned_and_nothing_is_left(

@@ -246,6 +246,7 @@ def test_a_provisioned_unit_is_secured_and_a_second_run_changes_nothing(chip: st
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @chips
 def test_it_may_be_killed_at_every_step_and_goes_on(chip: str) -> None:
     wish = replace(RELEASE, lock_loader=True)
