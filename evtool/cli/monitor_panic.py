@@ -25,6 +25,7 @@ from evtool.monitor.panic.which_elf import Choice, ElfFile, Identity, choose
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
+    from evtool.monitor.follow import Line
     from evtool.monitor.stream import Audience, Batch, News
     from evtool.project import Project
 
@@ -89,10 +90,8 @@ class PanicDecoding:
     def __exit__(self, *_: object) -> None:
         for listener in self._listeners.values():
             listener.finish()
-        limit_s = time.monotonic() + _DRAIN_S
         try:
-            while self._under_way and time.monotonic() < limit_s:
-                self._deliver(_POLL_MS / 1000)
+            self._drain()
         finally:
             self._decoder.close()
         skipped = self._left_out + sum(each.skipped for each in self._listeners.values())
@@ -110,6 +109,14 @@ class PanicDecoding:
     def on_batch(self, batch: Batch) -> None:
         """Bytes of a port."""
         self._listener(batch.port).feed(batch.data, batch.at_ms)
+
+    def on_lines(self, lines: Sequence[Line]) -> None:
+        """Lines of a log, instead of bytes; nobody waits for the next ones, so this may wait."""
+        for line in lines:
+            listener = self._listener(line.port)
+            listener.tick(line.at_ms)
+            listener.feed(line.text.encode() + b"\n", line.at_ms)
+        self._drain()
 
     def on_news(self, news: News) -> None:
         """A port that is gone ends the panic that it was printing."""
@@ -149,6 +156,12 @@ class PanicDecoding:
             self._left_out += 1
             return
         self._under_way += 1
+
+    def _drain(self) -> None:
+        """Show what is under way, when it is there."""
+        limit_s = time.monotonic() + _DRAIN_S
+        while self._under_way and time.monotonic() < limit_s:
+            self._deliver(_POLL_MS / 1000)
 
     def _deliver(self, timeout_s: float) -> None:
         while self._under_way:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evtool.cli.monitor_options import collect
+from evtool.cli.monitor_script_options import elf_option
 from evtool.cli.monitor_view_options import ReplayOptions, shown_options
 from evtool.cli.options import project_option
 from evtool.cli.output import Output, json_option
@@ -68,9 +69,17 @@ def _speed(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--port", metavar="NAME", help="Of a log of several ports, this one alone.")
 @click.option("--timestamps", is_flag=True, help="Begin each printed line with its time.")
 @click.option("--plain", is_flag=True, help="Print lines in a terminal too, instead of tables.")
+@elf_option
 @project_option
 @json_option
-def command(log: Path, *, project_path: Path | None, as_json: bool, **values: Any) -> None:
+def command(
+    log: Path,
+    *,
+    elf: tuple[Path, ...],
+    project_path: Path | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
     """Play a recorded console: any view, at any speed.
 
     LOG is what --log or --jsonl wrote, what `evtool monitor --json` printed, or what another
@@ -78,10 +87,10 @@ def command(log: Path, *, project_path: Path | None, as_json: bool, **values: An
     clock, which print once a second.
 
     In a terminal the keys 1-5 and 0 choose the view, the space bar pauses, q ends. Pauses of
-    the log longer than 5 s are cut to that. Secrets of the project are masked as in a live
-    watch.
+    the log longer than 5 s are cut to that. Secrets of the project are masked, and panics
+    decoded, as in a live watch.
     """
-    _Replay(log, collect(ReplayOptions, values), project_path, as_json=as_json).run()
+    _Replay(log, collect(ReplayOptions, values), elf, project_path, as_json=as_json).run()
 
 
 @dataclass(slots=True)
@@ -112,13 +121,20 @@ class _Replay:
     """One log, played once."""
 
     def __init__(
-        self, path: Path, options: ReplayOptions, project_path: Path | None, *, as_json: bool
+        self,
+        path: Path,
+        options: ReplayOptions,
+        elf: tuple[Path, ...],
+        project_path: Path | None,
+        *,
+        as_json: bool,
     ) -> None:
         from evtool.cli.monitor_outputs import check_outputs
 
         check_outputs(options, as_json=as_json)
         self._path = path
         self._options = options
+        self._elf = elf
         self._project_path = project_path
         self._as_json = as_json
         self._screen: Screen | None = None
@@ -136,6 +152,7 @@ class _Replay:
         from contextlib import ExitStack
 
         from evtool.cli.monitor_outputs import open_outputs, unix_stamp
+        from evtool.cli.monitor_panic import decoding
         from evtool.errors import ConfigError
         from evtool.monitor.stream import Audience
         from evtool.protocol.console_log import read_console_log
@@ -147,6 +164,8 @@ class _Replay:
             name = self._path.name
             open_outputs(self._options, audience, stack, stamp, dated=log.dated, source=name)
             display = self._display(stack, log)
+            panics = decoding(self._elf, self._project_path, Output(self._as_json), display.note)
+            audience.lines.append(stack.enter_context(panics))
             played = self._play(self._lines(log), display, audience)
             if not played:
                 what = f"of port {self._options.port} " if self._options.port else ""

@@ -62,6 +62,14 @@ def _text(context: click.Context, parameter: click.Parameter, value: str) -> str
         raise click.BadParameter(f"{error.message.partition(': ')[2]}; {error.fix}") from error
 
 
+elf_option = click.option(
+    "--elf",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    metavar="FILE",
+    help="The program's ELF file, or a folder of them, for decoding panics "
+    "(default: the project's builds). It must be the one that the board runs.",
+)
 _OPTIONS = (
     click.option(
         "--send",
@@ -87,14 +95,7 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the results of --script or --expect to this file, as JUnit XML.",
     ),
-    click.option(
-        "--elf",
-        type=click.Path(path_type=Path, exists=True),
-        multiple=True,
-        metavar="FILE",
-        help="The program's ELF file, or a folder of them, for decoding panics "
-        "(default: the project's builds). It must be the one that the board runs.",
-    ),
+    elf_option,
     click.option(
         "--until",
         callback=expression,

@@ -166,3 +166,20 @@ def test_a_virtual_board_panics_and_its_program_is_found(tmp_path: Path) -> None
         "ev::Gate::open",
         "control_task",
     ]
+
+
+def test_a_log_from_the_field_is_decoded(program: samples.Program, tmp_path: Path) -> None:
+    log = tmp_path / "field.log"
+    log.write_text("hello\n" + program.panic().replace("\r\n", "\n") + "and on\n")
+    argv = [sys.executable, "-m", "evtool", "monitor", "replay", str(log)]
+    done = subprocess.run(
+        [*argv, "--elf", str(program.path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ev::Gate::open" in done.stderr
+    assert done.stdout.endswith("and on\n")
