@@ -87,11 +87,12 @@ def _install(package: str) -> str:
 
 
 def project(loaded: Project) -> Iterator[Check]:
-    """The project, its bundle, and every package that its builds need."""
+    """The project, its secrets and bundle, and every package that its builds need."""
     from evtool.cli.bundle_place import chosen_bundle
     from evtool.errors import EvtoolError
 
     yield Check("project", True, str(loaded.path))
+    yield from _secrets(loaded)
     bundle: Path | None = None
     needs_esp32 = loaded.build.environment.startswith("esp32")
     try:
@@ -112,6 +113,19 @@ def project(loaded: Project) -> Iterator[Check]:
         yield from checks
         missing_esp32 |= environment == "esp32dev" and not checks[0].good
     yield from _disk(loaded, fetches=needs_esp32 and missing_esp32)
+
+
+def _secrets(loaded: Project) -> Iterator[Check]:
+    """What lies in clear although the project has a sealing key."""
+    from evtool.cli.provision_secrets_status import kept_in_clear
+
+    clear = kept_in_clear(loaded.root)
+    if clear and loaded.provision.sealing_key is not None:
+        detail = (
+            f"{len(clear)} kept in clear, though there is a sealing key: {', '.join(clear[:3])}"
+        )
+        fix = "evtool provision secrets seal --remove-clear"
+        yield Check("secrets", False, detail, fix, needed=False)
 
 
 def _bundle(folder: Path) -> Check:

@@ -177,3 +177,23 @@ def test_a_bundle_that_is_named_and_not_there(
     check = named(doctor_checks.project(loaded), "bundle")
     assert not check.good
     assert check.fix == f"evtool bundle install FILE --to {tmp_path / 'nothing'}"
+
+
+def test_secrets_in_clear_beside_a_sealing_key_are_named(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "p")
+    kept = root / ".evtool" / "secrets"
+    kept.mkdir(parents=True)
+    (kept / "CP-0001_authorization_key").touch(0o600)
+
+    def names() -> list[str]:
+        return [check.name for check in doctor_checks.project(load_project(root / "evtool.toml"))]
+
+    assert "secrets" not in names()
+    settings = root / "evtool.toml"
+    settings.write_text(settings.read_text() + '[provision]\nsealing_key = { env = "K" }\n')
+    found = named(doctor_checks.project(load_project(settings)), "secrets")
+    assert not found.good
+    assert "1 kept in clear" in found.detail
+    assert "CP-0001_authorization_key" in found.detail
+    (kept / "CP-0001_authorization_key").unlink()
+    assert "secrets" not in names()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtool.project import SecretRef
+from evtool.provision.fleet.columns import COLUMNS
 from evtool.provision.fleet.fleet_toml import read_fleet_toml
 from evtool.provision.fleet.order import Where
 from evtool.provision.fleet.seen import SeenValues
@@ -276,6 +279,16 @@ def test_units_in_the_toml_file_itself() -> None:
         ('unit = [{ serial = "x" }]\n', "fleet.toml:1: unit: each unit begins with [[unit]]"),
         ('[[unit]]\ncolor = "red"\n', "fleet.toml:2: color: unknown key"),
         ("[template\n", "fleet.toml:1: not valid TOML"),
+        ("a = " + "[" * 100_000, "fleet.toml:1: lists within lists"),
+        ('units = "a\\u0000"\n', "fleet.toml:1: units: must be a text"),
+        (
+            '[template]\nca_certificate = "a\\u0000"\n[[unit]]\n',
+            "fleet.toml:2: ca_certificate: must be a file's name",
+        ),
+        (
+            '[template]\nwifi_passphrase = { file = "a\\u0000" }\n[[unit]]\n',
+            "fleet.toml:2: wifi_passphrase: a file's name holds no NUL",
+        ),
         ("a = 1\na = 2\n", "fleet.toml:2: not valid TOML"),
     ],
 )
@@ -364,6 +377,23 @@ def test_the_csmss_root_is_judged_once_for_all_units() -> None:
 def test_a_number_that_a_spreadsheet_has_rounded_is_suspicious() -> None:
     _, _, warnings = Fleet().check("serial\n1.23E+11\n")
     assert "'1.23E+11' looks like a long number that a spreadsheet has rounded" in warnings[0]
+
+
+CELL = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30),
+    st.sampled_from(["generate", "prompt", "env:WIFI", "env:", "file:x", "{n}", "=1", "1E+9"]),
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(COLUMNS)), CELL, min_size=1))
+def test_no_cells_make_it_fail_and_good_orders_keep_the_rules(cells: dict[str, str]) -> None:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([list(cells), list(cells.values())])
+    orders, problems, _ = Fleet().check(text.getvalue())
+    assert len(orders) == 0 if problems else len(orders) == 1
+    for order in orders:
+        assert order.charge_point.serial_number == cells["serial_number"]
+        assert 1 <= len(order.wifi_ssid.encode()) <= 32
 
 
 @given(st.lists(st.tuples(st.binary(max_size=3), st.integers(1, 2**32 - 1)), max_size=200))

@@ -76,6 +76,8 @@ def read_fleet_toml(file: str, data: bytes, folder: str) -> FleetToml:
         said = re.sub(r" \(at .*\)\Z", "", str(error))
         # The message may quote one character of the file, and never more.
         return _refused(file, line, f"not valid TOML: {said}")
+    except RecursionError:
+        return _refused(file, 1, "lists within lists within lists: nothing here is that deep")
     return _Reader(file, folder, document, _Lines.of(text)).read()
 
 
@@ -189,7 +191,7 @@ class _Reader:
 
     def _text(self, key: str) -> str | None:
         value = self.document.get(key)
-        if value is None or (isinstance(value, str) and value):
+        if value is None or (isinstance(value, str) and value and "\0" not in value):
             return value
         self._problem("", key, "must be a text that is not empty")
         return None

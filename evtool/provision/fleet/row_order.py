@@ -139,7 +139,7 @@ class _RowValues:
         value, where = self._value(COLUMNS[name])
         if not value:
             return None
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "\0" in value:
             self._problem(where, name, "must be a file's name")
             return None
         path = self._path(name, value)
@@ -178,6 +178,8 @@ class _RowValues:
             check_environment_name(ref.name)
         elif ref.kind == "file":
             no_path(expansion.used)
+            if "\0" in ref.name:
+                raise ValueError("a file's name holds no NUL")
             return SecretRef("file", self._path(name, ref.name))
         elif ref.kind == "prompt" and name not in self.maker.template.shared:
             raise ValueError(
