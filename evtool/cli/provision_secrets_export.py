@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def command(
         own = () if project is None else (project.charge_point.identity,)
         keys = _keys(unit_secrets(sealed, root), units or (*_sealed_units(ledger), *own), units)
         rows = [(unit, exported_form(unit, key, form).reveal()) for unit, key in keys.items()]
-        _record(ledger, [unit for unit, _ in rows], form, "stdout" if to == "-" else "file")
+        _record(ledger, [unit for unit, _ in rows], form, "stdout" if to == "-" else Path(to).name)
     if to == "-":
         for unit, value in rows:
             document: dict[str, object] = {"event": "key", "unit": unit, "form": form}
@@ -138,9 +139,16 @@ def _keys(
 
 
 def _record(ledger: SqlLedger, units: list[str], form: str, to: str) -> None:
+    """Who has handed out what, before it is."""
+    import getpass
+
     from evtool.provision.fleet.order import AUTHORIZATION_KEY
 
-    fields = {"secret": AUTHORIZATION_KEY, "form": form, "to": to}
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    fields = {"secret": AUTHORIZATION_KEY, "form": form, "to": to, "by": user}
     with ledger.change() as change:
         for unit in units:
             change.append("exported", unit=unit, fields=fields)

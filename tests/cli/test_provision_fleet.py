@@ -270,7 +270,8 @@ def test_keys_are_handed_out_in_three_forms_and_that_is_recorded(project: Path) 
     with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
         exported = [each for each in ledger.history(unit="CP-0002") if each.event == "exported"]
     assert [each.fields["form"] for each in exported] == ["plain", "hex", "basic"]
-    assert {each.fields["to"] for each in exported} == {"file"}
+    assert [each.fields["to"] for each in exported] == ["plain.csv", "hex.csv", "basic.csv"]
+    assert all(each.fields["by"] for each in exported)
     again = evtool("secrets", "export", "--form", "hex", "--to", "hex.csv", cwd=project)
     assert again.returncode == 2
     meant = [project / f"{form}.csv" for form in ("plain", "hex", "basic")]
