@@ -31,7 +31,7 @@ from evtool.protocol import slip
 from evtool.protocol.nvs import parse_image
 from evtool.protocol.partition_table import TABLE_OFFSET
 from evtool.virtual.board import BOOT_MS, Board, Mode
-from evtool.virtual.chips import CHIPS, Chip
+from evtool.virtual.chips import CHIPS, ESP32, Chip
 from evtool.virtual.effects import StopApp
 
 
@@ -95,6 +95,8 @@ def test_a_rom_without_a_boot_loader_complains_until_its_watchdog_bites(chip: Ch
             assert board.console().endswith("invalid header: 0xffffffff\r\n")
             assert board.now_ms - started_ms <= 250
             started_ms = board.now_ms
+        watchdog = "0x10 (RTCWDT_RTC_RESET)" if chip is ESP32 else "0x7 (TG0WDT_SYS_RST)"
+        assert f"rst:{watchdog}," in board.console()
         board.wait(BOOT_MS)
 
 

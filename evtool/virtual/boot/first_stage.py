@@ -27,7 +27,7 @@ def load_boot_loader(soc: Soc, view: FlashView, result: BootResult) -> AppImage 
     image = app_image.decode(bytes(raw), offset=offset, chip_id=soc.chip.image_chip_id)
     problem: str | None = None
     if isinstance(image, Malformed):
-        result.next_cause = ResetCause.RTC_WATCHDOG
+        result.next_cause = ResetCause.ROM_WATCHDOG
         if raw[0] != app_image.MAGIC:
             word = int.from_bytes(raw[:4], "little")
             result.repeated = (f"invalid header: {word:#010x}",) * 3
@@ -39,7 +39,7 @@ def load_boot_loader(soc: Soc, view: FlashView, result: BootResult) -> AppImage 
         return None
     problem = _security_problem(soc, view, image, has_hash=bool(stored[_HASH_FLAG]))
     if problem is not None:
-        result.next_cause = ResetCause.RTC_WATCHDOG
+        result.next_cause = ResetCause.ROM_WATCHDOG
         result.log += ["secure boot verification failed", soc.chip.rom.complaint]
         result.failure = f"boot loader at {offset:#x}: {problem}"
         return None

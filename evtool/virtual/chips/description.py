@@ -155,6 +155,7 @@ class ResetCause(Enum):
     SOFTWARE = "software"
     PANIC = "panic"
     RTC_WATCHDOG = "watchdog"
+    ROM_WATCHDOG = "rom_watchdog"
     TIMER_WATCHDOG = "timer_watchdog"
     BROWNOUT = "brownout"
     BOOTLOADER = "bootloader"
@@ -162,7 +163,10 @@ class ResetCause(Enum):
     @property
     def reason(self) -> str:
         """The word that the firmware prints for it."""
-        return {"timer_watchdog": "watchdog", "bootloader": "software"}.get(self.value, self.value)
+        same = {"bootloader": "software"} | dict.fromkeys(
+            ("timer_watchdog", "rom_watchdog"), "watchdog"
+        )
+        return same.get(self.value, self.value)
 
 
 @dataclass(frozen=True, slots=True)

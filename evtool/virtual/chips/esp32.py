@@ -79,6 +79,7 @@ _ROM = RomText(
         ResetCause.SOFTWARE: ResetCode(0xC, "SW_CPU_RESET"),
         ResetCause.PANIC: ResetCode(0xC, "SW_CPU_RESET"),
         ResetCause.RTC_WATCHDOG: ResetCode(0x10, "RTCWDT_RTC_RESET"),
+        ResetCause.ROM_WATCHDOG: ResetCode(0x10, "RTCWDT_RTC_RESET"),
         ResetCause.TIMER_WATCHDOG: ResetCode(0x8, "TG1WDT_SYS_RESET"),
         ResetCause.BROWNOUT: ResetCode(0xC, "SW_CPU_RESET"),
         ResetCause.BOOTLOADER: ResetCode(0x3, "SW_RESET"),

@@ -22,6 +22,7 @@ RESETS = {
     ResetCause.SOFTWARE: ResetCode(0xC, "RTC_SW_CPU_RST"),
     ResetCause.PANIC: ResetCode(0xC, "RTC_SW_CPU_RST"),
     ResetCause.RTC_WATCHDOG: ResetCode(0x10, "RTCWDT_RTC_RST"),
+    ResetCause.ROM_WATCHDOG: ResetCode(0x7, "TG0WDT_SYS_RST"),
     ResetCause.TIMER_WATCHDOG: ResetCode(0x8, "TG1WDT_SYS_RST"),
     ResetCause.BROWNOUT: ResetCode(0xF, "BROWNOUT_RST"),
     ResetCause.BOOTLOADER: ResetCode(0x3, "RTC_SW_SYS_RST"),
