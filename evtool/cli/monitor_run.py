@@ -123,11 +123,13 @@ def run(order: Order) -> None:
 
 def _script(order: Order, secrets: list[str]) -> Scripted | None:
     """The script that was asked for, read and checked; its secrets are added to `secrets`."""
-    from evtool.cli.monitor_script import Scripted, has_script
-    from evtool.link.clock import monotonic_ms
+    from evtool.cli.monitor_script_options import has_script
 
     if not has_script(order.script):
         return None
+    from evtool.cli.monitor_script import Scripted
+    from evtool.link.clock import monotonic_ms
+
     return Scripted(order.script, Output(order.as_json), secrets, monotonic_ms)
 
 

@@ -29,21 +29,6 @@ _MAX_BYTES = 1024 * 1024
 _OPTION = Place("", 0)
 
 
-def has_script(options: ScriptOptions) -> bool:
-    """Whether a script, or options that stand for one, were given; UsageError where they clash."""
-    if options.script is not None and options.expect:
-        raise click.UsageError("--expect goes with no --script: write `expect` into the script")
-    if options.script is None and not options.expect:
-        if options.junit is not None:
-            raise click.UsageError("--junit is for the results of --script or --expect")
-        return False
-    for name in ("until", "count", "duration_s"):
-        if getattr(options, name) is not None:
-            option = {"duration_s": "--for"}.get(name, f"--{name}")
-            raise click.UsageError(f"{option} goes with no script: the script says when it is done")
-    return True
-
-
 class Scripted:
     """One script and its results.
 

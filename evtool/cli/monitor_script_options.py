@@ -28,6 +28,21 @@ class ScriptOptions:
     fail_on: re.Pattern[str] | None = None
 
 
+def has_script(options: ScriptOptions) -> bool:
+    """Whether a script, or options that stand for one, were given; UsageError where they clash."""
+    if options.script is not None and options.expect:
+        raise click.UsageError("--expect goes with no --script: write `expect` into the script")
+    if options.script is None and not options.expect:
+        if options.junit is not None:
+            raise click.UsageError("--junit is for the results of --script or --expect")
+        return False
+    for name in ("until", "count", "duration_s"):
+        if getattr(options, name) is not None:
+            option = {"duration_s": "--for"}.get(name, f"--{name}")
+            raise click.UsageError(f"{option} goes with no script: the script says when it is done")
+    return True
+
+
 def script_options(function: F) -> F:
     """All of them, passed on as keywords by the names in `ScriptOptions`."""
     return add_options(function, _OPTIONS)
