@@ -30,6 +30,7 @@ from fleet_project import (
     rows_of,
     start,
 )
+from ledger_rig import NEEDS_SERVER, PostgresqlServer
 
 from evtool.cli import group
 from evtool.link.ledger_database import open_ledger
@@ -382,6 +383,22 @@ def test_rotation_rollback_and_leaving_at_a_board(here: Here, rack: BoardRack) -
     assert verdicts(lines[-1]) == {board.port: ("provisioned", "CP-2")}
     code, lines, errors = here("rotate", *rows_of(), "--prepare")
     assert (code, lines[-1]["units"]) == (0, 1), errors
+
+
+@NEEDS_SERVER
+def test_stations_may_share_a_ledger_on_a_server(
+    here: Here, rack: BoardRack, postgresql: PostgresqlServer, project: Path
+) -> None:
+    first, second = rack.add(), rack.add()
+    url = postgresql.new_database()
+    for number, board in enumerate((first, second), 1):
+        command = ["run", *rows_of(board.port), "--with-firmware", "--ledger", url]
+        code, lines, errors = here(*command)
+        assert code == 0, errors
+        assert verdicts(lines[-1]) == {board.port: ("provisioned", f"CP-{number}")}
+    code, lines, _ = here("status", "--ledger", url)
+    assert [line["status"] for line in lines if line.get("unit")] == ["proved", "proved"]
+    assert not (project / ".evtool" / "ledger.db").exists()
 
 
 @pytest.mark.parametrize(
