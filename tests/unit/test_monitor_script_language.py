@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -142,6 +144,14 @@ def test_any_text_is_a_script_or_a_told_mistake(lines: list[list[str]], end: str
     if told is not None:
         assert told.message.startswith("try.evs:")
         assert told.fix
+
+
+def test_the_documentation_shows_every_step_and_a_script_that_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "monitor-scripts.md").read_text()
+    (script,) = re.findall(r"```\n(# smoke\.evs.*?)```", text, re.DOTALL)
+    assert len(program(script).steps) == 8
+    shown = {re.split(r"[` ]", row.removeprefix("| `"))[0] for row in text.splitlines()}
+    assert set(USAGE) <= shown
 
 
 # --- results ---------------------------------------------------------------------
