@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,79 @@ def test_a_line_that_the_disk_takes_in_parts_is_whole(
     log.append("a whole line")
     log.close()
     assert (tmp_path / "log").read_text() == "a whole line\n"
+
+
+def test_a_new_day_begins_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    now = [time.time()]
+    log = RotatingLog(path, None, daily=True, now=lambda: now[0])
+    log.append("yesterday")
+    now[0] += 86_400
+    log.append("today")
+    log.append("today too")
+    log.close()
+    assert path.read_text() == "today\ntoday too\n"
+    assert (tmp_path / "log.1").read_text() == "yesterday\n"
+
+
+def test_what_an_earlier_day_left_is_that_days(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("long ago\n")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    log = RotatingLog(path, None, daily=True)
+    log.append("today")
+    log.close()
+    assert path.read_text() == "today\n"
+    assert (tmp_path / "log.1").read_text() == "long ago\n"
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    now = [1000.0]
+    log = RotatingLog(path, now=lambda: now[0])
+    log.append("first")
+    path.rename(tmp_path / "elsewhere")
+    now[0] += 1
+    log.append("second")
+    log.close()
+    assert path.read_text() == "second\n"
+
+
+def test_a_line_that_a_crash_left_unfinished_is_ended_first(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("whole\nhal")
+    log = RotatingLog(path)
+    log.append("next")
+    log.close()
+    assert path.read_text() == "whole\nhal\nnext\n"
+
+
+def test_bytes_are_added_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"\x00\x01")
+    log = RotatingLog(path, of_lines=False)
+    log.write(b"\x02")
+    log.close()
+    assert path.read_bytes() == b"\x00\x01\x02"
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from evtool.link.rotating_log import RotatingLog
+log = RotatingLog(Path(sys.argv[1]), max_bytes=4000, kept=200)
+for number in range(400):
+    lines = ["%s %d %d %s" % (sys.argv[2], number, k, "x" * 16) for k in range(3)]
+    log.write(("\\n".join(lines) + "\\n").encode())
+log.close()
+"""
+
+
+def test_several_programs_rotate_one_log_and_no_line_is_lost_or_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(path), name]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    lines = [line for each in tmp_path.iterdir() for line in each.read_text().splitlines()]
+    wanted = [f"{name} {n} {k} {'x' * 16}" for name in "abc" for n in range(400) for k in range(3)]
+    assert sorted(lines) == sorted(wanted)
+    assert len(list(tmp_path.iterdir())) > 5
