@@ -112,6 +112,7 @@ bench: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.virtual_boards
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.flashing
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.nvs_images
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.monitors
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.ledger
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.provision_units
 

@@ -208,9 +208,28 @@ def main() -> None:
         make_unit(folder)
         for rate in rates:
             print_rate(rate, folder, seconds)
+        print_sustained(folder, seconds * 3)
         several = measure(folder, several_ports(folder), RATES["115200 baud"], seconds, ports=32)
         say(f"32 ports at 115200 baud in one process: {several.core:.1%} of a core,")
         say(f"  {several.lost} of {several.lines} lines lost, {several.latency_ms:.1f} ms")
+
+
+def print_sustained(folder: Path, seconds: float) -> None:
+    """3,000,000 baud with the tables and a log: what of it the log holds."""
+    log = folder / "sustained.log"
+    seen = measure(
+        folder,
+        lambda port, baud: [
+            *(sys.executable, "-m", "evtool", "monitor", "--serial-port", port),
+            *("--baudrate", str(baud), "--view", "all", "--log", str(log)),
+            *("--project", str(folder / "unit" / "evtool.toml")),
+        ],
+        300_000,
+        seconds,
+    )
+    lost = seen.lines - len(_MARK.findall(log.read_bytes()))
+    say(f"3000000 baud for {seconds:g} s, tables and log: {seen.core:.1%} of a core,")
+    say(f"  {lost} of {seen.lines} lines lost")
 
 
 def several_ports(folder: Path) -> Command:
