@@ -149,22 +149,32 @@ def test_quitting_while_the_port_is_away_is_exit_code_3(board: FakeConsole) -> N
     assert b"disappeared" in desk.shown
 
 
-def test_every_exit_code_without_a_terminal(board: FakeConsole, tmp_path: Path) -> None:
-    port = ("--serial-port", board.port)
+ENDS: list[tuple[int, tuple[str, ...]]] = [
+    (0, ("--until", "bms", "--timeout", "30")),
+    (1, ("--until", "never", "--timeout", "1")),
+    (1, ("--send", "s", "--for", "2")),
+    (1, ("--fail-on", "bms", "--timeout", "30", "--count", "999")),
+    (1, ("--raw", "--log", "no/such/folder/log")),
+    (2, ("--raw", "--json")),
+    (2, ("--include", "(")),
+    (2, ("--show-secrets", "--raw")),
+    (2, ("--serial-port", "usb=nonsense")),
+    (2, ("--serial-port", "socket://nowhere")),
+    (3, ("--serial-port", "no/such/port", "--raw")),
+    (3, ("--serial-port", "socket://127.0.0.1:1", "--raw")),
+    (3, ("--serial-port", "serial=NO-SUCH-NUMBER")),
+]
+
+
+@pytest.mark.parametrize(("code", "arguments"), ENDS, ids=lambda each: str(each))
+def test_exit_codes_without_a_terminal(
+    board: FakeConsole, tmp_path: Path, code: int, arguments: tuple[str, ...]
+) -> None:
     board.answers["s"] = BOOT + "\r\nGuru Meditation Error: Core  1 panic'ed (LoadProhibited)"
-    assert monitor(*port, "--until", "bms", "--timeout", "20").returncode == 0
-    assert monitor(*port, "--until", "never", "--timeout", "1").returncode == 1
-    assert monitor(*port, "--send", "s", "--for", "2").returncode == 1
-    assert monitor(*port, "--fail-on", "bms", "--timeout", "9", "--count", "99").returncode == 1
-    assert monitor(*port, "--raw", "--json").returncode == 2
-    assert monitor(*port, "--include", "(").returncode == 2
-    assert monitor("--serial-port", "usb=nonsense").returncode == 2
-    assert monitor("--serial-port", "socket://nowhere").returncode == 2
-    assert monitor("--serial-port", str(tmp_path / "none"), "--raw").returncode == 3
-    assert monitor("--serial-port", "socket://127.0.0.1:1", "--raw").returncode == 3
-    assert monitor("--serial-port", "serial=NO-SUCH-NUMBER").returncode == 3
-    assert monitor(*port, "--show-secrets", "--raw").returncode == 2
-    assert monitor(*port, "--raw", "--log", str(tmp_path / "no" / "log")).returncode == 1
+    port = () if "--serial-port" in arguments else ("--serial-port", board.port)
+    done = monitor(*port, *arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert code == 0 or done.stderr
 
 
 def test_several_ports_have_their_names_before_their_lines(
