@@ -20,7 +20,7 @@ from evtool.monitor.watched_console import Port, WatchedConsole
 
 # How long bytes gather between two readings: a median of half of it from the byte to the screen,
 # and one wake-up for all of them. Less where so much comes that a port's buffer could be full.
-BATCH_MS = 12
+BATCH_MS = 14
 _LEAST_BATCH_MS = 2
 _PATIENCE = 3  # readings without a pause, before looking at lines waits for several
 _MUCH = 4096

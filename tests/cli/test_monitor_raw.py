@@ -166,7 +166,7 @@ ENDS: list[tuple[int, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "arguments"), ENDS, ids=lambda each: str(each))
+@pytest.mark.parametrize(("code", "arguments"), ENDS, ids=str)
 def test_exit_codes_without_a_terminal(
     board: FakeConsole, tmp_path: Path, code: int, arguments: tuple[str, ...]
 ) -> None:
