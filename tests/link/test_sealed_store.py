@@ -345,3 +345,24 @@ def test_a_process_with_secrets_leaves_no_core_dump(tmp_path: Path) -> None:
         env=os.environ,
     )
     assert done.stdout.strip() == "(0, 0)"
+
+
+def test_two_stations_may_begin_with_one_key_at_once(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one looks a moment before the first is done, and again a moment after."""
+    look = SqlLedger.sealed_names
+    looks = 0
+
+    def late(self: SqlLedger, prefix: str = "") -> list[tuple[str, str]]:
+        nonlocal looks
+        looks += 1
+        found = look(self, prefix)
+        if looks == 1:
+            opened(self)
+        return found
+
+    monkeypatch.setattr(SqlLedger, "sealed_names", late)
+    assert opened(ledger).current is not None
+    with pytest.raises(ConfigError, match="not the key"):
+        opened(ledger, TWO)

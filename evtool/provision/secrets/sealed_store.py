@@ -134,15 +134,18 @@ def open_store(
         SealBroken: what the ledger says about its keys was changed.
     """
     keys = matching_keys(ledger, secret)
-    if not keys:
-        known = _known(ledger)
-        if known:
+    known = [] if keys else _known(ledger)
+    if known:
+        # Another station may have made the ledger's first key between the two looks.
+        keys = matching_keys(ledger, secret)
+        if not keys:
             raise ConfigError(
                 "this is not the key or passphrase that the ledger's secrets are sealed with "
                 f"({', '.join(known)})",
                 fix="give the one that was used first, or change it with "
                 "`evtool provision secrets rotate`",
             )
+    if not keys:
         if not create:
             raise ConfigError(
                 "nothing is sealed in this ledger yet", fix="seal or generate a secret first"
