@@ -133,11 +133,19 @@ def _strip(state: UnitState, width: int) -> list[Span]:
     ):
         if holds is not None:
             words.append((name, yes if holds else no, "good" if holds else otherwise))
+    for gap in ("  ", " "):
+        line = _joined(words, gap)
+        if width_of(line) <= width:
+            return line
+    while words and width_of(_joined(words, "  ")) > width:
+        words.pop()  # the later ones say the least
+    return _joined(words, "  ")
+
+
+def _joined(words: Sequence[tuple[str, str, str]], gap: str) -> list[Span]:
     line: list[Span] = []
     for name, value, style in words:
-        word: list[Span] = [("  " if line else "", ""), (f"{name} ", "dim"), (value, style)]
-        if width_of([*line, *word]) <= width:  # the later ones say the least
-            line += word
+        line += [(gap if line else "", ""), (f"{name} ", "dim"), (value, style)]
     return line
 
 
