@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from evtool.reference_impl.controller_types import Fault, GateReason
+from evtool.reference_impl.faults import OBEY_MS
+from evtool.verify.from_log import TOLERANCE_MS
 from evtool.verify.from_log.senses import PRELUDE_MS, Senses
 from evtool.verify.from_log.stretches import Entry, Stretch
 from evtool.verify.scenario import Event
@@ -81,6 +83,8 @@ def _of_stream(
         at_ms = entry.at_ms - senses.origin_ms
         yield from _nothing(stream, entry.number, quiet_from_ms, at_ms - tolerance_ms)
         quiet_from_ms = at_ms + tolerance_ms
+        if _is_older(entry, stretch):
+            continue
         if quiet_from_ms <= end_ms:  # else the reference might still do it after the log's end
             within_ms = min(2 * tolerance_ms, quiet_from_ms)
             yield Event(
@@ -94,6 +98,22 @@ def _of_stream(
             )
     last = stretch.entries[-1].number
     yield from _nothing(stream, last, quiet_from_ms, end_ms - tolerance_ms)
+
+
+def _is_older(entry: Entry, stretch: Stretch) -> bool:
+    """Whether a fault comes of what was before the stretch began, and nobody knows what.
+
+    That is one that is cleared and was not set in it, and a module's disobedience that may have
+    begun before.
+    """
+    if stretch.booted or entry.kind != "fault":
+        return False
+    name = entry.word("name")
+    if entry.word("state") == "set":
+        since_ms = entry.at_ms - stretch.begin_ms
+        return name == Fault.MODULE_DISOBEYS.value and since_ms <= OBEY_MS + TOLERANCE_MS
+    own = next(each for each in stretch.events("fault") if each.word("name") == name)
+    return own is entry
 
 
 def _nothing(stream: _Stream, number: int, from_ms: int, to_ms: int) -> Iterator[Event]:

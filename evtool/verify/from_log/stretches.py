@@ -172,12 +172,13 @@ def _trimmed(stretch: Stretch) -> Iterator[Stretch]:
     times = {name: [each.at_ms for each in entries if each.record.name == name] for name in VIEWS}
     if not all(times.values()):
         return
-    first_ms = min(found[0] for found in times.values())
+    # A round that was on its way already is left out: the first has all that there is to know.
+    first_ms = max(found[0] for found in times.values()) - _ONE_PRINT_MS
     last_ms = min(found[-1] for found in times.values()) + _ONE_PRINT_MS
     kept = [
         each
         for each in entries
         if each.at_ms <= last_ms and (stretch.booted or each.at_ms >= first_ms)
     ]
-    if kept[-1].at_ms - kept[0].at_ms >= SHORTEST_MS:
+    if kept and kept[-1].at_ms - kept[0].at_ms >= SHORTEST_MS:
         yield Stretch(stretch.port, stretch.booted, kept)
