@@ -63,7 +63,8 @@ def opened_ledger(location: str | None, project: Project | None) -> Iterator[Sql
     root = Path() if project is None else project.root
     ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"), anchor=Anchor(root / ANCHOR_FILE))
     try:
-        take_in_old_ledger(ledger, root)
+        if text == ledger_place(None, project):  # not into one that was named for once
+            take_in_old_ledger(ledger, root)
         yield ledger
     finally:
         ledger.close()

@@ -46,6 +46,7 @@ from evtool.protocol.ledger_record import NO_HEAD, Claim, Head, Record
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
 _MERGING_LOCK = 0x65766D67
 _NOTE_EVERY = 50
+_LONGEST_NAME = 64
 _AT_ONCE = 500  # values of a query; SQLite takes a thousand on every system
 
 
@@ -93,6 +94,11 @@ def open_ledger(
     else:
         engine = sqlite_engine(Path(location))
         name = station or station_name(Path(location))
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise ConfigError(
+            f"no name for a station: {name!a}",
+            fix=f"use up to {_LONGEST_NAME} printable characters (EVTOOL_STATION)",
+        )
     ledger = SqlLedger(engine, shown(location), name, now, anchor)
     try:
         ledger.prepare()
@@ -142,6 +148,7 @@ class SqlLedger:
                 self._alone(connection, _MIGRATION_LOCK)
                 migrate(connection, str(uuid.uuid4()), self.where)
         if self._anchor is not None:
+            self.ledger_id()  # known now, so that closing asks for nothing
             self.compare(self._anchor)
 
     def compare(self, anchor: Anchor) -> None:

@@ -195,3 +195,19 @@ def test_a_ledger_moves_to_a_server(folder: Path, postgresql: PostgresqlServer) 
     ):
         done = ledger(*words, "--ledger", url, cwd=folder)
         assert done.returncode == (1 if words[0] == "merge" else 0), done.stderr
+
+
+def test_an_old_file_goes_into_the_projects_ledger_only(tmp_path: Path) -> None:
+    old = tmp_path / ".evtool" / "ledger.jsonl"
+    old.parent.mkdir()
+    old.write_text(
+        '{"time":"2029-01-01T00:00:00+00:00","event":"written","charge_point":"CP-1","mac":"m1"}\n'
+    )
+    assert ledger("range", "--ledger", "other.db", cwd=tmp_path).returncode == 0
+    assert old.exists()
+    done = ledger("range", cwd=tmp_path, EVTOOL_STATION="a\tb")
+    assert (done.returncode, "no name for a station" in done.stderr) == (2, True)
+    assert ledger("range", cwd=tmp_path).returncode == 0
+    assert not old.exists()
+    done = ledger("history", "CP-1", cwd=tmp_path)
+    assert "2029-01-01T00:00:00.000Z  written     CP-1 m1" in done.stdout
