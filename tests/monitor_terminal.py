@@ -16,7 +16,7 @@ from fcntl import ioctl
 
 import pyte
 
-LIMIT_S = 30
+LIMIT_S = 90
 
 
 class Terminal:
