@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ from evtool.cli.sealing_option import (
     FORMS,
     needed_place,
     open_sealed,
+    read_key,
     read_place,
     sealing_option,
 )
@@ -41,8 +41,6 @@ def command(
     """
     import secrets
 
-    from evtool.cli.options import secret_source_at
-    from evtool.link.sealing_key import read_sealing_key
     from evtool.provision.secrets.rotation import rotate
 
     output = Output(as_json)
@@ -52,9 +50,9 @@ def command(
     place = needed_place(sealing_key, project)
     with opened_ledger(ledger_location, project) as ledger:
         store = open_sealed(ledger, place, root, create=False)
-        if new_place.kind == "prompt" and sys.stdin.isatty():
-            output.say("the new passphrase:")
-        new = read_sealing_key(new_place, secret_source_at(root, create=False))
+        if new_place.kind == "prompt":
+            output.say("the new passphrase, twice:")
+        new = read_key(new_place, root, is_new=True)
         done = rotate(store, new, secrets.token_bytes, lambda n: output.event("sealed", count=n))
     for problem in done.broken:
         output.say(f"problem: {problem}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from evtool.project import Project, SecretRef
+    from evtool.project import Project, Secret, SecretRef
     from evtool.provision.ledger.store import Ledger
     from evtool.provision.secrets.sealed_store import SealedStore
     from evtool.provision.secrets.unit_secrets import UnitSecretStore
@@ -94,12 +94,32 @@ def open_sealed(
     """
     import secrets
 
-    from evtool.cli.options import secret_source_at
-    from evtool.link.sealing_key import read_sealing_key
     from evtool.provision.secrets.sealed_store import open_store
 
-    key = read_sealing_key(place, secret_source_at(root, create=False))
+    is_first = create and not is_anything_sealed(ledger)
+    key = read_key(place, root, is_new=is_first)
     return open_store(ledger, key, secrets.token_bytes, create=create)
+
+
+def read_key(place: SecretRef, root: Path, *, is_new: bool = False) -> Secret:
+    """The key or passphrase at `place`.
+
+    Args:
+        is_new: something will be sealed with it for the first time: what a person types is
+            asked for twice, as a slip would lock everything up.
+
+    Raises:
+        ConfigError: there is none, or the two differ.
+    """
+    from evtool.cli.options import secret_source_at
+    from evtool.errors import ConfigError
+    from evtool.link.sealing_key import read_sealing_key
+
+    source = secret_source_at(root, create=False)
+    key = read_sealing_key(place, source)
+    if is_new and place.kind == "prompt" and read_sealing_key(place, source) != key:
+        raise ConfigError("the two passphrases differ; nothing was sealed", fix="type it again")
+    return key
 
 
 def unit_secrets(sealed: SealedStore | None, root: Path) -> UnitSecretStore:

@@ -18,6 +18,7 @@ import keyring
 import keyring.backend
 import pytest
 
+from evtool.cli.sealing_option import open_sealed
 from evtool.errors import ConfigError, SecretMissing
 from evtool.link.ledger_database import SqlLedger, open_ledger
 from evtool.link.sealing_key import keep_sealing_key, new_sealing_key, read_sealing_key
@@ -237,6 +238,27 @@ def test_what_a_merge_filed_apart_still_opens_and_is_sealed_anew(
     after = opened(ledger, TWO)
     assert after.get(name) == made.reveal().encode()
     assert after.get(apart) == other.reveal().encode()
+
+
+@pytest.mark.usefixtures("_cheap_scrypt")
+def test_a_passphrase_that_is_typed_for_the_first_time_is_typed_twice(
+    ledger: SqlLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed: list[str] = []
+    monkeypatch.setattr(
+        "evtool.cli.options.secret_source_at",
+        lambda root, **_more: SecretSource(root, lambda _label: typed.pop(0), create=False),
+    )
+    place = SecretRef("prompt")
+    typed += ["correct horse battery", "correct horse batter"]
+    with pytest.raises(ConfigError, match="the two passphrases differ"):
+        open_sealed(ledger, place, tmp_path)
+    assert ledger.sealed_names() == []
+    typed += ["correct horse battery"] * 2
+    open_sealed(ledger, place, tmp_path)
+    typed.append("correct horse battery")
+    assert open_sealed(ledger, place, tmp_path).current is not None
+    assert typed == []
 
 
 _KILLED = """
