@@ -77,7 +77,9 @@ _ISO = re.compile(
 )
 _CLOCK = re.compile(r"\[?(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\]?(?: > |: | |$)")
 _EPOCH_TIME = re.compile(r"\[?(\d{9,11})\.(\d{3,9})\]?(?: > |: | |$)")
-_SECONDS = re.compile(r"(?:\[ *\+?(\d{1,8})\.(\d{3,9})\]|\+?(\d{1,8})\.(\d{3,9}))(?: > |: | |$)")
+_SECONDS = re.compile(r"(?:\[ *(\d{1,8})\.(\d{3,9})\]|\+?(\d{1,8})\.(\d{3,9}))(?: > |: | |$)")
+# what evtool writes with --timestamps delta or device: nothing that tells when a line came
+_NO_TIME = re.compile(r"\[ *(?:-|\+?\d{1,8}\.\d{3})\] ")
 _MARK = re.compile(r"<([^<>]{1,200})> ")
 
 
@@ -91,7 +93,8 @@ def read_console_log(lines: Iterable[bytes]) -> ConsoleLog:
     if form == "json":
         return ConsoleLog(form, _json_lines(texts))
     if form == "none":
-        return ConsoleLog(form, _reckoned(texts))
+        marks = sum(_NO_TIME.match(clean_text(line)) is not None for line in sample)
+        return ConsoleLog(form, _reckoned(texts, marked=marks * 2 > len(sample)))
     read = _READERS[form]
     bodies = [found for line in sample if (found := _body(line, read)) is not None]
     marked = sum(_MARK.match(body) is not None for body in bodies)
@@ -202,11 +205,12 @@ def _timed(
         yield LoggedLine(at_ms, text[found[1] :], number)
 
 
-def _reckoned(texts: Iterable[tuple[int, str]]) -> Iterator[LoggedLine]:
+def _reckoned(texts: Iterable[tuple[int, str]], *, marked: bool) -> Iterator[LoggedLine]:
     """Lines of a log without times: a record that comes again begins the next second."""
     at_ms = 0
     seen: set[str] = set()
-    for number, text in texts:
+    for number, whole in texts:
+        text = _NO_TIME.sub("", whole, count=1) if marked and _NO_TIME.match(whole) else whole
         record = parse_line(text)
         if isinstance(record, Record) and record.name in FIELDS and record.name != "event":
             if record.name in seen:

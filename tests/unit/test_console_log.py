@@ -70,6 +70,15 @@ def test_a_log_without_times_is_counted_by_its_views() -> None:
     assert [line.at_ms for line in lines] == [0, 0, 0, 0, 1000, 1000, 2000]
 
 
+@pytest.mark.parametrize("mark", ["[     +0.012] ", "[          -] "])
+def test_stamps_that_tell_no_time_are_taken_off(mark: str) -> None:
+    log, lines = read(mark + BMS, mark + "text", "[    12.345] I (12345) a: b", mark + BMS)
+    assert log.reckoned
+    assert [(line.at_ms, line.text) for line in lines] == [
+        (0, BMS), (0, "text"), (0, "I (12345) a: b"), (1000, BMS),
+    ]  # fmt: skip
+
+
 def test_json_lines_are_the_boards_lines() -> None:
     def document(**fields: object) -> str:
         return json.dumps({"time": "2001-09-09T01:46:40.000Z"} | fields)
