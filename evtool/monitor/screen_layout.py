@@ -90,7 +90,7 @@ def draw(
 
 
 def _ascii(text: str) -> str:
-    return text.replace("°", "").encode("ascii", "replace").decode()
+    return text.replace("°C", "C ").encode("ascii", "replace").decode()
 
 
 def _head(dashboard: Dashboard, frame: Frame, now_ms: int, width: int) -> list[Span]:

@@ -83,6 +83,16 @@ def test_what_does_not_fit_is_said() -> None:
     assert "Recent" in "\n".join(lines)
 
 
+def test_columns_stay_where_they_are_without_utf_8() -> None:
+    rich, poor = (
+        picture(dashboard(), 1500, 80, 24, Frame("p", "connected", ascii_only=ascii_only))
+        for ascii_only in (False, True)
+    )
+    (shown,) = (line for line in rich if line.startswith("Temperature"))
+    (plain_line,) = (line for line in poor if line.startswith("Temperature"))
+    assert shown.index("▁") == plain_line.index("_")
+
+
 def test_a_question_takes_the_place_of_the_keys() -> None:
     frame = Frame("/dev/ttyX", "connected", question="really?")
     assert picture(dashboard(), 1500, 80, 24, frame)[-1].strip() == "really?"
