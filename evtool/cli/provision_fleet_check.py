@@ -70,7 +70,10 @@ def command(
     report = FindingReport(output)
     good = 0
     with existing_ledger(ledger_location, project) as ledger:
-        look = unit_secrets(opened(ledger, sealing_key, project, root), root)
+        sealed = opened(ledger, sealing_key, project, root)
+        if ledger is not None and sealed is None and is_anything_sealed(ledger):
+            output.say("note: no sealing key is named; what is sealed counts as not made yet")
+        look = unit_secrets(sealed, root)
         holders = None if ledger is None else LedgerHolders(ledger)
         reading = fleet.checked(look, datetime.now(UTC), holders)
         for found in reading:

@@ -372,3 +372,18 @@ def test_a_fleet_is_compared_with_what_was_ever_provisioned(project: Path) -> No
     assert "'SN-2' belongs to 'CP-OLD' since 20" in told[0]["rule"]
     assert "'24:6f:28:00:00:01' belongs to 'CP-1' since" in told[1]["rule"]
     assert "was given to the unit with serial number 'SN-4'" in told[2]["rule"]
+
+
+def test_what_is_sealed_is_said_not_to_be_looked_at_without_its_key(project: Path) -> None:
+    seal_two(project)
+    settings = project / "evtool.toml"
+    settings.write_text(settings.read_text().replace("[provision]\nsealing_key", "#"))
+    (project / "units.csv").write_text("identity,serial\nCP-0001,SN-0001\n")
+    done = evtool("fleet", "check", "units.csv", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert b"no sealing key is named; what is sealed counts as not made yet" in done.stderr
+    with_key = evtool(
+        "fleet", "check", "units.csv", "--sealing-key", "file:sealing.key", cwd=project
+    )
+    assert b"1 secret to be generated" in with_key.stdout
+    assert with_key.stderr == b""
