@@ -19,11 +19,7 @@ evtool init "$folder" --environment host
 cd "$folder"
 mkdir -m 700 keys
 evtool provision secrets new-key file:keys/sealing
-cat >> evtool.toml <<'END'
-
-[provision]
-sealing_key = { file = "keys/sealing" }
-END
+sed -i 's|^# sealing_key = .*|sealing_key = { file = "keys/sealing" }|' evtool.toml
 cat > fleet.toml <<'END'
 units = "units.csv"
 shared = ["wifi_passphrase"]      # one network for all of them, by intention
