@@ -77,7 +77,7 @@ class PlotFile:
         return self._next_ms
 
     def finish(self) -> None:
-        """Write all of it.
+        """Write all of it; where no board said anything, an earlier plot stays.
 
         Raises:
             EvtoolError: the file system refused.
@@ -87,6 +87,8 @@ class PlotFile:
         if self._thread is not None:
             self._thread.join()
         units = self.collector.units
+        if not units:
+            return
         content: str | bytes
         if self._path.suffix.lower() == ".png":
             from evtool.monitor.plot.png import render_png

@@ -208,3 +208,10 @@ def test_the_page_is_written_now_and_then_and_in_pieces(tmp_path: Path) -> None:
     plot.finish()
     assert path.read_text() != first
     assert "60000" in path.read_text() or '"end":60000' in path.read_text()
+
+
+def test_a_watch_that_heard_nothing_leaves_an_earlier_plot(tmp_path: Path) -> None:
+    path = tmp_path / "x.html"
+    path.write_text("the last run")
+    PlotFile(path, dated=True, now_ms=lambda: 0).finish()
+    assert path.read_text() == "the last run"
