@@ -1,102 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command as a user runs it: its control port, its page in a real browser, its files."""
+"""The command as a user runs it: its control port and its files."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from csms_process import CONTROL, WAIT_S, Csms, csms, fetch
 from csms_rig import BOOT, KEY, basic, station
-from websockets.asyncio.client import connect
 
 from evtool.link import control_server, http_listener
 from evtool.link.event_stream import EventStream
-
-WAIT_S = 60
-
-
-class Csms:
-    """`evtool sim csms --json` as a process."""
-
-    def __init__(self, *options: object, env: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "evtool", "sim", "csms", "--json"),
-                *("--listen", "127.0.0.1:0", *map(str, options)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if '"ready"' not in line:
-            _, error = self.process.communicate(timeout=WAIT_S)
-            raise AssertionError(line + error)
-        self.ready: dict[str, Any] = json.loads(line)
-
-    def url(self, identity: str = "CP") -> str:
-        return f"{self.ready['url']}/ocpp/{identity}"
-
-    def ask(
-        self, path: str, body: object = None, method: str | None = None, **headers: str
-    ) -> tuple[int, Any]:
-        """Status and document of a request to the control port."""
-        data = None if body is None else json.dumps(body).encode()
-        given = {"Content-Type": "application/json"} if data is not None else {}
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            self.ready["control_url"] + path,
-            data=data,
-            method=method,
-            headers=given | {name.replace("_", "-"): value for name, value in headers.items()},
-        )
-        return fetch(request)
-
-    def command(self, line: str) -> tuple[int, Any]:
-        return self.ask("/api/command", {"line": line})
-
-
-def fetch(request: urllib.request.Request | str) -> tuple[int, Any]:
-    try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as response:  # noqa: S310 - loopback
-            text = response.read()
-            status = response.status
-    except urllib.error.HTTPError as error:
-        with error:
-            text, status = error.read(), error.code
-    try:
-        return status, json.loads(text)
-    except ValueError:
-        return status, text
-
-
-@contextmanager
-def csms(*options: object, env: dict[str, str] | None = None) -> Iterator[Csms]:
-    running = Csms(*options, env=env)
-    try:
-        yield running
-    finally:
-        running.process.send_signal(signal.SIGTERM)
-        running.process.communicate(timeout=WAIT_S)
-
-
-CONTROL = ("--control", "127.0.0.1:0")
 
 
 def test_the_api_does_what_stdin_does(tmp_path: Path) -> None:
@@ -389,128 +311,3 @@ def test_a_full_disk_ends_the_log_and_not_the_bench() -> None:
 def test_wrong_options_are_told(options: tuple[str, ...], fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):
         Csms("--open", *options)
-
-
-@pytest.fixture
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("needs a browser (Debian: apt-get install chromium)")
-    return found
-
-
-EVIL = "<img src=x onerror=\"document.title='owned'\">"
-
-
-def test_a_browser_shows_it_and_its_buttons_work(tmp_path: Path, chromium: str) -> None:
-    """Chromium's own protocol drives the page as a person would."""
-
-    async def main(running: Csms) -> None:
-        async with (
-            station(running.url("CP%20%3Cb%3E1")) as peer,
-            browser(chromium, tmp_path, running.ready["control_url"] + "/") as page,
-        ):
-            await peer.call("BootNotification", {**BOOT, "chargePointModel": "<b>Model</b>"})
-            for connector, status in ((0, "Available"), (1, "Preparing")):
-                await peer.call(
-                    "StatusNotification",
-                    {"connectorId": connector, "errorCode": "NoError", "status": status}
-                    | {"info": EVIL[:50]},
-                )
-            start = {"connectorId": 1, "idTag": "<i>T</i>", "meterStart": 1000}
-            await peer.call("StartTransaction", start | {"timestamp": "2024-05-01T12:00:00Z"})
-            stop = {"transactionId": 1, "meterStop": 3500, "timestamp": "2024-05-01T13:00:00Z"}
-            await peer.call("StopTransaction", stop)
-            assert await page("document.querySelector('h3')?.textContent", "CP <b>1")
-            assert await page("document.querySelector('.Preparing')?.textContent", "1: Preparing")
-            assert await page("document.querySelector('.about').textContent.includes('<b>M')", True)
-            assert await page(
-                "document.querySelector('tbody td:nth-child(4)')?.textContent", "<i>T</i>"
-            )
-            assert await page("document.querySelector('tbody .number')?.textContent", "2.500 kWh")
-            assert await page("document.querySelectorAll('#messages .call').length >= 5", True)
-            await page("document.querySelector('[data-command=start]').click()", None)
-            order = await peer.order()
-            assert order[2:] == ["RemoteStartTransaction", {"idTag": "TAG-1", "connectorId": 1}]
-            assert await page(
-                "document.getElementById('answer').textContent.includes('Accepted')", True
-            )
-            await page(
-                "document.getElementById('line').value = 'nonsense';"
-                "document.querySelector('#command button').click()",
-                None,
-            )
-            assert await page("document.getElementById('answer').className", "bad")
-            await page(
-                "document.getElementById('filter').value = 'boot';"
-                "document.getElementById('filter').dispatchEvent(new Event('input'))",
-                None,
-            )
-            assert await page(
-                "[...document.querySelectorAll('#messages li')].filter((e) => !e.hidden)"
-                ".every((e) => /boot/i.test(e.textContent))",
-                True,
-            )
-            # Nothing that a station said became markup, and nothing of the page was blocked.
-            assert await page("document.querySelectorAll('main img, main i, h3 b').length", 0)
-            assert await page("document.title", "Central system - evtool")
-            assert await page("document.documentElement.scrollWidth <= innerWidth", True)
-
-    with csms("--open", *CONTROL) as running:
-        asyncio.run(main(running))
-
-
-@asynccontextmanager
-async def browser(
-    chromium: str, folder: Path, url: str
-) -> AsyncIterator[Callable[[str, object], Awaitable[bool]]]:
-    """A page in a headless browser; call it with an expression and what that has to become."""
-    process = await asyncio.create_subprocess_exec(
-        *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"),
-        *("--remote-debugging-port=0", "--remote-allow-origins=*", url),
-        stderr=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stderr is not None
-        port = None
-        async with asyncio.timeout(WAIT_S):
-            while port is None:
-                line = (await process.stderr.readline()).decode(errors="replace")
-                assert line, "the browser has ended"
-                found = re.search(r"ws://127\.0\.0\.1:(\d+)/", line)
-                port = found.group(1) if found else None
-            target = None
-            while target is None:
-                _, targets = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/json/list")
-                pages = [each for each in targets if each["url"].startswith(url)]
-                target = pages[0]["webSocketDebuggerUrl"] if pages else None
-        async with connect(target, proxy=None, max_size=None) as debugger:
-            number = 0
-
-            async def evaluate(expression: str) -> object:
-                nonlocal number
-                number += 1
-                parameters = {"expression": expression, "returnByValue": True}
-                await debugger.send(
-                    json.dumps({"id": number, "method": "Runtime.evaluate", "params": parameters})
-                )
-                while True:
-                    answer = json.loads(await debugger.recv())
-                    if answer.get("id") == number:
-                        return answer["result"]["result"].get("value")
-
-            async def page(expression: str, wanted: object) -> bool:
-                async with asyncio.timeout(WAIT_S):
-                    while True:
-                        value = await evaluate(expression)
-                        if wanted is None or value == wanted:
-                            return True
-                        await asyncio.sleep(0.05)
-
-            yield page
-    finally:
-        process.kill()
-        await process.wait()
