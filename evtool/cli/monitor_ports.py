@@ -59,10 +59,10 @@ class NamedPorts:
 
     def __init__(self, given: Sequence[str], search: Search) -> None:
         self._patterns: dict[str, PortPattern] = {}
-        names: list[str] = []
-        for text in given:
-            names += self._named(text, search)
-        self.names = unique(names)
+        names = [name for text in given for name in self._named(text, search)]
+        # Two names of one device are one port: the first.
+        by_device = {device: name for name in reversed(names) for device in [self.find(name)]}
+        self.names = [by_device[device] for device in unique(map(self.find, names))]
 
     def find(self, name: str) -> str:
         """The device or URL that `name` means now.

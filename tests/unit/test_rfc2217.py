@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's half of RFC 2217, byte by byte."""
+"""Both halves of RFC 2217, byte by byte."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.protocol import rfc2217
-from evtool.protocol.rfc2217 import PortBytes, PortEvent, PortLines, Server
+from evtool.protocol.rfc2217 import Client, PortBytes, PortEvent, PortLines, Server
 
 WILL_COM_PORT, DO_COM_PORT = bytes([255, 251, 44]), bytes([255, 253, 44])
 
@@ -97,3 +97,45 @@ def test_the_modem_is_ready_for_whoever_wants_to_hear_of_it() -> None:
     assert server.take_answers() == sub(111, b"\xff") + sub(107, b"\xb0")
     server.feed(sub(0))
     assert server.take_answers() == sub(100, b"test")
+
+
+def test_a_client_and_a_server_agree_and_the_line_is_set() -> None:
+    client, server = Client(921_600), Server("test")
+    for _ in range(6):
+        server.feed(client.take_answers())
+        assert client.feed(server.take_answers()) == []
+    assert client.has_lines
+    assert server.baudrate == 921_600
+    assert client.take_answers() == server.take_answers() == b""
+
+
+def test_attaching_moves_no_control_line_and_a_reset_moves_both() -> None:
+    client, server = Client(115_200), Server("test")
+    events: list[PortEvent] = []
+    for _ in range(6):
+        events += server.feed(client.take_answers())
+        client.feed(server.take_answers())
+    assert events == []
+    client.set_lines(dtr=False, rts=True)
+    assert server.feed(client.take_answers()) == [PortLines(False, False), PortLines(False, True)]
+
+
+def test_a_server_that_knows_only_telnet_carries_the_bytes() -> None:
+    client = Client(115_200)
+    client.take_answers()
+    refusals = bytes([255, 254, 44, 255, 252, 0, 255, 254, 0, 255, 252, 3, 255, 254, 3])
+    assert plain(client.feed(refusals + b"boot\xff\xff\r\n")) == b"boot\xff\r\n"
+    assert not client.has_lines
+
+
+@settings(deadline=None)
+@given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_bytes_pass_a_client_in_any_pieces(data: bytes, cuts: list[int]) -> None:
+    wire = rfc2217.encode(data)
+    client = Client(115_200)
+    found: list[PortEvent] = []
+    position = 0
+    for cut in [*sorted(min(cut, len(wire)) for cut in cuts), len(wire)]:
+        found += client.feed(wire[position:cut])
+        position = cut
+    assert plain(found) == data
