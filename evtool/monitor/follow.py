@@ -14,7 +14,7 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from evtool.monitor.block import Block, LineAssembler
 from evtool.protocol.can_frame import Malformed
-from evtool.protocol.console import Record, parse_line
+from evtool.protocol.console import Record, clean_text, parse_line
 
 DEFAULT_SILENCE_MS = 5000
 
@@ -37,6 +37,8 @@ _MARKS = (
     b"Sanitizer",
     b"runtime error:",
 )
+# Escape sequences that lines are printed with (colour, erasing, cursor), before a bracket.
+_SEQUENCE_ENDS = (b"m[", b"K[", b"J[", b"H[", b"h[", b"l[")
 _find_marks = BytesAhoCorasick(_MARKS).find_matches_as_indexes
 
 
@@ -174,19 +176,25 @@ def read_lines(block: Block) -> list[Line]:
 
 
 def read_telling_lines(block: Block) -> list[Line]:
-    """Those of them that are more than text; looks no closer at the others."""
-    text = block.text
-    starts = {text.rfind(b"\n", 0, start) + 1 for _, start, _ in _find_marks(text)}
-    if text[:1] == b"[":
+    """Those of them that are more than text; looks no closer at the others.
+
+    The bytes are searched as they came, and only what is found is made text; where an escape
+    sequence could stand before a record's bracket, the whole block is.
+    """
+    data = block.data
+    if b"\x1b" in data and any(ending in data for ending in _SEQUENCE_ENDS):
+        return [line for line in read_lines(block) if line.is_telling]
+    starts = {data.rfind(b"\n", 0, start) + 1 for _, start, _ in _find_marks(data)}
+    if data[:1] == b"[":
         starts.add(0)
-    at = text.find(b"\n[")
+    at = data.find(b"\n[")
     while at >= 0:
         starts.add(at + 1)
-        at = text.find(b"\n[", at + 1)
-    lines = [
-        read_line(
-            text[start : text.index(b"\n", start)].decode(), block.at_ms, block.at_ns, block.port
-        )
-        for start in sorted(starts)
-    ]
-    return [line for line in lines if line.is_telling]
+        at = data.find(b"\n[", at + 1)
+    lines = []
+    for start in sorted(starts):
+        text = clean_text(data[start : data.index(b"\n", start)].removesuffix(b"\r"))
+        line = read_line(text, block.at_ms, block.at_ns, block.port)
+        if line.is_telling:
+            lines.append(line)
+    return lines

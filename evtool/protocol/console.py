@@ -203,6 +203,8 @@ def clean_text(line: bytes) -> str:
     """A line as text that is safe to show: bytes that are no UTF-8 and control characters
     appear as `\\xNN` (`\\uNNNN`), colour sequences and such are dropped."""
     text = line.decode("utf-8", errors="backslashreplace")
+    if text.isascii() and text.isprintable():
+        return text
     text = _ESCAPE_SEQUENCE.sub("", text)
     return _CONTROL.sub(_show_control, text)
 

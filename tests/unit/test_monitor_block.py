@@ -74,6 +74,9 @@ LINES = st.one_of(
             "==1==ERROR: AddressSanitizer: heap",
             "[event] boot version=1",
             "[",
+            "\x1b[0;32m[bms] v=72.00V\x1b[0m",
+            "\x1b[2K[event] plug state=in",
+            "\x1b[0;31mE (1) Guru Meditation Error: Core 0\x1b[0m",
         ]
     ),
     st.text(max_size=30),
