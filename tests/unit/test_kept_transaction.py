@@ -271,6 +271,25 @@ def test_the_first_record_of_a_stop_outlives_a_power_cut() -> None:
     assert [value["context"] for value in first["sampledValue"]] == ["Transaction.Begin"]
 
 
+def test_a_start_that_was_given_up_leaves_nothing_behind() -> None:
+    station = Station(mode=MICROOCPP_1_2_0).online()
+    station.see(PLUGGED)
+    keys = {
+        "StopTxnSampledData": "Energy.Active.Import.Register",
+        "TransactionMessageAttempts": "1",
+    }
+    for key, value in keys.items():
+        station.ask("ChangeConfiguration", key=key, value=value)
+    station.mute = {"StartTransaction"}
+    station.present("A")
+    station.see(replace(PLUGGED, unstored=True))  # its end waits for the register
+    station.text([4, station.unanswered[0].unique_id, "InternalError", "", {}])
+    station.see(PLUGGED)
+    station.wait(5)
+    assert not station.charge_point.word().transaction
+    assert records(station) == []
+
+
 @pytest.mark.parametrize(
     "records",
     [

@@ -175,7 +175,9 @@ class Transactions:
         return request.payload | {"transactionId": known}
 
     def keep(self, transaction: Transaction) -> None:
-        """Have what is known of `transaction` outlive a power cut."""
+        """Have what is known of `transaction` outlive a power cut, unless it is forgotten."""
+        if transaction.number not in self.open:
+            return
         self._persist(f"{TRANSACTION_KEY}{transaction.number}", transaction.render())
 
     def attempted(self, request: Request) -> None:
