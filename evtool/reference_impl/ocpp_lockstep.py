@@ -201,8 +201,10 @@ class OcppLockstep:
             station.present(rest, now_ms)
         elif verb == "error":
             station.error = None if rest == "-" else rest
+        elif rest == "open" and self._mode.takes_turns:
+            station.charge_point.on_open(now_ms)
         elif rest == "open":
-            station.open_wanted = True  # the library sees it in its next turn
+            station.open_wanted = True
         elif rest == "closed":
             station.connect_at_ms = now_ms + RECONNECT_MS
             if not station.open_wanted:

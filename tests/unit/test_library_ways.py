@@ -318,3 +318,22 @@ def test_one_message_a_turn_and_an_answer_before_a_call() -> None:
         for turn in told
     ]
     assert kinds == [["CallResult"], ["CallResult"], ["CallResult"], ["Call"]]
+
+
+def test_a_card_finds_the_connection_that_has_just_opened() -> None:
+    unit = Turns()
+    unit.give("ws open")
+    for _ in range(40):
+        for text in unit.turn():
+            call = ocpp16.parse_message(text.removeprefix("ws send "))
+            assert isinstance(call, ocpp16.Call)
+            payload = {"status": "Accepted", "interval": 300, "currentTime": "2024-05-01T12:00:00Z"}
+            answer = ocpp16.CallResult(
+                call.unique_id, payload if call.action == "BootNotification" else {}
+            )
+            unit.give("ws recv " + ocpp16.render_message(answer))
+    unit.give("ws closed")
+    unit.turn()
+    unit.give("ws open")
+    unit.give("card TAG")
+    assert any('"Authorize"' in text for text in unit.turn() + unit.turn())
