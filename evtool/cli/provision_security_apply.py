@@ -85,7 +85,7 @@ def command(
         prove = None if options.no_boot_proof else boot_proof(order, options.boot_timeout)
 
         def tell(step: str, fields: Mapping[str, object]) -> None:
-            if step == "burn":
+            if step in {"burn", "try", "write"}:
                 aftermath.stopped = aftermath.failed = _LEFT
             _tell(output, step, fields)
 

@@ -8,13 +8,15 @@ burns and compares it where it can be read.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import espefuse
 
 from evtool.errors import ToolError
-from evtool.protocol.can_frame import Malformed
-from evtool.protocol.chip_fuses import FuseState, parse_summary
+from evtool.protocol.chip_fuses import SECURITY_FUSES, Fuse, FuseState
+
+_BLOCK = re.compile(r"[0-9a-f]{2}(?: [0-9a-f]{2})*\Z")
 
 
 class ChipFuses:
@@ -33,15 +35,25 @@ class ChipFuses:
         """All fields; keys that are not read-protected are among them.
 
         Raises:
-            ToolError: espefuse says something else than it used to.
+            ToolError: espefuse does not know what it used to.
             esptool.FatalError: the chip does not tell.
         """
-        text = _Text()
-        self._commands().summary(format="json", file=text)
-        state = parse_summary(text.text, self._chip)
-        if isinstance(state, Malformed):
-            raise ToolError(f"espefuse: {state.reason}")
-        return state
+        mac, fuses = "", {}
+        for each in self._commands().efuses:
+            is_block = str(each.efuse_type).startswith("bytes")
+            text = str(each.get_meaning()).replace("?", "0") if is_block else ""
+            fuses[str(each.name)] = Fuse(
+                int(each.get_bitstring().uint),
+                bytes.fromhex(text) if _BLOCK.match(text) else b"",
+                bool(each.is_readable()),
+                bool(each.is_writeable()),
+            )
+            if each.name == "MAC":
+                mac = text[:17].lower()
+        missing = [name for name in ("MAC", *SECURITY_FUSES[self._chip].all) if name not in fuses]
+        if missing:
+            raise ToolError(f"espefuse knows no {', '.join(missing)}")
+        return FuseState(self._chip, mac, fuses)
 
     def burn_key(self, block: str, key: bytes, purpose: str | None) -> None:
         """A secret key of 32 bytes, in the order of espefuse's files; then hidden and protected."""
@@ -71,15 +83,3 @@ class ChipFuses:
     def _commands(self) -> Any:
         # Each time anew: espefuse reads the fuses when it begins.
         return espefuse.init_commands(esp=self._esp, do_not_confirm=True)
-
-
-class _Text(io.StringIO):
-    """What espefuse takes for a file, and closes."""
-
-    name = "memory"
-    text = ""
-
-    def close(self) -> None:
-        if not self.closed:
-            self.text = self.getvalue()
-        super().close()

@@ -29,7 +29,7 @@ from evtool.protocol.board_flash import (
     parse_flash_size,
 )
 from evtool.protocol.can_frame import Malformed
-from evtool.protocol.chip_fuses import FuseState, parse_summary
+from evtool.protocol.chip_fuses import parse_secured
 
 BAUDRATE = 460_800
 SLOW_BAUDRATE = ROM_BAUDRATE = 115_200
@@ -124,8 +124,8 @@ class Esptool:
             output = self._call(["flash-id"], folder, 0, None).output
         return board_facts(output)
 
-    def read_fuses(self) -> FuseState:
-        """All fuses of the chip; keys that are not read-protected are among them.
+    def read_secured(self) -> tuple[str, ...]:
+        """Which of `board_flash.SECURITY` the chip's fuses have switched on.
 
         The chip stays in its loader; every other call starts it again at its end.
 
@@ -139,10 +139,10 @@ class Esptool:
             output = self._call(arguments, folder, 0, None, "espefuse").output
             text = target.read_text() if target.exists() else ""
         chip = self._chip if self._chip != "auto" else self.identify().chip.chip
-        state = parse_summary(text, chip)
-        if isinstance(state, Malformed):
-            raise ToolError(f"espefuse: {state.reason}", output=output)
-        return state
+        found = parse_secured(text, chip)
+        if isinstance(found, Malformed):
+            raise ToolError(f"espefuse: {found.reason}", output=output)
+        return found
 
     def read(self, offset: int, size: int) -> tuple[bytes, ChipInfo]:
         """`size` bytes of flash from `offset`, and the chip that gave them.

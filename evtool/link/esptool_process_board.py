@@ -24,7 +24,6 @@ from evtool.protocol.board_flash import (
     FlashPart,
     WriteProgress,
 )
-from evtool.protocol.chip_fuses import secured
 
 
 class EsptoolProcessBoard:
@@ -51,7 +50,7 @@ class EsptoolProcessBoard:
         self._esptool = Esptool(runner, self._name, chip=self._chip, baudrate=baudrate, once=True)
         self._esptool.check_port()
         try:
-            fuses = secured(self._esptool.read_fuses())
+            fuses = self._esptool.read_secured()
             facts = self._esptool.identify()
         except SecureDownloadMode as error:
             self._say(error.message)

@@ -8,7 +8,6 @@ Source: the chips' Technical Reference Manuals, chapter "eFuse Controller"; the 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from evtool.protocol.board_flash import FLASH_ENCRYPTION, SECURE_BOOT, SECURE_DOWNLOAD
 from evtool.protocol.can_frame import Malformed
 
-_BYTES = re.compile(r"[0-9a-f]{2}(?: [0-9a-f]{2})*\Z")
+_WORDS = {"Enable": 1, "Disable": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,12 @@ class SecurityFuses:
     secure_boot: tuple[str, ...]
     secure_download: str | None
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        download = () if self.secure_download is None else (self.secure_download,)
+        return (self.cipher_count, *self.secure_boot, *download)
+
 
 _LATER = SecurityFuses("SPI_BOOT_CRYPT_CNT", ("SECURE_BOOT_EN",), "ENABLE_SECURITY_DOWNLOAD")
 SECURITY_FUSES = {
@@ -78,42 +83,41 @@ SECURITY_FUSES = {
 }
 
 
-def parse_summary(text: str, chip: str) -> FuseState | Malformed:
-    """What `espefuse summary --format json` wrote, or what is wrong with it."""
+def parse_secured(text: str, chip: str) -> tuple[str, ...] | Malformed:
+    """Which protections are switched on, by `espefuse summary --format json`.
+
+    espefuse before 5.6 gives no bits there, but the words of some fields; those that matter here
+    are understood in either form.
+    """
+    names = SECURITY_FUSES.get(chip)
+    if names is None:
+        return Malformed(f"evtool does not know the fuses of {chip}")
     try:
         values = json.loads(text)
-        fuses = {name: _fuse(each) for name, each in values.items()}
-        mac = str(values["MAC"]["value"])[:17].lower()
+        bits = {name: _bits(values[name]) for name in names.all}
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        return Malformed(f"not a summary of fuses: {type(error).__name__}")
-    names = SECURITY_FUSES.get(chip)
-    wanted = () if names is None else ("MAC", names.cipher_count, *names.secure_boot)
-    missing = [name for name in wanted if name not in fuses]
-    if missing:
-        return Malformed(f"the summary has no {', '.join(missing)}")
-    return FuseState(chip, mac, fuses)
+        return Malformed(f"not a summary of fuses: {type(error).__name__}: {error}")
+    return _secured(names, bits)
 
 
-def _fuse(values: Mapping[str, Any]) -> Fuse:
-    text = str(values["value"]).replace("?", "0")
-    is_block = str(values["efuse_type"]).startswith("bytes") and _BYTES.match(text)
-    return Fuse(
-        int(values["raw_value"], 16),
-        bytes.fromhex(text) if is_block else b"",
-        bool(values["readable"]),
-        bool(values["writeable"]),
-    )
+def _bits(values: Mapping[str, Any]) -> int:
+    value = values.get("raw_value", values["value"])
+    if isinstance(value, str):
+        # The counter's words: odd and even.
+        return _WORDS[value] if value in _WORDS else int(value, 16)
+    return int(value)
 
 
 def secured(state: FuseState) -> tuple[str, ...]:
     """Which of the protections are switched on for good, in the words of `board_flash`."""
     names = SECURITY_FUSES[state.chip]
+    return _secured(names, {name: state.value(name) for name in names.all})
+
+
+def _secured(names: SecurityFuses, bits: Mapping[str, int]) -> tuple[str, ...]:
     found = (
-        (FLASH_ENCRYPTION, state.value(names.cipher_count).bit_count() % 2 == 1),
-        (SECURE_BOOT, any(state.value(name) for name in names.secure_boot)),
-        (
-            SECURE_DOWNLOAD,
-            names.secure_download is not None and bool(state.value(names.secure_download)),
-        ),
+        (FLASH_ENCRYPTION, bits[names.cipher_count].bit_count() % 2 == 1),
+        (SECURE_BOOT, any(bits[name] for name in names.secure_boot)),
+        (SECURE_DOWNLOAD, bool(names.secure_download and bits[names.secure_download])),
     )
     return tuple(name for name, is_on in found if is_on)

@@ -19,7 +19,6 @@ from evtool.errors import CheckFailed, ConfigError, DeviceError
 from evtool.protocol import partition_table
 from evtool.protocol.board_flash import FLASH_ENCRYPTION, ChipInfo, FlashPart, WriteProgress
 from evtool.protocol.can_frame import Malformed
-from evtool.protocol.chip_fuses import FuseState, secured
 from evtool.protocol.flash_cipher import FlashCipher, host_cipher
 from evtool.protocol.nvs import NvsEntry
 from evtool.protocol.nvs_encryption import NvsKeys
@@ -47,8 +46,8 @@ class BoardFlash(Protocol):
     ) -> ChipInfo:
         """Write parts; `ciphertext`: they are what an encrypted flash must hold."""
 
-    def read_fuses(self) -> FuseState:
-        """All fuses of the chip."""
+    def read_secured(self) -> tuple[str, ...]:
+        """Which of `board_flash.SECURITY` the chip's fuses have switched on."""
 
 
 class BoardKeys(KeptNvsKeys, Protocol):
@@ -245,7 +244,7 @@ def read_board(board: BoardFlash, encryption: Encryption) -> tuple[EvcfgBoard, C
 
 def _cipher(board: BoardFlash, chip: ChipInfo, encryption: Encryption) -> FlashCipher | None:
     """The cipher of the board's flash; None where it has none."""
-    if FLASH_ENCRYPTION not in secured(board.read_fuses()):
+    if FLASH_ENCRYPTION not in board.read_secured():
         return None
     key = encryption.keys.flash_key(chip.mac)
     if key is None:

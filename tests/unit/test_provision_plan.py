@@ -8,12 +8,10 @@ from dataclasses import replace
 from types import TracebackType
 
 import pytest
-from fuse_model import blank, changed
 
 from evtool.errors import CheckFailed, ConfigError, DeviceError, LinkTimeout
 from evtool.protocol import partition_table
-from evtool.protocol.board_flash import ChipInfo, FlashPart, WriteProgress
-from evtool.protocol.chip_fuses import FuseState
+from evtool.protocol.board_flash import FLASH_ENCRYPTION, ChipInfo, FlashPart, WriteProgress
 from evtool.protocol.console import boot_fields
 from evtool.protocol.flash_cipher import host_cipher
 from evtool.protocol.nvs import NvsEntry, parse_image
@@ -64,8 +62,8 @@ class FakeBoard:
             self.flash[self.flip] ^= 1
         return CHIP
 
-    def read_fuses(self) -> FuseState:
-        return changed(blank("esp32", CHIP.mac), FLASH_CRYPT_CNT=int(self.encrypted))
+    def read_secured(self) -> tuple[str, ...]:
+        return (FLASH_ENCRYPTION,) if self.encrypted else ()
 
 
 class Keys:
