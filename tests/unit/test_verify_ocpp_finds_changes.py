@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from evtool.reference_impl.charge_point.mode import STRICT
 from evtool.reference_impl.ocpp_lockstep import FIRMWARE, OcppLockstep
 from evtool.verify import ocpp_library_dir
 from evtool.verify.ocpp.run import run_ocpp
@@ -73,6 +74,13 @@ class AlteredDevice:
 
 def scenario(name: str) -> Scenario:
     return replace(load_scenario(ocpp_library_dir() / f"{name}.toml"), tick_ms=100)
+
+
+def test_a_script_expects_what_the_firmware_does_also_beside_the_strict_mode() -> None:
+    verdict = run_ocpp(scenario("availability"), ReferenceDevice(STRICT), REFERENCE)
+    assert verdict.passed, explanation(verdict)
+    assert verdict.wire is not None
+    assert verdict.wire.explained, "the strict mode takes no card out of service"
 
 
 def judged(name: str, alter: Alter) -> Verdict:

@@ -32,7 +32,8 @@ def run_ocpp(
 ) -> Verdict:
     """Play `scenario` to both, each with a vehicle, a module and a central system of its own.
 
-    Where the device is a reference too, every difference is a departure of its mode.
+    Where the device is a reference too, every difference is a departure of its mode, and it is
+    the one that the scenario expects something of: scenarios are written for the firmware.
     """
     tolerances = tolerances or Tolerances()
     ours = record_of(scenario, reference)
@@ -42,14 +43,13 @@ def run_ocpp(
         assert isinstance(ended, GaveUp)  # noqa: S101 - one of the two is
         return Verdict(scenario, device.name, 0, ended=ended)
     compared = compare(ours, theirs, tolerances)
+    is_reference = isinstance(device, ReferenceDevice)
     return Verdict(
         scenario,
         device.name,
         sum(each.sent for each in ours.messages),
-        failed=tuple(_failed(scenario, ours)),
-        wire=departures_of(compared)
-        if isinstance(device, ReferenceDevice)
-        else outcome_of(compared),
+        failed=tuple(_failed(scenario, theirs if is_reference else ours)),
+        wire=departures_of(compared) if is_reference else outcome_of(compared),
         tolerances=tolerances.as_dict(),
     )
 
@@ -130,7 +130,7 @@ def _item(items: Sequence[Item], number: int) -> str:
 
 
 def _failed(scenario: Scenario, record: Record) -> Iterator[FailedExpectation]:
-    """What the scenario expects of the reference, in vain."""
+    """What the scenario expects, in vain."""
     for event in scenario.events:
         if event.expects:
             lines = [
