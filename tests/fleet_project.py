@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from flash_project import make_build, make_project
+from planted import forms
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 FLEET = [*EVTOOL, "provision", "fleet"]
@@ -58,23 +57,12 @@ def rows_of(*ports: str) -> list[str]:
     return ["fleet.csv", "--template", "fleet-template.toml", *words]
 
 
-def forms_of(secret: str) -> set[bytes]:
-    """What gives a secret away: in clear, hex, base64 and URL form."""
-    plain = secret.encode()
-    forms = {plain, plain.hex().encode(), plain.hex().upper().encode(), quote(secret).encode()}
-    forms.add(quote(secret, safe="").encode())
-    for lead in range(3):
-        whole = (lead + len(plain)) * 8 // 6
-        forms.add(base64.b64encode(b"\0" * lead + plain)[(lead * 8 + 5) // 6 : whole])
-    return forms
-
-
 def places_of(secret: str, texts: dict[str, bytes]) -> list[str]:
     """The names of the texts in which a secret stands in any form."""
     return [
         name
         for name, text in texts.items()
-        if any(form in text or form.lower() in text.lower() for form in forms_of(secret))
+        if any(form in text or form.lower() in text.lower() for form in forms(secret))
     ]
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from evtool.protocol.nvs import NvsEntry
 from evtool.protocol.nvs_page import KEY_BYTES
+from evtool.provision.foreign_text import foreign_kind
 from evtool.provision.nvs_value import (
     ENCODINGS,
     is_fill,
@@ -34,14 +35,6 @@ COLUMNS = ("key", "type", "encoding", "value")
 _TYPES = ("namespace", "data", "file")
 _MAX_NAMESPACES = 254
 _KEY = re.compile(r"[\x20-\x7e]+")
-_BOMS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"PK\x03\x04": "a spreadsheet (.xlsx or .ods)",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +86,8 @@ def read_nvs_csv(data: bytes, read_file: Callable[[str], bytes]) -> CsvContent:
 
 def _decode(data: bytes) -> str | CsvFault:
     """The text without BOM and with LF, or where it is not UTF-8."""
-    for bom, name in _BOMS.items():
-        if data.startswith(bom):
-            return CsvFault(1, "", f"the file is {name}; save it as CSV UTF-8")
+    if foreign := foreign_kind(data):
+        return CsvFault(1, "", f"the file is {foreign}; save it as CSV UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -19,19 +19,12 @@ from typing import Protocol
 from evtool.provision.fleet.columns import COLUMNS, column_of, meant
 from evtool.provision.fleet.finding import Finding, shown
 from evtool.provision.fleet.order import Where
+from evtool.provision.foreign_text import foreign_kind
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 LONGEST_LINE = 256 * 1024
 _SEP_LINE = re.compile(r'"?sep=(.)"?\Z', re.IGNORECASE)
 _BOM = b"\xef\xbb\xbf"
-_FOREIGN = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"PK\x03\x04": "a spreadsheet (.xlsx or .ods)",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls)",
-}
 _SAVE = "save it as CSV UTF-8"
 
 
@@ -124,10 +117,7 @@ class CsvRows:
         number = 0
         while raw := self.stream.readline(LONGEST_LINE):
             if number == 0:
-                foreign = next(
-                    (name for start, name in _FOREIGN.items() if raw.startswith(start)), ""
-                )
-                if foreign:
+                if foreign := foreign_kind(raw):
                     yield 1, _Unreadable(f"the file is {foreign}; {_SAVE}", ends=True)
                     return
                 raw = raw.removeprefix(_BOM)
