@@ -69,6 +69,27 @@ class Distributor:
         if not may_wait or self._watch.looks_at_lines or self._display is not None:
             self.catch_up()
 
+    def take_rest(self, piece: Piece) -> None:
+        """Hand on what is left of a port when the watch is over: its last line has not ended.
+
+        It is shown, kept, and searched for what must not come. As a record it counts for
+        nothing: half a line may look like another one.
+        """
+        if piece.batch is not None:
+            for taker in (*self._audience.prompt, *self._audience.batches):
+                taker.on_batch(piece.batch)
+        block = piece.block
+        if block is None:
+            return
+        for keeper in self._audience.logs:
+            keeper.on_block(block)
+        if self._ended:
+            return
+        for printer in self._audience.blocks:
+            printer.on_block(block)
+        if self._watch.looks_at_lines:
+            self._watch_lines(read_lines(block))
+
     def catch_up(self) -> None:
         """Look at all lines that waited."""
         waiting, self._waiting = self._waiting, []

@@ -153,17 +153,32 @@ class Session:
             EvtoolError: as `end` was told.
         """
         try:
-            for console in self._consoles:
-                self._open(console)
-            self._call_in_time(self._wiring.now_ms())
-            while not self._done and not self._wiring.stopped():
-                self._step()
-            self._distributor.catch_up()
-            if self._error is not None:
-                raise self._error
+            self._watch_all()
         finally:
-            for console in self._consoles:
-                self._let_go(console)
+            try:
+                self._hand_on_rests()
+            finally:
+                for console in self._consoles:
+                    self._let_go(console)
+        if self._error is not None:
+            raise self._error
+
+    def _watch_all(self) -> None:
+        for console in self._consoles:
+            self._open(console)
+        self._call_in_time(self._wiring.now_ms())
+        while not self._done and not self._wiring.stopped():
+            self._step()
+
+    def _hand_on_rests(self) -> None:
+        """What came by now is kept, lines that have not ended too."""
+        self._distributor.catch_up()
+        now_ns, now_ms = self._wiring.now_ns(), self._wiring.now_ms()
+        for console in self._consoles:
+            if console.port is not None:
+                if self._audience.clear is not None:
+                    self._audience.show_clear(console.clear.finish(now_ns, now_ms))
+                self._distributor.take_rest(console.stream.finish(now_ns, now_ms))
 
     # -- what consumers may do: `Controls`
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -265,6 +266,29 @@ def test_what_came_with_the_line_that_ends_it_is_logged_and_not_shown() -> None:
     assert notebook.texts == ["one", "two"]
     assert notebook.log == ["one", "two", "three"]
     assert notebook.data == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("goal", [Goal(duration_ms=500), Goal(count=1, timeout_ms=500)])
+def test_a_line_that_has_not_ended_is_kept_and_is_no_record(goal: Goal) -> None:
+    rig = Rig({"PORT": [ScriptedPort([b"boot: press any key", BMS.encode()])]}, goal)
+    with contextlib.suppress(CheckFailed, LinkTimeout):
+        rig.run()
+    assert rig.notebook.log == ["boot: press any key" + BMS]
+    assert rig.notebook.texts == []
+
+
+def test_what_must_not_come_is_found_in_a_line_that_has_not_ended() -> None:
+    goal = Goal(duration_ms=500, fail_on=re.compile("halted"))
+    with pytest.raises(CheckFailed, match="system halted"):
+        Rig({"PORT": [ScriptedPort([b"fine\nsystem halted"])]}, goal).run()
+
+
+def test_what_is_held_back_of_a_secret_at_the_end_is_kept() -> None:
+    goal = Goal(until=re.compile("login"))
+    rig = Rig({"PORT": [ScriptedPort([b"login\ncor"])]}, goal, secrets=("correct horse",))
+    notebook = rig.run()
+    assert notebook.log == ["login", "cor"]
+    assert notebook.data == b"login\ncor"
 
 
 def test_the_line_that_must_not_come_is_shown_before_it_ends_badly() -> None:
