@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TypedKeys:
-    """Reads the keyboard for a session, and asks before `s` or `t` reaches a live unit.
+    """Reads the keyboard for a session, and asks before `s` or `t` reaches a unit.
 
     Args:
         read: the keys pressed since the last call.

@@ -76,7 +76,7 @@ _VIEWS = (
     ),
 )
 _YES = click.option(
-    "--yes", is_flag=True, help="Do not ask before a typed s or t reaches a live unit."
+    "--yes", is_flag=True, help="Do not ask before a typed s or t reaches a board."
 )
 _OUTPUTS = (
     click.option(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`s` and `t` switch power: where a person types one at a live unit, it is asked for twice.
+"""`s` and `t` switch power: where a person types one, it is asked for twice.
 
-What a script or `--send` presses is not typed, and is not asked for. A unit that does not answer
-is not asked about either: its key is passed on, as any terminal program would.
+What a script or `--send` presses is not typed, and is not asked for. A unit that says nothing is
+asked about, too: it may be muted, or its port just back, and live all the same.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ class Confirmation:
             # Any other key is a no, and goes nowhere: whoever types on has not read the question.
             # Nor has whoever answered before it could be shown, as a paste does.
             return asked.key if key.lower() == "y" and now_ms > asked.since_ms else ""
-        wanted = self._wanted and key.lower() in POWER_KEYS
-        if not wanted or heard_ms is None or now_ms - heard_ms > LIVE_MS:
+        if not self._wanted or key.lower() not in POWER_KEYS:
             return key
         what = POWER_KEYS[key.lower()]
-        text = f"{unit} is live: send {key} ({what})? y: yes, other key: no"
+        is_live = heard_ms is not None and now_ms - heard_ms <= LIVE_MS
+        state = "is live" if is_live else "says nothing, but may be live"
+        text = f"{unit} {state}: send {key} ({what})? y: yes, other key: no"
         self._question = Question(key, text, now_ms)
         return ""
 

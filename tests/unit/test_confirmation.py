@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`s` and `t` reach a live unit only when a person has said yes."""
+"""`s` and `t` reach a unit only when a person has said yes."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,9 +39,18 @@ def test_a_late_yes_is_an_answer_to_nothing() -> None:
     assert asked.press("y", PATIENCE_MS, PATIENCE_MS, "CP-1") == "y"  # no key of the board
 
 
-def test_no_question_about_a_silent_unit_nor_where_none_is_wanted() -> None:
-    assert Confirmation().press("s", LIVE_MS + 1, 0, "CP-1") == "s"
-    assert Confirmation().press("s", 0, None, "CP-1") == "s"
+@pytest.mark.parametrize("heard_ms", [None, 0])
+def test_a_unit_that_says_nothing_may_be_live_all_the_same(heard_ms: int | None) -> None:
+    asked = Confirmation()
+    now_ms = LIVE_MS + 1
+    assert asked.press("s", now_ms, heard_ms, "CP-1") == ""
+    question = asked.question(now_ms)
+    assert question is not None
+    assert "says nothing, but may be live" in question.text
+    assert asked.press("y", now_ms + 1, heard_ms, "CP-1") == "s"
+
+
+def test_no_question_where_none_is_wanted() -> None:
     assert Confirmation(wanted=False).press("s", 0, 0, "CP-1") == "s"
 
 
@@ -102,3 +112,12 @@ def test_a_unit_that_restarts_or_goes_is_not_started_by_an_old_yes() -> None:
     typing.keys.on_news(News("UNIT", 0, 0, "disconnected", ""))
     assert typing.type(b"y") == b"y"
     assert typing.asked[-1] == ""
+
+
+def test_a_port_that_is_back_is_asked_about_before_its_first_line() -> None:
+    typing = Typing()
+    typing.keys.on_lines([read_line("keys: ...", 0)])
+    typing.keys.on_news(News("UNIT", 0, 0, "disconnected", ""))
+    typing.keys.on_news(News("UNIT", 0, 0, "connected", ""))
+    assert typing.type(b"s") == b""
+    assert "may be live" in typing.asked[-1]
