@@ -125,6 +125,8 @@ def _report(
     full: bool,
 ) -> None:
     from evtool.cli.monitor_panic import ElfDecoder, elf_paths, project_of, tool_folders
+    from evtool.cli.monitor_secrets import known_secrets
+    from evtool.monitor.redact import mask_document, text_mask
 
     project = project_of(project_path)
     folders = tool_folders(project)
@@ -139,7 +141,9 @@ def _report(
         theirs = _full_report(dump, elf, report.reason, folders)
         text += f"\n\n{theirs}"
         document["full"] = theirs
-    output.result(text, document)
+    # A debugger shows the texts that it finds in the stacks.
+    mask = text_mask(known_secrets(project_path))
+    output.result(mask(text), mask_document(document, mask))
 
 
 def _decoded(decoder: ElfDecoder, dump: CoreDump) -> tuple[DumpReport, ElfFile | None]:

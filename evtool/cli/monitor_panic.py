@@ -22,6 +22,7 @@ from evtool.monitor.panic.listener import PanicListener
 from evtool.monitor.panic.report import PanicReport
 from evtool.monitor.panic.reset_reasons import ResetReason
 from evtool.monitor.panic.which_elf import Choice, ElfFile, Identity, choose
+from evtool.monitor.redact import mask_document
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
@@ -328,12 +329,14 @@ def decoding(
     project_path: Path | None,
     output: Output,
     note: Callable[[str, str], None],
+    mask: Callable[[str], str] = str,
 ) -> PanicDecoding:
     """The decoding of one run of the monitor.
 
     Args:
         named: what `--elf` named.
         note: takes what a person reads: an event's name, and a line.
+        mask: hides secrets: a decoder shows the texts that it finds in a stack.
     """
     from evtool.cli.monitor_lines import timestamp
     from evtool.link.clock import unix_ms
@@ -342,11 +345,11 @@ def decoding(
 
     def show(decoded: Decoded) -> None:
         if output.as_json:
-            fields = decoded.as_dict() | {"port": decoded.report.port}
+            fields = mask_document(decoded.as_dict(), mask) | {"port": decoded.report.port}
             output.event("panic_decoded", time=timestamp(unix_ms()), **fields)
             return
         for line in decoded.lines():
-            note("panic_decoded", line)
+            note("panic_decoded", mask(line))
 
     def tell(event: str, text: str) -> None:
         if output.as_json:

@@ -153,7 +153,9 @@ class _Replay:
 
         from evtool.cli.monitor_outputs import open_outputs, unix_stamp
         from evtool.cli.monitor_panic import decoding
+        from evtool.cli.monitor_secrets import known_secrets
         from evtool.errors import ConfigError
+        from evtool.monitor.redact import text_mask
         from evtool.monitor.stream import Audience
         from evtool.protocol.console_log import read_console_log
 
@@ -164,9 +166,11 @@ class _Replay:
             name = self._path.name
             open_outputs(self._options, audience, stack, stamp, dated=log.dated, source=name)
             display = self._display(stack, log)
-            panics = decoding(self._elf, self._project_path, Output(self._as_json), display.note)
+            mask = text_mask(known_secrets(self._project_path))
+            output = Output(self._as_json)
+            panics = decoding(self._elf, self._project_path, output, display.note, mask)
             audience.lines.append(stack.enter_context(panics))
-            played = self._play(self._lines(log), display, audience)
+            played = self._play(self._lines(log, mask), display, audience)
             if not played:
                 what = f"of port {self._options.port} " if self._options.port else ""
                 raise ConfigError(
@@ -176,17 +180,13 @@ class _Replay:
             if self._screen is not None:
                 self._stay(self._screen)
 
-    def _lines(self, log: ConsoleLog) -> Iterator[Line]:
+    def _lines(self, log: ConsoleLog, mask: Callable[[str], str]) -> Iterator[Line]:
         """The board's lines, masked."""
-        from evtool.cli.monitor_secrets import known_secrets
         from evtool.monitor.follow import read_line
-        from evtool.monitor.redact import Redactor
 
-        redactor = Redactor(known_secrets(self._project_path))
         for each in log.lines:
             if self._options.port in (None, each.port):
-                masked = redactor.feed(each.text.encode()) + redactor.finish()
-                text = masked.decode(errors="replace")
+                text = mask(each.text)
                 yield read_line(text, each.at_ms, each.at_ms * 1_000_000, each.port)
 
     def _display(self, stack: ExitStack, log: ConsoleLog) -> Display:

@@ -88,7 +88,8 @@ def run(order: Order) -> None:
         front, screen = _front(
             stack, order, stream, ports.names, view, audience, scripted=scripted is not None
         )
-        _add_listeners(order, stack, audience, screen.note if screen is not None else front.note)
+        note = screen.note if screen is not None else front.note
+        _add_listeners(order, stack, audience, note, secrets)
         waiter: PortWaiter[Port] = stack.enter_context(
             PortWaiter([interrupts.fileno(), *front.alarms])
         )
@@ -208,14 +209,20 @@ def _screen(stack: ExitStack, order: Order, name: str, view: OnView) -> Screen:
 
 
 def _add_listeners(
-    order: Order, stack: ExitStack, audience: Audience, note: Callable[[str, str], None]
+    order: Order,
+    stack: ExitStack,
+    audience: Audience,
+    note: Callable[[str, str], None],
+    secrets: Sequence[str],
 ) -> None:
     """Who listens beside the front and the log. What must be closed goes onto `stack`."""
     from evtool.cli.monitor_outputs import open_outputs
     from evtool.cli.monitor_panic import decoding
+    from evtool.monitor.redact import text_mask
 
     open_outputs(order.view, audience, stack)
-    panics = decoding(order.script.elf, order.project_path, Output(order.as_json), note)
+    output = Output(order.as_json)
+    panics = decoding(order.script.elf, order.project_path, output, note, text_mask(secrets))
     stack.enter_context(panics).attach(audience)
 
 

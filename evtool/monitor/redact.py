@@ -16,7 +16,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
@@ -178,7 +179,28 @@ class Redactor:
         return end
 
 
+def text_mask(secrets: Iterable[str]) -> Callable[[str], str]:
+    """What masks whole texts."""
+    redactor = Redactor(secrets)
+
+    def mask(text: str) -> str:
+        shown = redactor.feed(text.encode(errors="backslashreplace")) + redactor.finish()
+        return shown.decode(errors="replace")
+
+    return mask
+
+
 def mask_text(text: str, secrets: Iterable[str]) -> str:
     """A whole text, masked."""
-    redactor = Redactor(secrets)
-    return (redactor.feed(text.encode()) + redactor.finish()).decode(errors="replace")
+    return text_mask(secrets)(text)
+
+
+def mask_document(document: object, mask: Callable[[str], str]) -> Any:
+    """A document for JSON with all its texts masked, those of keys too."""
+    if isinstance(document, str):
+        return mask(document)
+    if isinstance(document, dict):
+        return {mask(key): mask_document(value, mask) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [mask_document(value, mask) for value in document]
+    return document

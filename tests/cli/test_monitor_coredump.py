@@ -75,6 +75,29 @@ def test_programs_read_it_too(image: Path, program: samples.Program) -> None:
     assert document["cause"] == "LoadProhibited"
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_the_secrets_of_the_project_are_masked(
+    form: tuple[str, ...], tmp_path: Path, program: samples.Program
+) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "evtool", "init", "p", "--identity", "CP-0001"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=LIMIT_S,
+    )
+    made = tmp_path / "p" / ".evtool" / "secrets"
+    made.mkdir(parents=True, exist_ok=True)
+    (made / "CP-0001_authorization_key").write_text("Zx81kkKey09\n")
+    image = tmp_path / "core.bin"
+    image.write_bytes(core_dump([Task("Zx81kkKey09", program.crash)], sha256=""))
+    project = ("--project", str(tmp_path / "p" / "evtool.toml"))
+    done = coredump("--image", str(image), *project, *form)
+    assert done.returncode == 0, done.stderr
+    assert "****" in done.stdout
+    assert "Zx81kk" not in done.stdout
+
+
 def test_another_programs_elf_file_is_not_used(image: Path, tmp_path: Path) -> None:
     other = samples.build_program(tmp_path, "99999999")
     done = coredump("--image", str(image), "--elf", str(other.path))

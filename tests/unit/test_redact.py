@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evtool.monitor.redact import HOLD_MS, LONG_HOLD_MS, MASK, Redactor
+from evtool.monitor.redact import HOLD_MS, LONG_HOLD_MS, MASK, Redactor, mask_document, text_mask
 
 SECRET = 'pa"ss wörd/+9'
 KEY = "5f3c9A01bEefD2c4a5b6C7d8e9f0a1b2c3d4e5f6"
@@ -137,3 +137,14 @@ def test_letting_go_loses_and_doubles_nothing(pieces: list[bytes], patience: lis
 
 def test_each_line_of_a_secret_of_several_is_masked() -> None:
     assert redact(["first line\nsecond"], b"first line\r\nsecond\n", []) == b"****\r\n****\n"
+
+
+@given(st.text(alphabet="hunter2\n x"), st.text(alphabet="hunter2\n x"))
+def test_documents_are_masked_in_every_text(before: str, after: str) -> None:
+    mask = text_mask(["hunter2hunter2"])
+    text = f"{before}hunter2hunter2{after}"
+    document = {"a": [text, 12], text: {"b": (text, None, True)}}
+    masked = mask_document(document, mask)
+    assert "hunter2hunter2" not in json.dumps(masked)
+    assert masked["a"][1] == 12
+    assert masked["a"][0] == mask(text) != text
