@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
@@ -53,9 +54,14 @@ class Keyboard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._saved is not None:
+        if self._saved is None:
+            return
+        # A terminal that was closed takes nothing back; one that is stopped is not waited for,
+        # as TCSAFLUSH would.
+        with contextlib.suppress(termios.error):
             # what was typed and not read is not meant for the shell
-            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._saved)
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._saved)
 
     def fileno(self) -> int:
         """The descriptor to wait on."""

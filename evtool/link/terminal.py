@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import sys
+import termios
 
 _FALLBACK_SIZE = (80, 24)
+_LAST_WORDS_MS = 2000
 
 
 class Terminal:
@@ -67,10 +71,15 @@ class Terminal:
         self._flush()
 
     def close(self, last_words: str) -> None:
-        """Write `last_words` in place of what is not written yet, and wait until they are."""
-        os.set_blocking(self._descriptor, True)
+        """Write `last_words` in place of what is not written yet, and wait until they are; not
+        for long where nobody takes them. A terminal that is stopped (Ctrl-S) goes on."""
+        with contextlib.suppress(termios.error):
+            termios.tcflow(self._descriptor, termios.TCOON)
         self._rest = last_words.encode()
-        self._flush()
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        while self._rest and room.poll(_LAST_WORDS_MS):
+            self._flush()
         os.close(self._descriptor)
 
     def _flush(self) -> None:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A terminal that was closed, or stopped, keeps nobody from ending."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from evtool.link.keyboard import Keyboard
+from evtool.link.terminal import Terminal
+
+LIMIT_S = 20
+
+
+class Pty:
+    """The two ends of a terminal; `slave` stands for stdin and stdout."""
+
+    def __init__(self) -> None:
+        self.master, self._slave = os.openpty()
+        self.before = termios.tcgetattr(self._slave)
+
+    def fileno(self) -> int:
+        return self._slave
+
+    def close(self) -> None:
+        for descriptor in (self.master, self._slave):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+@pytest.fixture
+def pty() -> Iterator[Pty]:
+    pty = Pty()
+    yield pty
+    pty.close()
+
+
+@pytest.fixture
+def open_terminal(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
+    def opened() -> Terminal:
+        # during the test: pytest has its own stdout in between
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", pty)
+            return Terminal()
+
+    return opened
+
+
+@pytest.fixture
+def open_keyboard(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Keyboard]:
+    def opened(*, raw: bool = False) -> Keyboard:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", pty)
+            return Keyboard(raw=raw)
+
+    return opened
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_keyboard_whose_terminal_was_closed_is_left_without_an_error(
+    pty: Pty, open_keyboard: Callable[..., Keyboard], raw: bool
+) -> None:
+    with open_keyboard(raw=raw) as keyboard:
+        os.close(pty.master)
+        pty.master = -1
+        assert keyboard.read() == b"q"
+
+
+def test_a_keyboard_at_a_stopped_terminal_is_given_back(
+    pty: Pty, open_keyboard: Callable[..., Keyboard]
+) -> None:
+    with open_keyboard():
+        assert termios.tcgetattr(pty.fileno()) != pty.before
+        os.write(pty.fileno(), b"waits")
+        termios.tcflow(pty.fileno(), termios.TCOOFF)
+    assert termios.tcgetattr(pty.fileno()) == pty.before
+
+
+def test_the_last_words_reach_a_terminal_that_was_stopped(
+    pty: Pty, open_terminal: Callable[[], Terminal]
+) -> None:
+    terminal = open_terminal()
+    termios.tcflow(pty.fileno(), termios.TCOOFF)
+    terminal.write("a picture")
+    terminal.close("bye")
+    shown = b""
+    while b"bye" not in shown:
+        assert select.select([pty.master], [], [], LIMIT_S)[0]
+        shown += os.read(pty.master, 4096)
+    assert b"a picture" not in shown
+
+
+def test_a_terminal_that_nobody_reads_is_given_up(open_terminal: Callable[[], Terminal]) -> None:
+    terminal = open_terminal()
+    while not terminal.busy:
+        terminal.write("x" * 65536)
+    terminal.close("bye")
