@@ -17,7 +17,7 @@ from evtool.errors import ConfigError, EvtoolError, Stopped
 from evtool.monitor.redact import MIN_SECRET_BYTES, mask_text
 from evtool.monitor.script import steps
 from evtool.monitor.script.parse import parse_script
-from evtool.monitor.script.results import PASSED, StepResult, Summary, junit
+from evtool.monitor.script.results import ERROR, PASSED, StepResult, Summary, junit
 from evtool.monitor.script.run import ScriptRun
 from evtool.monitor.script.words import Expression, Place
 
@@ -102,6 +102,22 @@ class Scripted:
         if self._run.summary(self._now_ms()).outcome != PASSED:
             raise Stopped("the watch was ended before the script was done")
 
+    def was_not_begun(self, error: EvtoolError) -> None:
+        """The watch failed before the script could listen: no results of an earlier run stay."""
+        if self._run is not None:
+            return
+        results = tuple(
+            StepResult(
+                number,
+                step.place.file,
+                step.place.line,
+                self._mask(step.source),
+                step.port if self._program.ports else "",
+            )
+            for number, step in enumerate(self._program.steps, 1)
+        )
+        self._publish(Summary(self._program.name, ERROR, 0, results, self._mask(error.message)))
+
     def _tell(self, result: StepResult) -> None:
         self._output.event("step", **result.as_dict())
         took_s = ((result.ended_ms or 0) - (result.started_ms or 0)) / 1000
@@ -113,7 +129,9 @@ class Scripted:
         if self._run is None:
             return
         told = error if isinstance(error, EvtoolError) else None
-        summary = self._run.summary(self._now_ms(), told)
+        self._publish(self._run.summary(self._now_ms(), told))
+
+    def _publish(self, summary: Summary) -> None:
         self._tell_summary(summary)
         if self._options.junit is not None:
             from evtool.link.files import write_atomically

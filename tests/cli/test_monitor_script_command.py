@@ -150,6 +150,18 @@ def test_a_missing_port_is_3_and_no_success_in_junit(tmp_path: Path) -> None:
     assert b"<error " in junit.read_bytes()
 
 
+def test_no_results_of_an_earlier_run_stay_where_no_port_is_found(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.write_text('<testsuites><testsuite name="yesterday" failures="0"/></testsuites>')
+    port = ("--serial-port", str(tmp_path / "ttyUSB*"))
+    done = monitor(*port, "--expect", "x", "--junit", str(junit))
+    assert done.returncode == 3
+    (suite,) = ET.parse(junit).getroot()  # noqa: S314  our own file
+    assert (suite.get("errors"), suite.get("skipped")) == ("1", "1")
+    (said,) = suite.iter("error")
+    assert "no serial port is" in said.get("message", "")
+
+
 def test_a_silent_board_is_3(tmp_path: Path) -> None:
     with FakeConsole(answers=False) as board:
         done = run_script(board, tmp_path, "expect /x/ within 300ms")
