@@ -136,9 +136,10 @@ def lines_front(
     """Lines on stdout, unless it has other work; the board's keys where there is a terminal."""
     at_terminal = sys.stdout.isatty() and Keyboard.available()
     front = keyboard_front(stack) if at_terminal else Front()
+    # Whatever its work is: a reader that is slow must not keep the ports from being read.
+    stdout = open_stdout(stack, audience, front.say)
     if not prints:
         return front
-    stdout = open_stdout(stack, audience, front.say)
     style = LineStyle(
         options.timestamps,
         options.include,

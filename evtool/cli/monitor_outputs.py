@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +41,13 @@ def unix_stamp(line: Line) -> str:
     return timestamp(line.at_ns // 1_000_000)
 
 
-def check_outputs(view: RecordOptions, *, as_json: bool) -> None:
+def check_outputs(
+    view: RecordOptions, *, as_json: bool, others: Mapping[str, Path | None] | None = None
+) -> None:
     """Two outputs in one place are none.
+
+    Args:
+        others: further files that are read or written, by what the user calls them.
 
     Raises:
         click.UsageError: naming them.
@@ -50,11 +55,12 @@ def check_outputs(view: RecordOptions, *, as_json: bool) -> None:
     if view.jsonl_path == STDOUT and as_json:
         raise click.UsageError("--json prints JSON lines already: leave --jsonl - out")
     given = [
-        (name, path.absolute())
+        (name, path.resolve())
         for name, path in (
             ("--csv", view.csv_path),
             ("--jsonl", view.jsonl_path),
             ("--plot", view.plot_path),
+            *(others or {}).items(),
         )
         if path is not None and path != STDOUT
     ]

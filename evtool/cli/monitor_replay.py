@@ -131,7 +131,7 @@ class _Replay:
     ) -> None:
         from evtool.cli.monitor_outputs import check_outputs
 
-        check_outputs(options, as_json=as_json)
+        check_outputs(options, as_json=as_json, others={"the log": path})
         self._path = path
         self._options = options
         self._elf = elf

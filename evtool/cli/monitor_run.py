@@ -46,15 +46,37 @@ def run(order: Order) -> None:
         EvtoolError: as `Session.run`.
         click.UsageError: options that contradict each other.
     """
+    from evtool.cli.monitor_front import check_options
+    from evtool.cli.monitor_outputs import check_outputs
+    from evtool.cli.monitor_secrets import known_secrets
+    from evtool.errors import EvtoolError
+
+    check_options(order.stream, as_json=order.as_json)
+    others = {"--log": order.stream.log_path, "--junit": order.script.junit}
+    check_outputs(order.view, as_json=order.as_json, others=others)
+    if order.stream.is_raw and order.view.jsonl_path == Path("-"):
+        raise click.UsageError("--raw and --jsonl -: stdout can be one of them")
+    goal, view_key = _goal(order.view, order.script, raw=order.stream.is_raw)
+    secrets = known_secrets(order.project_path)
+    scripted = _script(order, secrets)
+    try:
+        _watch(order, goal, view_key, secrets, scripted)
+    except EvtoolError as error:
+        if scripted is not None:
+            scripted.was_not_begun(error)
+        raise
+
+
+def _watch(
+    order: Order, goal: Goal, view_key: str, secrets: list[str], scripted: Scripted | None
+) -> None:
+    """Find the ports, wire everything, and watch."""
     import gc
     import time
     from contextlib import ExitStack
 
-    from evtool.cli.monitor_front import check_options
     from evtool.cli.monitor_log import add_log
-    from evtool.cli.monitor_outputs import check_outputs
     from evtool.cli.monitor_ports import NamedPorts, Search
-    from evtool.cli.monitor_secrets import known_secrets
     from evtool.cli.show_secrets import may_show
     from evtool.link import clock
     from evtool.link.interrupts import Interrupts, end
@@ -66,13 +88,6 @@ def run(order: Order) -> None:
     from evtool.monitor.stream import Audience
 
     stream = order.stream
-    check_options(stream, as_json=order.as_json)
-    check_outputs(order.view, as_json=order.as_json)
-    if stream.is_raw and order.view.jsonl_path == Path("-"):
-        raise click.UsageError("--raw and --jsonl -: stdout can be one of them")
-    goal, view_key = _goal(order.view, order.script, raw=stream.is_raw)
-    secrets = known_secrets(order.project_path)
-    scripted = _script(order, secrets)
     if stream.show_secrets and not may_show("Show this project's secrets on the screen?"):
         stream = replace(stream, show_secrets=False)
     search = Search(

@@ -75,9 +75,7 @@ _VIEWS = (
         "and 0; give it twice to see two.",
     ),
 )
-_YES = click.option(
-    "--yes", is_flag=True, help="Do not ask before a typed s or t reaches a board."
-)
+_YES = click.option("--yes", is_flag=True, help="Do not ask before a typed s or t reaches a board.")
 _OUTPUTS = (
     click.option(
         "--csv",

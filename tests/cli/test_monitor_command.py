@@ -129,12 +129,31 @@ def test_a_board_that_says_nothing_is_3() -> None:
         ("--baudrate", "0"),
         ("--project", "/there-is-none/evtool.toml"),
         ("--baudrate", "123456789012"),
+        ("--log", "/nowhere/x", "--csv", "/nowhere/../nowhere/x"),
+        ("--junit", "/nowhere/x", "--expect", "y", "--log", "/nowhere/x", "--csv", "/nowhere/x"),
     ],
 )
 def test_options_that_make_no_sense_are_2(board: FakeConsole, arguments: tuple[str, ...]) -> None:
     done = monitor("--serial-port", board.port, *arguments)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_takes_nothing_keeps_no_watch_from_ending(board: FakeConsole) -> None:
+    board.answers["m"] = "\r\n".join([RECORDS["1"]] * 20)
+    board.answers["?"] = "enough"
+    with subprocess.Popen(
+        command(
+            *("--serial-port", board.port, "--jsonl", "-", "--view", "0"),
+            *("--send", "m" * 40 + "?", "--until", "enough", "--timeout", "25"),
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.wait(timeout=LIMIT_S) == 0
+        finally:
+            process.kill()
 
 
 def test_a_log_that_cannot_be_written_is_said(board: FakeConsole, tmp_path: Path) -> None:
