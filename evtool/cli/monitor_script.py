@@ -14,7 +14,7 @@ import click
 
 from evtool.cli.output import Output
 from evtool.errors import ConfigError, EvtoolError, Stopped
-from evtool.monitor.redact import MIN_SECRET_BYTES, mask_text
+from evtool.monitor.redact import MIN_SECRET_BYTES, text_mask
 from evtool.monitor.script import steps
 from evtool.monitor.script.parse import parse_script
 from evtool.monitor.script.results import ERROR, PASSED, StepResult, Summary, junit
@@ -55,7 +55,7 @@ class Scripted:
         self._program = _with_options(_program(options), options)
         self._secrets = _secrets(self._program)
         secrets += self._secrets.values()
-        self._mask = lambda text: mask_text(text, secrets)
+        self._mask = text_mask(secrets)
 
     def attach(self, audience: Audience, controls: Controls, ports: Sequence[str]) -> None:
         """Have the script listen.

@@ -190,11 +190,6 @@ def text_mask(secrets: Iterable[str]) -> Callable[[str], str]:
     return mask
 
 
-def mask_text(text: str, secrets: Iterable[str]) -> str:
-    """A whole text, masked."""
-    return text_mask(secrets)(text)
-
-
 def mask_document(document: object, mask: Callable[[str], str]) -> Any:
     """A document for JSON with all its texts masked, those of keys too."""
     if isinstance(document, str):
