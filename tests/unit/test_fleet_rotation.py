@@ -289,6 +289,21 @@ def test_a_unit_whose_board_is_not_erased_does_not_leave(
     assert known(rig).status == "proved"
 
 
+def test_a_unit_that_was_about_to_be_written_is_not_released_unseen(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    with rig.ledger.change() as change:
+        change.claim("CP-001", [("identity", "CP-001"), ("mac", board.mac)], mac=board.mac)
+        change.append("planned", unit="CP-001", mac=board.mac)
+    # The next run was killed as well, after it had claimed the row's new serial number.
+    with rig.ledger.change() as change:
+        change.claim("CP-001", [("serial", "SN-9")], mac=board.mac)
+    assert known(rig).status == "claimed"
+    leaving = Leaving(is_lost=True, release=True)
+    with pytest.raises(ConfigError, match="may be in the board"):
+        unit_to_leave(rig.ledger, "CP-001", leaving)
+    assert record_leaving(rig.ledger, known(rig), Leaving(release=True), erased=False) == ()
+
+
 def test_a_unit_that_nobody_knows_cannot_leave(rig: FleetRig) -> None:
     with pytest.raises(ConfigError, match="knows no unit 'CP-001'"):
         unit_to_leave(rig.ledger, "CP-001", Leaving())

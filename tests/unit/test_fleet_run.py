@@ -163,6 +163,19 @@ def test_a_board_that_holds_it_without_a_record_gets_the_record_and_no_write(
     other.ledger.close()
 
 
+def test_an_identity_that_a_board_held_already_is_not_given_to_another(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    # A person frees it in the ledger, though the board still holds it.
+    with rig.ledger.change() as change:
+        change.release("CP-001", [("identity", "CP-001"), ("mac", board.mac)])
+    board.says = lambda _identity: "silence\r\n"
+    first, second = rig.run(board, MemoryBoard(2))
+    assert (first.unit, first.verdict) == ("CP-001", UnitVerdict.FAILED)
+    assert board.identity == "CP-001"
+    assert second.unit == "CP-002"
+
+
 def test_another_build_is_flashed_and_the_identity_stays(rig: FleetRig) -> None:
     board = MemoryBoard(1)
     rig.run(board)

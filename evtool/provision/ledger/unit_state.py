@@ -32,6 +32,8 @@ class UnitState:
         proved: the last proof at boot, if there was one since it was written.
         failed: the failure, where that is its status.
         last: its last record of any kind.
+        planned: whether the flash of a board was about to be written since it was last free:
+            what was written there may not be on record.
     """
 
     unit: str
@@ -42,6 +44,7 @@ class UnitState:
     proved: Record | None
     failed: Record | None
     last: Record
+    planned: bool = False
 
 
 def fold(records: Iterable[Record]) -> UnitState | None:
@@ -54,6 +57,7 @@ def fold(records: Iterable[Record]) -> UnitState | None:
     proved: Record | None = None
     mac: str | None = None
     last: Record | None = None
+    planned = False
     for record in records:
         last = record
         is_step = record.event in _STEPS
@@ -62,10 +66,12 @@ def fold(records: Iterable[Record]) -> UnitState | None:
             kinds = _kinds_left(record)
             mac = mac if "mac" in kinds else None
             is_step = "identity" not in kinds
+            planned = planned and not is_step
         elif record.event == "decommissioned":
             mac = None
         elif record.mac is not None:
             mac = record.mac
+        planned |= record.event == "planned"
         if record.event in ("written", "rotated", "rolled_back"):
             written, proved = record, None
         elif record.event == "proved":
@@ -86,6 +92,7 @@ def fold(records: Iterable[Record]) -> UnitState | None:
         proved=proved,
         failed=step if step is not None and step.event == "failed" else None,
         last=last,
+        planned=planned,
     )
 
 

@@ -63,7 +63,9 @@ def was_erased(ledger: Ledger, unit: str) -> bool:
 
 def may_be_in_a_board(found: UnitState) -> bool:
     """Whether a flash may hold the unit's identity, as far as the ledger tells."""
-    return found.status not in {"claimed", "released"} or found.written is not None
+    if found.planned or found.written is not None:
+        return True  # whatever was claimed since
+    return found.status not in {"claimed", "released"}
 
 
 def erase(

@@ -92,7 +92,7 @@ class UnitRun:
         self._journal = Journal(task.ledger, task.event)
         self._is_admitted = False
         self.is_flashed = False
-        self._identity_touched = False
+        self._may_hold_identity = False
         self._bytes = 0
         self._boot: Mapping[str, str] | None = None
         self._csms: bool | None = None
@@ -138,13 +138,15 @@ class UnitRun:
         firmware = self._task.open_work(board, content.firmware, self._tell)
         identity = self._task.open_work(board, content.identity, self._tell)
         new_firmware, new_identity = firmware.compare(), identity.compare()
+        # A board that holds it already, whoever wrote it, has it as much as one that is written.
+        self._may_hold_identity |= not new_identity
         if new_firmware or new_identity:
             self._journal.planned(target, content)
         if new_firmware:
             firmware.bring(new_firmware)
             self._bytes += sum(len(part.data) for part in new_firmware)
         if new_identity:
-            self._identity_touched = True
+            self._may_hold_identity = True
             identity.bring(new_identity)
             self._bytes += sum(len(part.data) for part in new_identity)
         if self._journal.written(target, content):
@@ -210,7 +212,7 @@ class UnitRun:
             return  # nobody knows which board it was
         try:
             self._journal.failed(self._target, mac, self._last_step, error)
-            if self._target is not None and not self._identity_touched:
+            if self._target is not None and not self._may_hold_identity:
                 self._target.give_back()
         except EvtoolError as second:
             # The first error is the one to tell; the claim stays, which is the safe side.
