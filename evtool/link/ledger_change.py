@@ -183,6 +183,11 @@ class SqlChange:
         """Keep sealed bytes. False: there are some of this name, which stay."""
         return insert_if_new(self._connection, sealed, name=name, key_id=key_id, data=data)
 
+    def has_sealed(self, name: str) -> bool:
+        """Whether sealed bytes of this name are kept, as this transaction sees it."""
+        query = sa.select(sealed.c.name).where(sealed.c.name == name)
+        return self._connection.execute(query).one_or_none() is not None
+
     def replace_sealed(self, name: str, old_key_id: str, key_id: str, data: bytes) -> bool:
         """Seal anew what `old_key_id` sealed. False: there is no such thing (now)."""
         done = self._connection.execute(

@@ -25,7 +25,7 @@ from evtool.link.sealing_key import keep_sealing_key, new_sealing_key, read_seal
 from evtool.link.secret_source import SecretSource, generate_key
 from evtool.project import Secret, SecretRef
 from evtool.provision.ledger.merge import merge
-from evtool.provision.secrets import rotation, sealed_store
+from evtool.provision.secrets import rotation, sealed_store, sealing
 from evtool.provision.secrets.key_derivation import Derivation, is_whole_key, sealing_key
 from evtool.provision.secrets.rotation import rotate
 from evtool.provision.secrets.sealed_store import Random, SealedStore, open_store, secret_name
@@ -198,17 +198,51 @@ def test_a_change_under_way_is_finished_with_the_same_key(
     ledger: SqlLedger, tmp_path: Path
 ) -> None:
     made = store_of(ledger, tmp_path).resolve("CP-1", KEY, GENERATE)
-    straggler = opened(ledger)  # a station that has opened the ledger before
+    old, name = opened(ledger).sealing(), secret_name("CP-9", KEY, 1)
     rotate(opened(ledger), TWO, secrets.token_bytes)
     with pytest.raises(ConfigError, match=r"is being replaced by \w+ already"):
         rotate(opened(ledger), Secret("33" * 32), secrets.token_bytes)
+    # A transaction that was under way, and has ended only now.
+    late = sealing.seal(b"late", name, old, secrets.token_bytes(12))
     with ledger.change() as change:
-        straggler.put(change, secret_name("CP-9", KEY, 1), b"late")
+        change.put_sealed(name, old.key_id, late)
     assert rotate(opened(ledger), TWO, secrets.token_bytes).resealed == 1
     assert opened(ledger, TWO).latest("CP-9", KEY) == (1, b"late")
     with pytest.raises(ConfigError, match="was replaced by another before"):
         rotate(opened(ledger, TWO), ONE, secrets.token_bytes)
     assert store_of(ledger, tmp_path, TWO).resolve("CP-1", KEY, GENERATE) == made
+
+
+def test_a_station_that_is_at_work_seals_nothing_more_with_a_key_that_was_replaced(
+    ledger: SqlLedger, tmp_path: Path
+) -> None:
+    at_work = store_of(ledger, tmp_path)
+    at_work.resolve("CP-1", KEY, GENERATE)
+    rotate(opened(ledger), TWO, secrets.token_bytes)
+    # Who is told that all is done may destroy the old key.
+    with pytest.raises(ConfigError, match="was replaced by another"):
+        at_work.resolve("CP-2", KEY, GENERATE)
+    new = opened(ledger, TWO)
+    assert {key_id for name, key_id in ledger.sealed_names("secret/")} == {new.sealing().key_id}
+    assert new.latest("CP-2", KEY) is None
+
+
+def test_what_was_being_sealed_while_the_key_changes_is_sealed_anew_too(
+    ledger: SqlLedger, tmp_path: Path
+) -> None:
+    store_of(ledger, tmp_path).resolve("CP-1", KEY, GENERATE)
+    late = opened(ledger)
+    name = secret_name("CP-2", KEY, 1)
+
+    def commits_late(_count: int) -> None:
+        if ledger.get_sealed(name) is None:
+            data = sealing.seal(b"late", name, late.sealing(), secrets.token_bytes(12))
+            with ledger.change() as change:
+                change.put_sealed(name, late.sealing().key_id, data)
+
+    done = rotate(opened(ledger), TWO, secrets.token_bytes, commits_late)
+    assert done.resealed == 2
+    assert opened(ledger, TWO).get(name) == b"late"
 
 
 def test_a_value_that_does_not_open_is_named_and_the_others_go_on(

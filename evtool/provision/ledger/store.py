@@ -105,6 +105,9 @@ class Change(Protocol):
     def put_sealed(self, name: str, key_id: str, data: bytes) -> bool:
         """Keep sealed bytes. False: there are some of this name, which stay."""
 
+    def has_sealed(self, name: str) -> bool:
+        """Whether sealed bytes of this name are kept, as this transaction sees it."""
+
     def replace_sealed(self, name: str, old_key_id: str, key_id: str, data: bytes) -> bool:
         """Seal anew: replaces what `old_key_id` sealed. False: there is no such thing (now)."""
 

@@ -30,8 +30,9 @@ class SealedNvsKeys:
 
     def keep(self, mac: str, keys: NvsKeys) -> None:
         """Keep keys for a board, durably; older ones stay."""
+        # Looked up before: within a change it would need another connection beside its own.
+        number = self._last(mac)[0] + 1
         with self.ledger.change() as change:
-            number = self._last(mac)[0] + 1
             while not self.sealed.put(change, _name(mac, number), encode_keys(keys, SECTOR)):
                 number += 1
 

@@ -64,6 +64,23 @@ def rotate(
     ledger = store.ledger
     key, is_new = _announce(store, secret, random)
     done = Rotated(key.key_id)
+    before = -1
+    while before < done.resealed:  # once more: a transaction that was under way may have sealed
+        before, done.broken = done.resealed, []
+        _reseal(store, key, random, done, tell)
+    if not (done.resealed or done.broken or is_new):
+        return done
+    with ledger.change() as change:
+        fields = {"from": list(store.keys), "to": key.key_id, "resealed": done.resealed}
+        change.append("sealed_key_changed", fields=fields | {"broken": len(done.broken)})
+    return done
+
+
+def _reseal(
+    store: SealedStore, key: SealingKey, random: Random, done: Rotated, tell: Callable[[int], None]
+) -> None:
+    """Seal with `key` what those of `store` have sealed by now."""
+    ledger = store.ledger
     names = iter(list(_left(ledger, store)))
     while batch := list(islice(names, _BATCH)):
         with ledger.change() as change:
@@ -80,12 +97,6 @@ def rotate(
                 data = seal(value, bound, key, random(NONCE_SIZE))
                 done.resealed += change.replace_sealed(name, old_id, key.key_id, data)
         tell(done.resealed)
-    if not (done.resealed or done.broken or is_new):
-        return done
-    with ledger.change() as change:
-        fields = {"from": list(store.keys), "to": key.key_id, "resealed": done.resealed}
-        change.append("sealed_key_changed", fields=fields | {"broken": len(done.broken)})
-    return done
 
 
 def _left(ledger: Ledger, store: SealedStore) -> Iterator[tuple[str, str]]:

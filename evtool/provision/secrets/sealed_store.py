@@ -62,6 +62,8 @@ class SealedStore:
     keys: Mapping[str, SealingKey]
     current: SealingKey | None
     random: Random = field(repr=False)
+    # The transaction in which `current` was seen to be still the one; many values share one.
+    _seen_in: Change | None = field(default=None, repr=False, compare=False)
 
     def get(self, name: str) -> bytes | None:
         """The value sealed under `name`; None where there is none.
@@ -85,6 +87,12 @@ class SealedStore:
             ConfigError: the key was replaced by another.
         """
         key = self.sealing()
+        if change is not self._seen_in:
+            # Another station may have changed the key since this store was opened.
+            if change.has_sealed(AFTER + key.key_id):
+                self.current = None
+                key = self.sealing()
+            self._seen_in = change
         data = seal(value, name, key, self.random(NONCE_SIZE))
         return change.put_sealed(name, key.key_id, data)
 
