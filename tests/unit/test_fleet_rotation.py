@@ -120,6 +120,32 @@ def test_a_rotation_that_was_cut_short_is_finished_with_the_key_that_it_made(
     assert known(rig).status == "proved"
 
 
+def test_a_rotation_without_a_proof_does_not_stand_in_the_way_of_the_next(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    rig.proof = None
+    keys = [key_in(board)]
+    for campaign in ("", "", "spring", "autumn"):
+        assert rotate(rig, board, campaign).verdict is UnitVerdict.ROTATED
+        keys.append(key_in(board))
+    assert len(set(keys)) == 5
+    assert rotate(rig, board, "autumn").verdict is UnitVerdict.UNCHANGED
+    assert rotate(rig, board).verdict is UnitVerdict.ROTATED
+
+
+def test_a_campaign_does_not_count_what_another_one_left_unproved(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    board.faults = {"console": [Stopped("stopped")]}
+    assert rotate(rig, board, "spring").verdict is UnitVerdict.STOPPED
+    left = key_in(board)
+    assert rotate(rig, board, "autumn").verdict is UnitVerdict.ROTATED
+    assert key_in(board) != left
+    written = known(rig).written
+    assert written is not None
+    assert written.fields["campaign"] == "autumn"
+
+
 def test_keys_may_be_made_before_the_boards_are_at_hand(rig: FleetRig) -> None:
     board = MemoryBoard(1)
     rig.run(board)

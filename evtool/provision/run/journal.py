@@ -10,6 +10,9 @@ from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState
 from evtool.provision.run.task import Content, Target
 
+READ_BACK, UNCHANGED = "read_back", "unchanged"
+WITHOUT_PROOF = "without_proof"
+"""A field of `read_back` where nobody waits for the board to say what it holds."""
 _CAUSES = {1: "check", 2: "config", 3: "device", 4: "tool", 130: "stopped"}
 
 
@@ -62,11 +65,13 @@ class Journal:
             self._is_seen = _was_seen(target.state)
         return not self._is_seen
 
-    def read_back(self, target: Target, content: Content) -> None:
-        """Every byte of it was read back equal."""
+    def read_back(self, target: Target, content: Content, *, is_last: bool) -> None:
+        """Every byte of it was read back equal; `is_last` where no proof is to follow."""
         with self._ledger.change() as change:
-            fields = {"image_sha256": _image_of(content)}
-            change.append("read_back", unit=target.unit, mac=target.mac, fields=fields)
+            fields: dict[str, object] = {"image_sha256": _image_of(content)}
+            if is_last:
+                fields[WITHOUT_PROOF] = True
+            change.append(READ_BACK, unit=target.unit, mac=target.mac, fields=fields)
         self._is_seen = self.changed = True
 
     def done(self, target: Target, content: Content, proof: Mapping[str, object] | None) -> None:
@@ -78,7 +83,7 @@ class Journal:
         elif self.changed:
             return
         else:
-            event = "unchanged"
+            event = UNCHANGED
         with self._ledger.change() as change:
             change.append(
                 event, unit=target.unit, mac=target.mac, fields=fields | dict(proof or {})

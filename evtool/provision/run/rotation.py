@@ -18,6 +18,7 @@ from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.board import SealedValues
 from evtool.provision.run.dry_run import CHECK, LEFT_OUT, RowPlan
 from evtool.provision.run.given_secrets import given_generation
+from evtool.provision.run.journal import READ_BACK, UNCHANGED, WITHOUT_PROOF
 
 ROTATED, ROTATE = "rotated", "rotate"
 
@@ -96,7 +97,9 @@ class Rotation:
     def _is_done(self, order: UnitOrder, found: UnitState | None) -> bool:
         if found is None or found.written is None:
             return False
-        if found.written.event == ROTATED and found.proved is None:
+        written = found.written
+        is_ours = not self.campaign or written.fields.get("campaign") == self.campaign
+        if written.event == ROTATED and is_ours and not self._is_finished(found):
             return True  # written, and its proof is missing: that is what is left to do
         if not self.campaign:
             return False
@@ -104,3 +107,17 @@ class Rotation:
             record.event == ROTATED and record.fields.get("campaign") == self.campaign
             for record in self.ledger.history(unit=order.identity)
         )
+
+    def _is_finished(self, found: UnitState) -> bool:
+        """Whether the run that wrote what the unit holds has ended well, asked for a proof or not.
+
+        Else a rotation without a proof would stand in the way of all that follow.
+        """
+        if found.proved is not None:
+            return True
+        last = next(
+            each
+            for each in reversed(self.ledger.history(unit=found.unit))
+            if each.event in (ROTATED, READ_BACK, UNCHANGED)
+        )
+        return last.event == UNCHANGED or WITHOUT_PROOF in last.fields

@@ -153,7 +153,7 @@ class UnitRun:
             self._begin("read_back")
             for part in content.identity:
                 compare(part, board.read(part.offset, len(part.data)))
-            self._journal.read_back(target, content)
+            self._journal.read_back(target, content, is_last=self._task.proof is None)
 
     def _prove(self, board: Board, target: Target, content: Content) -> None:
         proof = self._task.proof
