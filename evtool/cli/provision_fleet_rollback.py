@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from evtool.cli.fleet_station import collected, single_board_options, table_option
-from evtool.cli.ledger_option import ledger_option
-from evtool.cli.options import project_option
+from evtool.cli.ledger_option import existing_ledger, ledger_option
+from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.sealing_option import sealing_option
 
@@ -61,16 +61,18 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     output = Output(as_json)
     options = collected(values, needs_ports=not dry_run)
+    if dry_run:
+        with existing_ledger(ledger_location, found_project(project_path)) as ledger:
+            record = chosen([] if ledger is None else ledger.history(unit=unit), unit, wanted)
+        output.result(
+            f"would give {unit} again what it was given at {record.time} "
+            f"(image {str(record.fields['image_sha256'])[:12]}, "
+            f"{record.fields.get('csms_url')})",
+            {"event": "plan", "unit": unit, "record": record.as_dict()},
+        )
+        return 0
     with opened_fleet(project_path, ledger_location, sealing_key) as fleet:
         record = chosen(fleet.ledger.history(unit=unit), unit, wanted)
-        if dry_run:
-            output.result(
-                f"would give {unit} again what it was given at {record.time} "
-                f"(image {str(record.fields['image_sha256'])[:12]}, "
-                f"{record.fields.get('csms_url')})",
-                {"event": "plan", "unit": unit, "record": record.as_dict()},
-            )
-            return 0
         task = UnitTask(
             targets=RollbackTargets(
                 unit,

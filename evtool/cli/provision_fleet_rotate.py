@@ -76,14 +76,27 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     With --json a line for each step of each board, the last one being the whole run.
     """
     from evtool.cli.fleet_firmware import asked_firmware, gate_order
-    from evtool.cli.fleet_orders import opened_fleet, read_orders
+    from evtool.cli.fleet_orders import looked_at, opened_fleet, read_orders
     from evtool.cli.fleet_station import run_fleet
     from evtool.cli.provision_fleet_run import images_of, run_head, show_plan, unit_task
-    from evtool.provision.run.rotation import ROTATED, Rotation
+    from evtool.provision.run.rotation import ROTATE, ROTATED, Rotation, planned_rows
     from evtool.provision.run.verdict import UnitVerdict
 
     output = Output(as_json)
     options = collected(values, needs_ports=not prepare)
+    if dry_run:
+        with looked_at(project_path, ledger_location, sealing_key) as (project, ledger, secrets):
+            orders = read_orders(output, file, project, secrets, ledger, **values)
+            rows = list(planned_rows(orders, ledger, campaign))
+            if not prepare:
+                show_plan(output, options, rows, asked_firmware(project, *options.build))
+                return 0
+        count = 0 if certificates_only else sum(row.action == ROTATE for row in rows)
+        output.result(
+            f"{count} units would have new secrets waiting to be written",
+            {"event": "plan", "units": count},
+        )
+        return 0
     with opened_fleet(project_path, ledger_location, sealing_key) as fleet:
         orders = read_orders(output, file, fleet.project, fleet.secrets, fleet.ledger, **values)
         chosen = () if certificates_only else tuple(dict.fromkeys(names))
@@ -98,9 +111,6 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             )
             return 0
         plan = asked_firmware(fleet.project, *options.build)
-        if dry_run:
-            show_plan(output, options, list(rotation.planned_rows(orders)), plan)
-            return 0
         images = images_of(fleet, plan, before=rotation.before, newest=frozenset(chosen))
         task = unit_task(
             fleet, orders, images, options, only_known=True, event=ROTATED,

@@ -377,7 +377,8 @@ class SqlLedger:
                 fix="work at fewer boards at once",
             ) from error
         except sa.exc.DBAPIError as error:
-            reason = str(error.orig).strip().splitlines()[0]
+            said = str(error.orig).strip() or type(error.orig).__name__
+            reason = said.splitlines()[0]
             if "not a database" in reason:
                 raise ConfigError(
                     f"{self.where}: not a ledger of evtool: {reason}", fix="name another file"

@@ -18,6 +18,7 @@ from evtool.errors import ConfigError, DeviceError
 from evtool.link.files import sync_folder
 
 _BUSY_S = 60.0
+_PASSWORDS = ("password", "sslpassword")
 _NO_URL = "give postgresql+psycopg://USER@HOST/DATABASE, and the password in PGPASSFILE"
 
 
@@ -36,8 +37,7 @@ def shown(location: str | Path) -> str:
     if not is_url(text):
         return text
     url = _url(text)
-    if "password" in url.query:
-        url = url.difference_update_query(["password"])
+    url = url.difference_update_query(_PASSWORDS)
     return url.render_as_string(hide_password=True)
 
 
@@ -51,7 +51,7 @@ def refuse_password(location: str | Path) -> None:
     if not is_url(text):
         return
     url = _url(text)
-    if url.password is not None or "password" in url.query:
+    if url.password is not None or any(name in url.query for name in _PASSWORDS):
         raise ConfigError(
             f"the ledger {url.render_as_string(hide_password=True).partition('?')[0]}: "
             "a password stands in its URL",
@@ -152,13 +152,13 @@ def postgresql_engine(text: str) -> sa.Engine:
             f"the ledger {url.render_as_string(hide_password=True)}: no ledger can be kept there",
             fix="name a file, or postgresql+psycopg://HOST/DATABASE",
         )
-    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": 15}
+    limits = {name: value for name, value in _LIMITS.items() if name not in url.query}
     engine = sa.create_engine(
         url,
         isolation_level="READ COMMITTED",
         pool_timeout=_BUSY_S,
         pool_pre_ping=True,  # the server may have been started anew between two units
-        connect_args=timeout,
+        connect_args=limits,
         hide_parameters=True,
     )
 
@@ -171,6 +171,16 @@ def postgresql_engine(text: str) -> sa.Engine:
 
     return engine
 
+
+# A server whose cable has gone is found out, not waited for as long as the system's own TCP
+# would: a quarter of an hour for what was sent, two hours for an answer.
+_LIMITS = {
+    "connect_timeout": 15,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 # What a station locked is free again soon after its computer, or its cable, has gone.
 _SETTINGS = (

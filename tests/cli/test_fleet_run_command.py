@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -383,6 +384,30 @@ def test_rotation_rollback_and_leaving_at_a_board(here: Here, rack: BoardRack) -
     assert verdicts(lines[-1]) == {board.port: ("provisioned", "CP-2")}
     code, lines, errors = here("rotate", *rows_of(), "--prepare")
     assert (code, lines[-1]["units"]) == (0, 1), errors
+
+
+def test_a_dry_run_makes_neither_a_ledger_nor_a_key(here: Here, project: Path) -> None:
+    code, lines, errors = here("rotate", *rows_of("x"), "--dry-run")
+    assert (code, lines[-1]["actions"]) == (0, {"leave_out": 6}), errors
+    assert here("rotate", *rows_of(), "--prepare", "--dry-run")[0] == 0
+    code, _, errors = here("rollback", "CP-1", "--dry-run")
+    assert code == 2
+    assert "nothing that CP-1 held before" in errors
+    assert not (project / ".evtool" / "ledger.db").exists()
+    assert here("decommission", "CP-9", "--board-lost")[0] == 2
+    assert not (project / ".evtool" / "ledger.db").exists()
+
+
+def test_a_dry_run_of_a_preparation_makes_no_secret(
+    here: Here, rack: BoardRack, project: Path
+) -> None:
+    board = rack.add()
+    here("run", *rows_of(board.port), "--with-firmware")
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
+        before = ledger.sealed_names()
+        code, lines, errors = here("rotate", *rows_of(), "--prepare", "--dry-run")
+        assert (code, lines[-1]) == (0, {"event": "plan", "units": 1}), errors
+        assert ledger.sealed_names() == before
 
 
 @NEEDS_SERVER

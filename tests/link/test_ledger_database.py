@@ -19,7 +19,12 @@ from ledger_rig import NEEDS_SERVER, PostgresqlServer
 from evtool.errors import ConfigError, DeviceError
 from evtool.link import ledger_schema
 from evtool.link.ledger_database import SqlLedger, in_order, open_ledger
-from evtool.link.ledger_location import shown, station_name
+from evtool.link.ledger_location import (
+    postgresql_engine,
+    refuse_password,
+    shown,
+    station_name,
+)
 from evtool.protocol.ledger_record import (
     ClaimTaken,
     Head,
@@ -373,6 +378,35 @@ def test_a_server_that_is_not_there_is_named_without_the_password(tmp_path: Path
     assert f"postgresql://u:***@/x?host={tmp_path}" in str(caught.value).replace("%2F", "/")
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in shown(url)
+
+
+def test_the_key_of_a_client_may_have_a_password_too() -> None:
+    url = "postgresql://u@h/x?sslkey=k&sslpassword=hunter2"
+    assert "hunter2" not in shown(url)
+    with pytest.raises(ConfigError, match="a password stands in its URL") as caught:
+        refuse_password(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "idle"), [("", 10), ("?keepalives_idle=7&connect_timeout=3", "7")]
+)
+def test_a_server_whose_cable_has_gone_is_not_waited_for_for_hours(
+    query: str, idle: object
+) -> None:
+    engine = postgresql_engine(f"postgresql://u@h/x{query}")
+    asked: dict[str, object] = {}
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _connecting(*given: dict[str, object]) -> None:
+        asked.update(given[-1])
+        raise DeviceError("nothing is connected here")
+
+    with pytest.raises(DeviceError), engine.connect():
+        pass
+    assert asked["keepalives_idle"] == idle
+    assert asked["connect_timeout"] == ("3" if query else 15)
+    assert asked["tcp_user_timeout"] == 30_000
 
 
 @pytest.mark.parametrize("content", [b"text of some kind\n" * 99, b"SQLite format 3\0" + b"x" * 99])

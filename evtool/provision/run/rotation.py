@@ -53,7 +53,7 @@ class Rotation:
         Returns:
             what the record `rotated` says of it.
         """
-        if not self._is_done(order, found):
+        if not _is_done(self.ledger, self.campaign, found):
             for name in self.names:
                 if order.secret_references()[name].kind == "generate" and not self.is_pending(
                     order, name, found
@@ -76,17 +76,6 @@ class Rotation:
                 count += any(self.is_pending(order, name, found) for name in self.names)
         return count
 
-    def planned_rows(self, orders: Iterable[UnitOrder]) -> Iterator[RowPlan]:
-        """Each row with what would become of it; nothing is made."""
-        for order in orders:
-            found = state(self.ledger, order.identity)
-            if found is None or found.written is None or found.mac is None:
-                status = "not_begun" if found is None else found.status
-                yield RowPlan(order, order.mac, LEFT_OUT, status)
-            else:
-                action = CHECK if self._is_done(order, found) else ROTATE
-                yield RowPlan(order, found.mac, action, found.status)
-
     def is_pending(self, order: UnitOrder, name: str, found: UnitState | None) -> bool:
         """Whether a newer generation is sealed than the board was given."""
         latest = self.sealed.latest(order.identity, name)
@@ -94,30 +83,50 @@ class Rotation:
         has = 0 if found is None or found.written is None else 1
         return latest is not None and latest[0] > (given_generation(found, name) or has)
 
-    def _is_done(self, order: UnitOrder, found: UnitState | None) -> bool:
-        if found is None or found.written is None:
-            return False
-        written = found.written
-        is_ours = not self.campaign or written.fields.get("campaign") == self.campaign
-        if written.event == ROTATED and is_ours and not self._is_finished(found):
-            return True  # written, and its proof is missing: that is what is left to do
-        if not self.campaign:
-            return False
-        return any(
-            record.event == ROTATED and record.fields.get("campaign") == self.campaign
-            for record in self.ledger.history(unit=order.identity)
-        )
 
-    def _is_finished(self, found: UnitState) -> bool:
-        """Whether the run that wrote what the unit holds has ended well, asked for a proof or not.
+def planned_rows(
+    orders: Iterable[UnitOrder], ledger: Ledger | None, campaign: str = ""
+) -> Iterator[RowPlan]:
+    """Each row with what a rotation would do with it; nothing is made.
 
-        Else a rotation without a proof would stand in the way of all that follow.
-        """
-        if found.proved is not None:
-            return True
-        last = next(
-            each
-            for each in reversed(self.ledger.history(unit=found.unit))
-            if each.event in (ROTATED, READ_BACK, UNCHANGED)
-        )
-        return last.event == UNCHANGED or WITHOUT_PROOF in last.fields
+    Args:
+        ledger: None where there is none yet.
+    """
+    for order in orders:
+        found = None if ledger is None else state(ledger, order.identity)
+        if ledger is None or found is None or found.written is None or found.mac is None:
+            status = "not_begun" if found is None else found.status
+            yield RowPlan(order, order.mac, LEFT_OUT, status)
+        else:
+            action = CHECK if _is_done(ledger, campaign, found) else ROTATE
+            yield RowPlan(order, found.mac, action, found.status)
+
+
+def _is_done(ledger: Ledger, campaign: str, found: UnitState | None) -> bool:
+    if found is None or found.written is None:
+        return False
+    written = found.written
+    is_ours = not campaign or written.fields.get("campaign") == campaign
+    if written.event == ROTATED and is_ours and not _is_finished(ledger, found):
+        return True  # written, and its proof is missing: that is what is left to do
+    if not campaign:
+        return False
+    return any(
+        record.event == ROTATED and record.fields.get("campaign") == campaign
+        for record in ledger.history(unit=found.unit)
+    )
+
+
+def _is_finished(ledger: Ledger, found: UnitState) -> bool:
+    """Whether the run that wrote what the unit holds has ended well, asked for a proof or not.
+
+    Else a rotation without a proof would stand in the way of all that follow.
+    """
+    if found.proved is not None:
+        return True
+    last = next(
+        each
+        for each in reversed(ledger.history(unit=found.unit))
+        if each.event in (ROTATED, READ_BACK, UNCHANGED)
+    )
+    return last.event == UNCHANGED or WITHOUT_PROOF in last.fields
