@@ -376,6 +376,11 @@ class SqlLedger:
                 f"the ledger {self.where}: no connection was free for a minute",
                 fix="work at fewer boards at once",
             ) from error
+        except UnicodeEncodeError:
+            # Such as an argument that is no UTF-8.
+            raise ConfigError(
+                f"the ledger {self.where}: what is asked for is no text", fix="give it in UTF-8"
+            ) from None
         except sa.exc.DBAPIError as error:
             said = str(error.orig).strip() or type(error.orig).__name__
             reason = said.splitlines()[0]

@@ -380,6 +380,15 @@ def test_a_server_that_is_not_there_is_named_without_the_password(tmp_path: Path
     assert "hunter2" not in shown(url)
 
 
+def test_what_is_no_text_is_refused(open_at: OpenAt) -> None:
+    ledger = open_at()
+    with pytest.raises(ConfigError, match="is no text"):
+        ledger.history(unit="CP-\udcff")
+    with pytest.raises(ConfigError, match="is no text"), ledger.change() as change:
+        change.claim("CP-1", [("identity", "CP-\udcff")])
+    assert ledger.heads() == {}
+
+
 def test_the_key_of_a_client_may_have_a_password_too() -> None:
     url = "postgresql://u@h/x?sslkey=k&sslpassword=hunter2"
     assert "hunter2" not in shown(url)

@@ -400,7 +400,8 @@ def test_a_process_with_secrets_leaves_no_core_dump(tmp_path: Path) -> None:
         check=True,
         env=os.environ,
     )
-    assert done.stdout.strip() == "(0, 0)"
+    # For 0 Linux still hands the dump to a crash reporter, where one is set up; not for 1.
+    assert done.stdout.strip() == "(1, 1)"
 
 
 def test_two_stations_may_begin_with_one_key_at_once(
