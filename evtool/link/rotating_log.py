@@ -99,7 +99,9 @@ class RotatingLog:
         return self._daily and _day(self._now()) != self._day
 
     def _rotate(self) -> None:
-        with self._locked():
+        with self._locked() as mine:
+            if not mine:
+                return  # somebody else is at it: the next line will find it done, or try again
             locked = self._status
             self._follow()
             if self._status is not locked:
@@ -115,12 +117,21 @@ class RotatingLog:
             self._reopen()
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Nobody else rotates FILE: it is locked, and still of this name."""
+    def _locked(self) -> Iterator[bool]:
+        """Whether FILE could be locked: then nobody else rotates it. Waits for nobody, who might
+        hold it for ever while the ports are not read."""
         descriptor = os.dup(self._file.fileno())
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            yield False
+            return
+        except OSError as error:
+            os.close(descriptor)
+            raise self._failure(error) from error
+        try:
+            yield True
         finally:
             # The lock is the file's that was opened, not this descriptor's alone.
             fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -127,6 +128,20 @@ def test_bytes_are_added_as_they_are(tmp_path: Path) -> None:
     log.write(b"\x02")
     log.close()
     assert path.read_bytes() == b"\x00\x01\x02"
+
+
+def test_a_log_that_somebody_holds_is_written_and_rotated_later(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = RotatingLog(path, max_bytes=10)
+    log.append("first")
+    with path.open() as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        log.append("second")
+        assert path.read_text() == "first\nsecond\n"
+    log.append("third")
+    log.close()
+    assert path.read_text() == "third\n"
+    assert (tmp_path / "log.1").read_text() == "first\nsecond\n"
 
 
 _WRITER = """
