@@ -182,7 +182,8 @@ def _front(
     if order.as_json:
         from evtool.cli.monitor_lines import LiveJsonLines
 
-        stdout = fronts.open_stdout(stack, audience, Output(as_json=True).say)
+        # What is lost is said in any case, on stderr.
+        stdout = fronts.open_stdout(stack, audience, fronts.Front().say)
         lines = LiveJsonLines(stdout.put, view, several=len(names) > 1)
         audience.lines.append(lines)
         audience.news.append(lines)

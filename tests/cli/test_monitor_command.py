@@ -139,19 +139,35 @@ def test_options_that_make_no_sense_are_2(board: FakeConsole, arguments: tuple[s
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_takes_nothing_keeps_no_watch_from_ending(board: FakeConsole) -> None:
+# evtool, which keeps next to nothing for a reader that is slow
+_KEEPS_LITTLE = """
+from evtool.cli.group import run
+from evtool.link.outlet import Outlet
+Outlet.__init__.__defaults__ = (1000,)
+run()
+"""
+
+
+@pytest.mark.parametrize("output", [("--json",), ("--jsonl", "-")])
+def test_a_reader_that_takes_nothing_keeps_no_watch_from_ending_and_hears_what_is_lost(
+    board: FakeConsole, output: tuple[str, ...]
+) -> None:
     board.answers["m"] = "\r\n".join([RECORDS["1"]] * 20)
     board.answers["?"] = "enough"
     with subprocess.Popen(
-        command(
-            *("--serial-port", board.port, "--jsonl", "-", "--view", "0"),
-            *("--send", "m" * 40 + "?", "--until", "enough", "--timeout", "25"),
-        ),
+        [
+            *(sys.executable, "-c", _KEEPS_LITTLE, "monitor", "--serial-port", board.port),
+            *("--send", "m" * 40 + "?", "--until", "enough", "--timeout", "25", *output),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.wait(timeout=LIMIT_S) == 0
+            assert process.stderr is not None
+            assert "bytes were not printed" in process.stderr.read()
         finally:
             process.kill()
 
