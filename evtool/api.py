@@ -101,7 +101,14 @@ class Command:
 
     @property
     def exit_code(self) -> int:
-        """Waits for its end; the codes are in docs/architecture.md."""
+        """Waits for its end; the codes are in docs/architecture.md.
+
+        Events that nobody has read by then are passed over: a pipe full of them would stop it.
+        """
+        stdout = self._process.stdout
+        if stdout is not None and not stdout.closed:
+            for _ in self:
+                pass
         return self._process.wait()
 
     def result(self) -> Event:

@@ -52,7 +52,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
 
     The board may then become another unit. The identity, the serial number and the keys stay
     retired: no run gives them to a board again, unless --release says so, which takes an erased
-    board. With --board-lost nothing is erased, and a board that turns up again is refused.
+    board. With --board-lost nothing is erased, and a board that turns up again is refused until
+    this command, with its --serial-port, has erased it.
     """
     from evtool.cli.options import found_project
     from evtool.errors import ConfigError
@@ -74,7 +75,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             raise ConfigError("there is no ledger yet", fix="name it with --ledger")
         found = unit_to_leave(ledger, unit, leaving)
         is_erased = found.status == RETIRED and was_erased(ledger, unit)
-        needs_board = may_be_in_a_board(found) and not is_erased and found.status != RETIRED
+        has_left = found.status == RETIRED and serial_port is None
+        needs_board = may_be_in_a_board(found) and not is_erased and not has_left
         if needs_board and serial_port is None and not board_lost:
             raise ConfigError(
                 f"{unit} is in the board {found.mac}", fix="connect it and give --serial-port, "

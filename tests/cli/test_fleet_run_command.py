@@ -386,6 +386,23 @@ def test_rotation_rollback_and_leaving_at_a_board(here: Here, rack: BoardRack) -
     assert (code, lines[-1]["units"]) == (0, 1), errors
 
 
+def test_a_lost_board_that_turns_up_is_erased_and_may_be_used_again(
+    here: Here, rack: BoardRack
+) -> None:
+    board = rack.add()
+    at_board = ["--serial-port", board.port]
+    here("run", *rows_of(board.port), "--with-firmware")
+    assert here("decommission", "CP-1", "--board-lost")[0] == 0
+    assert here("run", *rows_of(board.port))[0] == 2
+    code, lines, errors = here("decommission", "CP-1", *at_board)
+    assert code == 0, errors
+    assert (lines[-1]["erased"], lines[-1]["mac"]) == (True, board.mac.hex(":"))
+    assert set(board.flash[EVCFG]) == {0xFF}
+    code, lines, errors = here("run", *rows_of(board.port))
+    assert code == 0, errors
+    assert verdicts(lines[-1]) == {board.port: ("provisioned", "CP-2")}
+
+
 def test_a_dry_run_makes_neither_a_ledger_nor_a_key(here: Here, project: Path) -> None:
     code, lines, errors = here("rotate", *rows_of("x"), "--dry-run")
     assert (code, lines[-1]["actions"]) == (0, {"leave_out": 6}), errors

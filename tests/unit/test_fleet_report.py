@@ -64,6 +64,17 @@ class TestRows:
         assert (row.status, row.first_pass) == ("proved", False)
         assert (row.failed_step, row.failed_cause) == ("write", "device")
 
+    @pytest.mark.parametrize("event", ["rotated", "rolled_back"])
+    def test_what_was_written_and_not_proved_is_not_done(self, event: str) -> None:
+        records = Records()
+        held = [*records.proved("AC-1", MAC), records.add(event, "AC-1", MAC)]
+        row = unit_row(held)
+        assert row is not None
+        assert (row.status, row.is_done) == (event, False)
+        row = unit_row([*held, records.add("proved", "AC-1", MAC)])
+        assert row is not None
+        assert row.is_done
+
     def test_units_that_only_the_file_knows_come_last(self) -> None:
         rows = list(unit_rows(fleet(), ["AC-5", "AC-1", "AC-6"]))
         assert [(row.unit, row.status) for row in rows] == [

@@ -13,8 +13,9 @@ from evtool.protocol.ledger_record import Record
 from evtool.provision.ledger.unit_state import fold
 
 NOT_BEGUN = "not_begun"
-DONE = ("proved", "rotated", "rolled_back")
-"""The status of a unit that is as it shall be."""
+DONE = ("proved",)
+"""The status of a unit that is as it shall be. `rotated` and `rolled_back` are none: each is
+followed by reading back and the proof, which were cut short where it is the last step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def unit_row(records: Sequence[Record]) -> UnitRow | None:
     held: Mapping[str, object] = {} if state.written is None else state.written.fields
     failures = [record for record in records if record.event == "failed"]
     failure: Mapping[str, object] = failures[-1].fields if failures else {}
-    tried = [record.event for record in records if record.event in (*DONE, "failed")]
+    tried = [record.event for record in records if record.event in ("proved", "failed")]
     proofs = [record.time for record in records if record.event == "proved"]
     profile = held.get("security_profile")
     return UnitRow(

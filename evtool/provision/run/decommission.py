@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evtool.errors import ConfigError, EvtoolError
 from evtool.protocol.board_flash import BoardFacts, FlashPart
@@ -33,7 +33,7 @@ class Leaving:
 
 
 def unit_to_leave(ledger: Ledger, unit: str, leaving: Leaving) -> UnitState:
-    """The unit's state, if it may leave so.
+    """The unit's state, if it may leave so; its board is the one that it left without, if so.
 
     Raises:
         ConfigError: the ledger does not know it; or what is asked for could leave its identity
@@ -50,6 +50,10 @@ def unit_to_leave(ledger: Ledger, unit: str, leaving: Leaving) -> UnitState:
             "its identity cannot be released",
             fix="leave out --release, or erase the board with --serial-port",
         )
+    if found.status == RETIRED and found.mac is None:
+        # It left without its board, which is still its: that one may turn up to be erased.
+        macs = [each.value for each in ledger.claims_of(unit) if each.kind == "mac"]
+        return replace(found, mac=macs[0] if macs else None)
     return found
 
 
