@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -70,6 +71,16 @@ class TestCommand:
             first = next(iter(job))
         assert first["event"]
         assert job.exit_code in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+    def test_its_end_may_be_waited_for_without_reading_what_it_says(self, folder: Path) -> None:
+        rows = "".join(f"CP {number:05},\n" for number in range(1000))  # each with two problems
+        (folder / "units.csv").write_text("identity,serial_number\n" + rows)
+        with Command("provision", "fleet", "check", "fleet.toml", folder=folder) as job:
+            codes: list[int] = []
+            wait = Thread(target=lambda: codes.append(job.exit_code), daemon=True)
+            wait.start()
+            wait.join(120)
+            assert codes == [2]
 
     def test_the_environment_reaches_it(self, folder: Path) -> None:
         arguments = ("codegen", "--only", "secrets")
