@@ -156,6 +156,36 @@ def test_a_watchdog_that_only_the_rom_reports_is_a_breakdown() -> None:
     assert not bench.ended
 
 
+@pytest.mark.parametrize("reset", ["panic", "watchdog", "brownout"])
+def test_a_breakdown_that_only_the_next_start_tells_of_is_one(reset: str) -> None:
+    bench = ScriptBench("sleep 9s")
+    bench.say(BOOT.replace("power_on", reset))
+    bench.wait(2000)
+    assert isinstance(bench.error, CheckFailed)
+    bench = ScriptBench(f"wait event boot reset={reset}\nsleep 1s")
+    bench.say(BOOT.replace("power_on", reset))
+    bench.wait(1000)
+    assert bench.summary.outcome == "passed"
+
+
+@pytest.mark.parametrize("reset", ["power_on", "software", "external"])
+def test_a_start_that_somebody_wanted_is_no_breakdown(reset: str) -> None:
+    bench = ScriptBench("sleep 9s")
+    bench.say(BOOT.replace("power_on", reset))
+    bench.wait(9000)
+    assert bench.summary.outcome == "passed"
+
+
+def test_the_start_behind_a_panic_that_was_told_is_no_second_one() -> None:
+    bench = ScriptBench("expect-panic\nsleep 9s")
+    bench.say(PANIC, "rst:0xc (SW_CPU_RESET),boot:0x13 (SPI)", BOOT.replace("power_on", "panic"))
+    bench.wait(5000)
+    assert not bench.ended
+    bench.say(BOOT.replace("power_on", "panic"))
+    bench.wait(2000)
+    assert isinstance(bench.error, CheckFailed)
+
+
 def test_a_panic_that_is_expected_is_one_panic() -> None:
     bench = ScriptBench('send "x"\nsleep 1s\nexpect-panic within 2s\nexpect /boot/\nsleep 1s')
     bench.say(PANIC, "Backtrace: 0x400d1f21:0x3ffb4f80", "Rebooting...")

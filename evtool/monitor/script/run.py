@@ -223,6 +223,8 @@ class ScriptRun:
                 continue
             if isinstance(step, steps.Expect):
                 return step if self._runner.fits(step, line.text) else None
+            if isinstance(step, steps.WaitRecord):
+                return step if step.is_met_by(line.record) else None
             return step if isinstance(step, steps.ExpectPanic) else None
         return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evtool.monitor.script.conditions import Condition
 from evtool.monitor.script.words import Expression, Piece, Place, Text
+from evtool.protocol.console import Record
 
 DEFAULT_WITHIN_MS = 10_000
 MAX_MS = 7 * 24 * 3600 * 1000
@@ -73,6 +74,12 @@ class WaitRecord(Step):
     kind: str
     fields: tuple[tuple[str, str], ...]
     within_ms: int
+
+    def is_met_by(self, record: Record | None) -> bool:
+        """Whether `record` is the one that is waited for."""
+        if record is None or (record.name, record.kind) != (self.record, self.kind):
+            return False
+        return all(str(record.fields.get(key)) == value for key, value in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
