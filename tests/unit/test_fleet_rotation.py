@@ -13,6 +13,7 @@ from fleet_rig import EVCFG, FleetRig, MemoryBoard, mac_of, make_rig, order_of
 from evtool.cli.fleet_worker import mask_of, parts_work
 from evtool.errors import ConfigError, EvtoolError, Stopped
 from evtool.link.ledger_database import open_ledger
+from evtool.protocol.ledger_record import ClaimTaken
 from evtool.protocol.nvs import parse_image
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.decommission import (
@@ -242,6 +243,33 @@ def test_a_rollback_is_for_the_units_own_board(rig: FleetRig) -> None:
     assert result.verdict is UnitVerdict.REFUSED
     assert "CP-002's" in str(result.error)
     assert bytes(second.flash) == before
+
+
+def test_a_rollback_brings_back_no_unit_that_has_left(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    rotate(rig, board)
+    record_leaving(rig.ledger, known(rig), Leaving(is_lost=True), erased=False)
+    before = bytes(board.flash)
+    result = roll_back(rig, board)
+    assert result.verdict is UnitVerdict.REFUSED
+    assert "was decommissioned" in str(result.error)
+    assert bytes(board.flash) == before
+    assert known(rig).status != "proved"
+
+
+def test_a_rollback_takes_no_identity_from_the_board_that_has_it_now(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    rotate(rig, board)
+    with rig.ledger.change() as change:
+        change.release("CP-001", [("identity", "CP-001"), ("serial", "SN-001")])
+        change.claim("CP-001", [("identity", "CP-001")], mac=mac_of(9))
+    before = bytes(board.flash)
+    result = roll_back(rig, board)
+    assert result.verdict is UnitVerdict.REFUSED
+    assert isinstance(result.error, ClaimTaken)
+    assert bytes(board.flash) == before
 
 
 def decommission(rig: FleetRig, board: MemoryBoard, leaving: Leaving) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from evtool.protocol.nvs import parse_image
 from evtool.provision.evcfg import find_evcfg
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
+from evtool.provision.run.assignment import RETIRED
 from evtool.provision.run.board import Board, Firmware, SealedValues
 from evtool.provision.run.fleet_target import Mask
 from evtool.provision.run.image import (
@@ -106,7 +107,8 @@ class RollbackTargets:
         """The unit, if this is its board.
 
         Raises:
-            UnitRefused: it is another one.
+            UnitRefused: it is another one, or the unit has left the fleet.
+            ClaimTaken: its identity is another board's by now.
         """
         mac = facts.chip.mac
         holder = self.ledger.claim_holder("mac", mac)
@@ -116,7 +118,17 @@ class RollbackTargets:
                 f"the board {mac} is {whose} (ledger), not {self.unit}'s",
                 fix="connect the unit's own board",
             )
-        return RollbackTarget(self, mac, state(self.ledger, self.unit))
+        found = state(self.ledger, self.unit)
+        if found is not None and found.status == RETIRED:
+            raise UnitRefused(
+                f"{self.unit} was decommissioned at {found.time}; it is not brought back",
+                fix="erase the board: `evtool provision fleet decommission "
+                f"{self.unit} --serial-port PORT`",
+            )
+        # What was released since may be another board's by now; and what is free is taken again.
+        with self.ledger.change() as change:
+            change.claim(self.unit, [("identity", self.unit), ("mac", mac)], mac=mac)
+        return RollbackTarget(self, mac, found)
 
 
 @dataclass(frozen=True, slots=True)
