@@ -147,7 +147,7 @@ class Lookback:
             elif pattern.search(line.text[skip:]):
                 return line.text
         self._looked = len(self._lines)
-        if isinstance(pattern, str):
+        if isinstance(pattern, str) and not self._ended:
             visible = self._visible()
             start = visible.find(pattern, self._skip)
             return None if start < 0 else visible[: start + len(pattern)]
@@ -165,6 +165,8 @@ class Lookback:
         self._looked = 0
 
     def _take_unfinished(self, text: str) -> tuple[str, None] | None:
+        if self._ended:
+            return None  # the lines before it are not all handed on yet
         visible = self._visible()
         start = visible.find(text, self._skip)
         if start < 0:

@@ -156,6 +156,13 @@ def test_a_watchdog_that_only_the_rom_reports_is_a_breakdown() -> None:
     assert not bench.ended
 
 
+def test_what_must_not_come_is_seen_before_the_text_behind_it() -> None:
+    bench = ScriptBench('fail-on /worse/\nexpect "log in: "\nsend "me"')
+    bench.feed(b"worse\r\nlog in: ")
+    assert isinstance(bench.error, CheckFailed)
+    assert bench.sent == []
+
+
 @pytest.mark.parametrize("reset", ["panic", "watchdog", "brownout"])
 def test_a_breakdown_that_only_the_next_start_tells_of_is_one(reset: str) -> None:
     bench = ScriptBench("sleep 9s")

@@ -139,6 +139,8 @@ class ScriptRun:
         """Go on as far as it can; when it wants to be called again."""
         if self.is_over or not self._begun:
             return None
+        for console in self._consoles.values():
+            console.lines_end()  # also where a batch completed none, as behind a line cut short
         self._run(now_ms)
         if self.is_over:
             return None
