@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evtool import __version__
+from evtool.errors import ConfigError
 from evtool.protocol.ledger_record import ClaimTaken
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ class LedgerEntry:
 
         Raises:
             ClaimTaken: another board has it, or the board has another one.
+            ConfigError: the unit was decommissioned, and not released.
         """
         unit = self._project.charge_point.identity
+        self._refuse_retired(unit)
         with self._ledger.change() as change:
             while True:
                 try:
@@ -65,6 +68,18 @@ class LedgerEntry:
             self._claim_serial(change, mac)
         # Not before: of a board that was refused the unit's records say nothing.
         self._mac = mac
+
+    def _refuse_retired(self, unit: str) -> None:
+        from evtool.provision.ledger.unit_state import state
+        from evtool.provision.run.assignment import RETIRED
+
+        found = state(self._ledger, unit)
+        if found is not None and found.status == RETIRED and not self._reassign:
+            raise ConfigError(
+                f"{unit} was decommissioned at {found.time}; an identity is not used again",
+                fix="give the board another identity; or, if it shall have this one, say "
+                "--reassign",
+            )
 
     def _take_over(self, change: SqlChange, holder: Claim, mac: str) -> bool:
         """Release all that the holder's board has, and record who wanted it so."""

@@ -11,6 +11,8 @@ import pytest
 from fleet_rig import EVCFG, FleetRig, MemoryBoard, mac_of, make_rig, order_of
 
 from evtool.cli.fleet_worker import mask_of, parts_work
+from evtool.cli.ledger_entry import LedgerEntry
+from evtool.cli.output import Output
 from evtool.errors import ConfigError, EvtoolError, Stopped
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.ledger_record import ClaimTaken
@@ -356,6 +358,17 @@ def test_a_unit_that_was_about_to_be_written_is_not_released_unseen(rig: FleetRi
     with pytest.raises(ConfigError, match="may be in the board"):
         unit_to_leave(rig.ledger, "CP-001", leaving)
     assert record_leaving(rig.ledger, known(rig), Leaving(release=True), erased=False) == ()
+
+
+def test_a_single_board_is_not_given_an_identity_that_has_left(rig: FleetRig) -> None:
+    unit, mac = rig.project.charge_point.identity, mac_of(1)
+    LedgerEntry(Output(False), rig.project, rig.ledger).claim(mac)
+    record_leaving(rig.ledger, known(rig, unit), Leaving(), erased=True)
+    with pytest.raises(ConfigError, match="was decommissioned"):
+        LedgerEntry(Output(False), rig.project, rig.ledger).claim(mac)
+    assert rig.ledger.claim_holder("mac", mac) is None
+    LedgerEntry(Output(False), rig.project, rig.ledger, reassign=True).claim(mac)
+    assert rig.ledger.claim_holder("mac", mac) is not None
 
 
 def test_a_unit_that_nobody_knows_cannot_leave(rig: FleetRig) -> None:
