@@ -157,6 +157,13 @@ def _board_port(text: str, search: Search) -> str:
     for port in find_serial_ports():
         if mac and port.device in devices and (port.serial_number or "").upper() == mac.upper():
             return port.device
+    if search.reset and pattern is None and len(devices) > 1:
+        raise ConfigError(
+            f"{_BOARD}={text}: --reset would reset the boards at all {len(devices)} ports to find "
+            "it, those that charge too",
+            fix=f"write {_BOARD}={identity}@PATTERN to reset some ports only, or leave out --reset "
+            "and reset the board itself",
+        )
     return _listen(identity, devices, search)
 
 

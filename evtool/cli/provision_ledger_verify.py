@@ -76,9 +76,11 @@ def command(
         try:
             ledger.compare(anchor)
         except CheckFailed as error:
-            lost = None if accept else error.message
-        if accept:
+            lost = error.message
+        # A chain that is broken is never taken for what this station goes on with.
+        if accept and not breaks:
             ledger.accept(anchor)
+            lost = None
         _show(output, ledger, found, breaks, lost)
         good = not breaks and lost is None and not found.contested
         if save_path is not None and good:

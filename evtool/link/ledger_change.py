@@ -30,6 +30,9 @@ from evtool.protocol.ledger_record import (
 MOVING_LOCK = 0x65766D76  # "evmv": shared by those who change, of one who moves the ledger
 
 
+_LAST_NUMBER = 2**63 - 1  # the next one must fit into its column too
+
+
 class SqlChange:
     """A `provision.ledger.store.Change` within the transaction of `connection`.
 
@@ -199,9 +202,9 @@ class SqlChange:
 
     def add_range(self, name: str, first: int, last: int) -> None:
         """Define a range of serial numbers; the same one again changes nothing."""
-        if not 0 <= first <= last < 2**63:
+        if not 0 <= first <= last < _LAST_NUMBER:
             raise ConfigError(
-                f"range {name}: {first} to {last} is no range of numbers from 0 to 2^63 - 1",
+                f"range {name}: {first} to {last} is no range of numbers from 0 to 2^63 - 2",
                 fix="give its first number, then its last",
             )
         if insert_if_new(self._connection, ranges, name=name, first=first, last=last, next=first):

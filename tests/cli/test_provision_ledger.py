@@ -144,6 +144,9 @@ def test_verify_names_what_was_tampered_with(folder: Path, tampering: str, said:
     done = ledger(*words, "--heads", "heads", cwd=folder)
     assert done.returncode == 1
     assert said in done.stdout
+    # A broken chain is nothing that a station goes on with, whatever it is told.
+    assert ledger(*words, "--heads", "heads", "--accept", cwd=folder).returncode == 1
+    assert not (folder / ".evtool" / "ledger.heads").exists()
 
 
 def test_a_station_does_not_go_on_with_an_older_state(folder: Path) -> None:

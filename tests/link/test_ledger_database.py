@@ -163,8 +163,12 @@ def test_serial_numbers_follow_one_another_and_stay_with_their_unit(open_at: Ope
             change.add_range("2030", 7, 10)
         with pytest.raises(ConfigError, match="no range"):
             change.add_range("x", 2, 1)
+        with pytest.raises(ConfigError, match="no range"):
+            change.add_range("x", 2, 2**63 - 1)
+        change.add_range("last", 2**63 - 2, 2**63 - 2)
+        assert change.next_serial("last", "CP-1") == 2**63 - 2
     events = [each.event for each in ledger.chain("line-1")]
-    assert events == ["range_added", *["serial_taken"] * 3]
+    assert events == ["range_added", *["serial_taken"] * 3, "range_added", "serial_taken"]
 
 
 def test_sealed_bytes_are_kept_and_only_sealed_anew_from_the_old_key(open_at: OpenAt) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -89,6 +89,25 @@ def test_a_board_is_found_by_the_mac_that_the_ledger_has(
     ports = named("board=CP-0001")
     plug(JTAG._replace(device="/dev/ttyACM5"))
     assert ports.find("board=CP-0001") == "/dev/ttyACM5"
+
+
+def test_no_rack_is_reset_to_find_one_board(
+    plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    listened: list[Sequence[str]] = []
+
+    def listen(_identity: str, devices: Sequence[str], _search: Search) -> str:
+        listened.append(devices)
+        return devices[0]
+
+    monkeypatch.setattr(monitor_ports, "_listen", listen)
+    search = Search(tmp_path / "none.toml", 1.0, True, lambda _text: None)
+    monkeypatch.setattr(monitor_ports, "_mac_of", lambda identity, path: None)
+    with pytest.raises(ConfigError, match="--reset would reset the boards at all"):
+        NamedPorts(["board=CP-0001"], search)
+    assert listened == []
+    NamedPorts(["board=CP-0001@usb=10c4:*"], search)
+    assert listened == [["/dev/ttyUSB0", "/dev/ttyUSB1"]]
 
 
 @pytest.mark.parametrize(
