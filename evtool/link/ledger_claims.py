@@ -15,6 +15,9 @@ from evtool.link.ledger_schema import claims, contested
 from evtool.protocol.ledger_record import Claim
 
 
+_ANY_CASE = ("identity", "serial")
+
+
 def insert_if_new(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
     """Insert a row; False: there is one of its key. Waits for who is about to insert it."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
@@ -110,9 +113,23 @@ def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
 
 
 def holders_of(connection: sa.Connection, kind: str, values: Sequence[str]) -> dict[str, Claim]:
-    """Who holds those of `values` that are claimed."""
-    query = sa.select(claims).where(claims.c.kind == kind, claims.c.value.in_(values))
-    return {row.value: Claim(*row) for row in connection.execute(query)}
+    """Who holds those of `values` that are claimed.
+
+    Of an identity and a serial number also who holds it in other letters' case: central systems
+    take the two for one.
+    """
+    if kind not in _ANY_CASE:
+        query = sa.select(claims).where(claims.c.kind == kind, claims.c.value.in_(values))
+        return {row.value: Claim(*row) for row in connection.execute(query)}
+    folded = {value.lower() for value in values}
+    query = sa.select(claims).where(
+        claims.c.kind == kind, sa.func.lower(claims.c.value).in_(folded)
+    )
+    held = [Claim(*row) for row in connection.execute(query)]
+    exact = {claim.value: claim for claim in held}
+    any_case = {claim.value.lower(): claim for claim in held}
+    found = {value: exact.get(value) or any_case.get(value.lower()) for value in values}
+    return {value: claim for value, claim in found.items() if claim is not None}
 
 
 def contenders_of(connection: sa.Connection, kind: str, value: str) -> list[Claim]:

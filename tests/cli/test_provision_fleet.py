@@ -361,14 +361,16 @@ def test_a_fleet_is_compared_with_what_was_ever_provisioned(project: Path) -> No
         mac = "24:6f:28:00:00:01"
         change.claim("CP-1", [("identity", "CP-1"), ("serial", "SN-1"), ("mac", mac)], mac=mac)
         change.claim("CP-4", [("identity", "CP-4"), ("serial", "SN-4")])
-    rows = "CP-1,SN-1,\nCP-2,SN-2,\nCP-3,SN-3,24:6f:28:00:00:01\nCP-4,SN-44,\n"
+    rows = "CP-1,SN-1,\nCP-2,SN-2,\nCP-3,SN-3,24:6f:28:00:00:01\nCP-4,SN-44,\ncp-old,sn-1,\n"
     (project / "units.csv").write_text("identity,serial,mac\n" + rows)
     done = evtool("fleet", "check", "units.csv", "--json", cwd=project)
     assert done.returncode == 2
     told = [each for each in lines(done) if each.get("event") == "problem"]
     assert [(each["line"], each["column"]) for each in told] == [
-        (3, "serial_number"), (4, "mac"), (5, "identity"),
+        (3, "serial_number"), (4, "mac"), (5, "identity"), (6, "identity"),
+        (6, "serial_number"), (6, "serial_number"),
     ]  # fmt: skip
+    assert "'cp-old' belongs to 'CP-OLD'" in told[3]["rule"]
     assert "'SN-2' belongs to 'CP-OLD' since 20" in told[0]["rule"]
     assert "'24:6f:28:00:00:01' belongs to 'CP-1' since" in told[1]["rule"]
     assert "was given to the unit with serial number 'SN-4'" in told[2]["rule"]

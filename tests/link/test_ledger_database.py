@@ -204,6 +204,17 @@ def test_many_values_are_looked_up_at_once(open_at: OpenAt) -> None:
         f"S{n}": f"CP-{n}" for n in (0, 499, 500, 1199)
     }
     assert ledger.holders_of("mac", ["S0"]) == {}
+    # What differs in its letters' case alone is one and the same to a central system.
+    twins = ledger.holders_of("identity", ["cp-499", "CP-500", "cp-7"])
+    assert {value: claim.unit for value, claim in twins.items()} == {
+        "cp-499": "CP-499",
+        "CP-500": "CP-500",
+    }
+    with ledger.change() as change:
+        change.claim("cp-500", [("identity", "cp-500")])
+    twins = ledger.holders_of("identity", ["cp-500", "CP-500", "Cp-500"])
+    assert (twins["cp-500"].unit, twins["CP-500"].unit) == ("cp-500", "CP-500")
+    assert twins["Cp-500"].unit in ("cp-500", "CP-500")
     assert ledger.sealed_of([]) == {}
 
 
