@@ -14,7 +14,6 @@ from evtool.errors import ConfigError
 from evtool.link.ledger_schema import claims, contested
 from evtool.protocol.ledger_record import Claim
 
-
 _ANY_CASE = ("identity", "serial")
 
 
