@@ -48,9 +48,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (["--power", "-1"], "--power"),
         (["--ca-certificate", "/dev/null"], "--ca-certificate /dev/null: no certificate"),
         (["--ca-certificate", "/none.pem"], "--ca-certificate /none.pem: cannot be read"),
-        (["--count", "1", "--connectors", "-1"], "--connectors -1"),
-        (["--count", "1", "--vendor", "x" * 21], "--vendor"),
-        (["--count", "1", "--program", "nowhere"], "--program"),
+        (["--count", "1"], "--storage"),
         (["--max-current", "nan", "--plain"], "--max-current nan"),
     ],
 )
@@ -59,6 +57,20 @@ def test_what_is_refused_with_exit_code_2(tmp_path: Path, options: list[str], na
     assert ended.returncode == 2
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--connectors", "-1"], "--connectors -1"),
+        (["--vendor", "x" * 21], "--vendor"),
+        (["--program", "nowhere"], "--program"),
+    ],
+)
+def test_what_a_load_test_refuses(options: list[str], named: str) -> None:
+    ended = run(URL, "CP-1", "--count", "1", *options)
+    assert ended.returncode == 2
+    assert named in ended.stderr
 
 
 @pytest.mark.parametrize(
