@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,11 @@ class TomlTables:
                 self.problem(table, None, f"must be a table, not {_kind(values)}")
                 continue
             if table not in self._read:
-                self.problem(table, None, "unknown" + _hint(table, self._read))
+                self.problem(table, None, "unknown" + hint(table, self._read))
                 continue
             for key in values:
                 if key not in self._read[table]:
-                    self.problem(table, key, "unknown key" + _hint(key, self._read[table]))
+                    self.problem(table, key, "unknown key" + hint(key, self._read[table]))
         if self.problems:
             found = "\n".join(f"{self.path}:{line}: {text}" for line, text in sorted(self.problems))
             count = len(self.problems)
@@ -149,7 +149,8 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a date or time")
 
 
-def _hint(word: str, known: Mapping[str, object] | set[str]) -> str:
+def hint(word: str, known: Collection[str]) -> str:
+    """What an unknown word was meant to be, or what is known: the end of a message."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else "; known: " + ", ".join(sorted(known))
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evtool.protocol.ledger_record import Claim
     from evtool.provision.ca_certificate import CaCertificate
 
-_CAUSES = {1: "check", 2: "config", 3: "device", 4: "tool", 130: "stopped"}
 _FIX = (
     "give the board another identity; or, if it shall have this one, say --reassign: what the "
     "other one has is released, and that is recorded"
@@ -151,14 +150,10 @@ class LedgerEntry:
 
     def failed(self, error: EvtoolError) -> None:
         """It ended with an error; where the board was given nothing yet, that is no record."""
+        from evtool.provision.ledger.failure import failure_fields
+
         if self._mac is not None:
-            fields = {
-                "step": self.step,
-                "cause": _CAUSES.get(error.exit_code, "check"),
-                "error": type(error).__name__,
-                "reason": error.message.partition("\n")[0],
-            }
-            self._add("failed", fields)
+            self._add("failed", failure_fields(self.step, error))
 
     def _add(self, event: str, fields: Mapping[str, object]) -> None:
         with self._ledger.change() as change:

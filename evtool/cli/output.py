@@ -36,6 +36,11 @@ def json_option(function: F) -> F:
     return decorated
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as `1 label`, `1,200 labels`; of nouns that take an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 BROKEN_PIPE = 141
 """What a shell says of a program that SIGPIPE ended."""
 

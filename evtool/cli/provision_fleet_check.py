@@ -12,7 +12,7 @@ import click
 from evtool.cli.fleet_options import fleet_options
 from evtool.cli.ledger_option import existing_ledger, ledger_option
 from evtool.cli.options import found_project, project_option
-from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.output import EXIT_CODES, Output, counted, json_option
 from evtool.cli.sealing_option import (
     is_anything_sealed,
     open_sealed,
@@ -85,14 +85,14 @@ def command(
     separator = {",": "", "": ""}.get(reading.separator, repr(reading.separator))
     if report.problems:
         raise ConfigError(
-            f"{fleet.file}: {_count(report.problems, 'problem')}",
+            f"{fleet.file}: {counted(report.problems, 'problem')}",
             fix="mend the lines above; nothing was written"
             + ("; --json has all of them" if report.problems > SHOWN else ""),
         )
-    text = f"{fleet.file}: {_count(good, 'unit')} checked, all good"
+    text = f"{fleet.file}: {counted(good, 'unit')} checked, all good"
     if separator:
         text += f" (cells separated by {separator})"
-    text += f"\n  {_count(reading.check.to_generate, 'secret')} to be generated"
+    text += f"\n  {counted(reading.check.to_generate, 'secret')} to be generated"
     text += "\n  compared with the ledger" if holders else "\n  there is no ledger yet"
     output.result(
         text,
@@ -154,7 +154,7 @@ class FindingReport:
         told = 0
         for first, count in self._warned.values():
             told += count
-            more = f" (and {_count(count - 1, 'more unit')})" if count > 1 else ""
+            more = f" (and {counted(count - 1, 'more unit')})" if count > 1 else ""
             self.output.say(f"note: {first}{more}")
         if self.warnings > told:
             self.output.say(f"... and {self.warnings - told:,} more notes")
@@ -188,7 +188,3 @@ class LedgerHolders:
     def serial_of(self, identity: str) -> str | None:
         claims = self.ledger.claims_of(identity)
         return next((claim.value for claim in claims if claim.kind == "serial"), None)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import click
 
 from evtool.cli.label_units import LabelRequest, label_options, open_label_units
-from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.output import EXIT_CODES, Output, counted, json_option
 
 if TYPE_CHECKING:
     from evtool.provision.labels.drawing import Drawing
@@ -113,7 +113,7 @@ def command(
             raise ConfigError("no unit to print a label for", fix="name one that the file has")
         if dry_run:
             output.result(
-                f"would write {_count(len(drawings))} as {form}",
+                f"would write {counted(len(drawings), 'label')} as {form}",
                 {"event": "plan", "labels": len(drawings), "format": form},
             )
             return
@@ -122,7 +122,7 @@ def command(
         source.record(form)
     if place is not None:
         output.result(
-            f"{place}: {_count(len(drawings))} as {form}",
+            f"{place}: {counted(len(drawings), 'label')} as {form}",
             {"event": "labels", "path": str(place), "labels": len(drawings), "format": form},
         )
 
@@ -240,7 +240,3 @@ def _write(files: dict[str, bytes], place: Path | None, form: str, mode: int) ->
         )
     for name, data in files.items():
         write_atomically(place / name if in_folder else place, data, mode)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} label{'' if number == 1 else 's'}"

@@ -16,19 +16,6 @@ _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FORMS = ("url", "compact")
 _WIFI_SPECIAL = re.compile(r'([\\;,":])')
 
-MEANINGS = {
-    "identity": "the OCPP identity",
-    "serial_number": "the serial number",
-    "mac": "the board's MAC address; known once the unit is provisioned",
-    "vendor": "the vendor",
-    "model": "the model",
-    "csms_url": "the CSMS's URL, with the identity",
-    "ssid": "the Wi-Fi network",
-    "wifi": "the Wi-Fi network and its passphrase, as phones read it; a secret",
-}
-"""The variables of every unit; a fleet's own variables stand beside them."""
-
-
 _UNKNOWN = {"mac": " before the unit is provisioned"}
 
 

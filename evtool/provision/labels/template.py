@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evtool.provision.labels.content import variables_of
+from evtool.toml_table import hint
 
 PAGES = {"a4": (210.0, 297.0), "a5": (148.0, 210.0), "letter": (215.9, 279.4)}
 """Width and height of a sheet, mm."""
@@ -117,7 +117,7 @@ def read_template(text: str) -> LabelTemplate:
         raise ValueError(f"not valid TOML: {error}") from error
     problems: list[str] = []
     known = ("label", "sheet", "text", "qr", "box")
-    problems.extend(f"[{name}]: unknown{_hint(name, known)}" for name in data if name not in known)
+    problems.extend(f"[{name}]: unknown{hint(name, known)}" for name in data if name not in known)
     label = _Table(data.get("label", {}), "[label]", problems)
     width = label.number("width", low=5, high=_LARGEST_MM)
     height = label.number("height", low=5, high=_LARGEST_MM)
@@ -195,7 +195,7 @@ class _Table:
     def finish(self) -> None:
         for key in self._values:
             if key not in self._read:
-                self.problem(key, "unknown" + _hint(key, self._read))
+                self.problem(key, "unknown" + hint(key, self._read))
 
     def _get(self, key: str, default: Any, instead: Any) -> Any:
         self._read.append(key)
@@ -298,8 +298,3 @@ def _sheet(table: _Table, label: tuple[float, float]) -> Sheet:
     if bottom > page[1] + 1e-6:
         table.problem("rows", f"end at {bottom:g} mm; the page is {page[1]:g} mm high")
     return sheet
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; known: " + ", ".join(sorted(known))

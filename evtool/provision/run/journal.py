@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evtool.errors import EvtoolError
+from evtool.provision.ledger.failure import failure_fields
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState
 from evtool.provision.run.task import Content, Target
@@ -13,7 +14,6 @@ from evtool.provision.run.task import Content, Target
 READ_BACK, UNCHANGED = "read_back", "unchanged"
 WITHOUT_PROOF = "without_proof"
 """A field of `read_back` where nobody waits for the board to say what it holds."""
-_CAUSES = {1: "check", 2: "config", 3: "device", 4: "tool", 130: "stopped"}
 
 
 class Journal:
@@ -91,12 +91,7 @@ class Journal:
 
     def failed(self, target: Target | None, mac: str, step: str, error: EvtoolError) -> None:
         """It ended with an error; `target` is None where the board was given none."""
-        fields = {
-            "step": step,
-            "cause": _CAUSES.get(error.exit_code, "check"),
-            "error": type(error).__name__,
-            "reason": error.message.partition("\n")[0].removesuffix("; it said:"),
-        }
+        fields = failure_fields(step, error)
         with self._ledger.change() as change:
             change.append(
                 "failed", unit=None if target is None else target.unit, mac=mac, fields=fields
