@@ -106,7 +106,6 @@ def download(url: str, path: Path, bounds: Bounds) -> bytes:
                 budget.spend(len(block))
                 digest.update(block)
                 file.write(block)
-            budget.spend(0)  # one that was given up replaces nothing
     except OSError as error:
         raise EvtoolError(
             f"cannot write {path}: {error.strerror or error}",
@@ -214,17 +213,24 @@ def _too_slow(url: str, bounds: Bounds) -> LinkTimeout:
 
 @contextmanager
 def _watched(url: str, bounds: Bounds) -> Iterator[TransferWatch]:
-    """A watch on the transfer, and what its end and the libraries' errors mean."""
+    """A watch on the transfer, and what its end and the libraries' errors mean.
+
+    A transfer that was cut off has failed even where the libraries saw none: for http.client a
+    line that ends in the middle of the headers is the end of the headers.
+    """
     watch = TransferWatch(bounds.total_s, bounds.cancelled)
+    failure: DeviceError | None = None
     try:
         with _translated(url), watch:
             yield watch
     except DeviceError as error:
-        if watch.is_over and not isinstance(error, LinkTimeout):
-            raise _too_slow(url, bounds) from None
-        if bounds.cancelled.is_set():
-            raise DeviceError(f"{shown_url(url)}: given up") from None
-        raise
+        failure = error
+    if watch.is_over and not isinstance(failure, LinkTimeout):
+        raise _too_slow(url, bounds)
+    if bounds.cancelled.is_set():
+        raise DeviceError(f"{shown_url(url)}: given up")
+    if failure is not None:
+        raise failure
 
 
 def _blocks(parts: SplitResult, bounds: Bounds, watch: TransferWatch) -> Iterator[bytes]:

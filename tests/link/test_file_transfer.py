@@ -282,6 +282,26 @@ def test_an_upload_whose_answer_drips_can_be_given_up() -> None:
             upload(f"http://{base}/log", b"x", bounds)
 
 
+def test_an_upload_given_up_in_the_middle_of_the_headers_has_failed() -> None:
+    bounds = Bounds()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _ = listening.accept()
+            with line:
+                request = b""
+                while not request.endswith(b"\r\n\r\nx"):
+                    request += line.recv(1 << 16)
+                line.sendall(b"HTTP/1.1 200 OK\r\nX: x")
+                bounds.cancelled.set()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(DeviceError, match="given up"):
+            upload(f"http://127.0.0.1:{listening.getsockname()[1]}/log", b"x", bounds)
+        thread.join()
+
+
 def test_a_disk_that_refuses(web: Server, tmp_path: Path) -> None:
     (web.folder / "image.bin").write_bytes(CONTENT)
     (tmp_path / "file").write_text("")
