@@ -43,6 +43,7 @@ class Front:
         keys: what key presses do; None where there are none.
         read_keys: the keys pressed since the last call.
         alarms: descriptors that wake the watch up.
+        polls_keys: whether keys must be asked for now and then, too.
         say: takes our own words.
         greeting: how to quit, for when the ports are open.
     """
@@ -50,6 +51,7 @@ class Front:
     keys: Keys | None = None
     read_keys: Callable[[], bytes] = bytes
     alarms: list[int] = field(default_factory=list)
+    polls_keys: bool = True
     say: Callable[[str], None] = lambda text: click.echo(f"evtool: {text}", err=True)
     greeting: str = ""
 
@@ -178,6 +180,7 @@ def raw_front(
     if at_terminal:
         keys = RawKeys(names, conduct, printer, stdout.put, _read_file)
         front.keys, front.greeting = keys, keys.greeting
+        front.polls_keys = False  # the keyboard is an alarm, and no key waits for a time
     elif PipedInput.available():
         front.read_keys, front.keys = PipedInput().read, PassOn(conduct.pace)
     return front

@@ -10,7 +10,7 @@ from evtool.monitor.confirmation import Confirmation
 
 if TYPE_CHECKING:
     from evtool.monitor.follow import Line
-    from evtool.monitor.stream import News
+    from evtool.monitor.stream import Batch, News
 
 
 class TypedKeys:
@@ -50,9 +50,12 @@ class TypedKeys:
         self._ask("" if question is None else question.text)
         return passed.encode("latin-1")
 
+    def on_batch(self, batch: Batch) -> None:
+        """The unit lives."""
+        self._heard_ms = batch.at_ms
+
     def on_lines(self, lines: Sequence[Line]) -> None:
-        """The unit lives. One that starts anew is not the one that was asked about."""
-        self._heard_ms = lines[-1].at_ms
+        """A unit that starts anew is not the one that was asked about."""
         if any(line.event == "boot" for line in lines):
             self._confirmation.drop()
 

@@ -7,6 +7,7 @@ the decoding process, and what comes back is shown when the stream next looks at
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import threading
@@ -78,6 +79,7 @@ class PanicDecoding:
         self._show = show
         self._tell = tell
         self._listeners: dict[str, PanicListener] = {}
+        self._heard: list[Batch] = []  # and not looked through yet
         self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING)
         self._done: queue.Queue[Decoded] = queue.Queue()
         self._under_way = 0
@@ -89,6 +91,7 @@ class PanicDecoding:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._look_through()
         for listener in self._listeners.values():
             listener.finish()
         try:
@@ -108,8 +111,15 @@ class PanicDecoding:
     # --- what is heard ----------------------------------------------------------
 
     def on_batch(self, batch: Batch) -> None:
-        """Bytes of a port."""
-        self._listener(batch.port).feed(batch.data, batch.at_ms)
+        """Bytes of a port; looked through in `on_time`, several batches at once."""
+        self._heard.append(batch)
+
+    def _look_through(self) -> None:
+        heard, self._heard = self._heard, []
+        for port, group in itertools.groupby(heard, lambda batch: batch.port):
+            batches = list(group)
+            data = b"".join([batch.data for batch in batches])
+            self._listener(port).feed(data, batches[-1].at_ms)
 
     def on_lines(self, lines: Sequence[Line]) -> None:
         """Lines of a log, instead of bytes; nobody waits for the next ones, so this may wait."""
@@ -122,10 +132,12 @@ class PanicDecoding:
     def on_news(self, news: News) -> None:
         """A port that is gone ends the panic that it was printing."""
         if news.event == "disconnected":
+            self._look_through()
             self._listener(news.port).finish()
 
     def on_time(self, now_ms: int) -> int | None:
-        """Show what is decoded."""
+        """Look through what came; show what is decoded."""
+        self._look_through()
         deadlines = []
         for listener in self._listeners.values():
             listener.tick(now_ms)

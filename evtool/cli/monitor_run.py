@@ -116,6 +116,7 @@ def _watch(
             keys=front.read_keys,
             stopped=lambda: interrupts.received is not None,
             redactor=lambda: Redactor(secrets),
+            polls_keys=front.polls_keys,
         )
         session = Session(
             wiring,
@@ -256,7 +257,8 @@ def _typed_keys(
         ask_on_stderr() if screen is None else screen.ask,
         wanted=not order.view.yes,
     )
-    audience.lines.append(typed)
+    audience.batches.append(typed)
+    audience.telling.append(typed)
     audience.news.append(typed)
     return typed.read
 

@@ -37,9 +37,13 @@ _MARKS = (
     b"Sanitizer",
     b"runtime error:",
 )
-# Escape sequences that lines are printed with (colour, erasing, cursor), before a bracket.
+# Ends of escape sequences that lines are printed with (colour, erasing, cursor), and a bracket.
 _SEQUENCE_ENDS = (b"m[", b"K[", b"J[", b"H[", b"h[", b"l[")
+_RESET_MARK = 0
 _find_marks = BytesAhoCorasick(_MARKS).find_matches_as_indexes
+# Everything that a telling line can be found by, in one pass over the bytes.
+_RECORD_BEGINS = len(_MARKS)
+_find_telling = BytesAhoCorasick((*_MARKS, b"\n[", *_SEQUENCE_ENDS)).find_matches_as_indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +182,38 @@ def read_lines(block: Block) -> list[Line]:
 def read_telling_lines(block: Block) -> list[Line]:
     """Those of them that are more than text; looks no closer at the others.
 
+    Of lines that report a breakdown, and have no reset and no record between them, the first at
+    least: a flood of backtraces costs no more than text.
+
     The bytes are searched as they came, and only what is found is made text; where an escape
     sequence could stand before a record's bracket, the whole block is.
     """
     data = block.data
-    if b"\x1b" in data and any(ending in data for ending in _SEQUENCE_ENDS):
-        return [line for line in read_lines(block) if line.is_telling]
-    starts = {data.rfind(b"\n", 0, start) + 1 for _, start, _ in _find_marks(data)}
+    lines: list[Line] = []
+    last = -1  # the beginning of the line that was looked at last
     if data[:1] == b"[":
-        starts.add(0)
-    at = data.find(b"\n[")
-    while at >= 0:
-        starts.add(at + 1)
-        at = data.find(b"\n[", at + 1)
-    lines = []
-    for start in sorted(starts):
-        text = clean_text(data[start : data.index(b"\n", start)].removesuffix(b"\r"))
-        line = read_line(text, block.at_ms, block.at_ns, block.port)
-        if line.is_telling:
-            lines.append(line)
+        last = 0
+        lines += _telling_line(block, 0)
+    for which, at, _ in _find_telling(data):
+        if which > _RECORD_BEGINS:
+            if b"\x1b" in data:
+                return [line for line in read_lines(block) if line.is_telling]
+            continue
+        if which == _RECORD_BEGINS:
+            start = at + 1
+        elif which != _RESET_MARK and lines and lines[-1].panic:
+            continue
+        else:
+            start = data.rfind(b"\n", 0, at) + 1
+        if start > last:
+            last = start
+            lines += _telling_line(block, start)
     return lines
+
+
+def _telling_line(block: Block, start: int) -> list[Line]:
+    """The line that begins there, if it is more than text."""
+    data = block.data
+    text = clean_text(data[start : data.index(b"\n", start)].removesuffix(b"\r"))
+    line = read_line(text, block.at_ms, block.at_ns, block.port)
+    return [line] if line.is_telling else []

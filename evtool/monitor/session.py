@@ -20,10 +20,10 @@ from evtool.monitor.watched_console import Port, WatchedConsole
 
 # How long bytes gather between two readings: a median of half of it from the byte to the screen,
 # and one wake-up for all of them. Less where so much comes that a port's buffer could be full.
-BATCH_MS = 14
+BATCH_MS = 16
 _LEAST_BATCH_MS = 2
 _PATIENCE = 3  # readings without a pause, before looking at lines waits for several
-_MUCH = 4096
+_MUCH = 3584
 REOPEN_MS = 250
 _LOOK_MS = 50  # how late a display may be told that time passes
 _FLOOD_LOOK_MS = 100  # how late lines may be looked at where they come without a pause
@@ -67,6 +67,8 @@ class Wiring:
         keys: the keys pressed since the last call.
         stopped: whether the program is to end.
         redactor: masks the project's secrets, for one port, before anything else sees them.
+        polls_keys: whether `keys` is to be asked now and then, too; no need where every key press
+            ends the waiter's waiting.
     """
 
     open_port: Callable[[str], Port | None]
@@ -76,6 +78,7 @@ class Wiring:
     keys: Callable[[], bytes]
     stopped: Callable[[], bool]
     redactor: Callable[[], Redactor]
+    polls_keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class Session:
         self._display = display
         self._audience = audience if audience is not None else Audience()
         self._keys = keys
+        self._polls_keys = keys is not None and wiring.polls_keys
         self._watch = Watch(goal, wiring.now_ms(), ", ".join(ports))
         self._error: EvtoolError | None = None
         self._next_ms: int | None = None
@@ -353,7 +357,7 @@ class Session:
         """Everything but reading."""
         self._round_ms = now_ms + _FLOOD_LOOK_MS
         self._distributor.catch_up()
-        if alarmed or now_ms - self._keys_ms >= _LOOK_MS:
+        if alarmed or (self._polls_keys and now_ms - self._keys_ms >= _LOOK_MS):
             self._keys_ms = now_ms
             self._take_keys()
         if now_ms >= self._look_ms:
@@ -374,7 +378,8 @@ class Session:
 
     def _until(self, now_ms: int) -> int:
         """When to look up at the latest, although nothing comes."""
-        until = now_ms + (_IDLE_MS if self._display is None and self._keys is None else _LOOK_MS)
+        looks = self._display is not None or self._polls_keys
+        until = now_ms + (_LOOK_MS if looks else _IDLE_MS)
         remaining_ms = self._watch.remaining_ms(now_ms)
         if remaining_ms is not None:
             until = min(until, now_ms + remaining_ms)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evtool.cli.monitor_keys import TypedKeys
 from evtool.monitor.confirmation import LIVE_MS, PATIENCE_MS, Confirmation
 from evtool.monitor.follow import read_line
-from evtool.monitor.stream import News
+from evtool.monitor.stream import Batch, News
 
 
 def test_yes_sends_what_was_typed() -> None:
@@ -63,7 +63,7 @@ def test_other_keys_pass(keys: str) -> None:
 
 def test_a_pasted_yes_has_not_read_the_question() -> None:
     typing = Typing()
-    typing.keys.on_lines([read_line("keys: ...", 0)])
+    typing.keys.on_batch(Batch("p", 0, 0, b"keys: ...\r\n"))
     assert typing.type(b"sy") == b""
     assert typing.type(b"y") == b"y"  # answers nothing any more
 
@@ -93,7 +93,7 @@ class Typing:
 
 def test_the_question_is_shown_and_taken_away() -> None:
     typing = Typing()
-    typing.keys.on_lines([read_line("keys: ...", 0)])
+    typing.keys.on_batch(Batch("p", 0, 0, b"keys: ...\r\n"))
     assert typing.type(b"s") == b""
     assert "UNIT is live" in typing.asked[-1]
     typing.now_ms = PATIENCE_MS
@@ -116,7 +116,7 @@ def test_a_unit_that_restarts_or_goes_is_not_started_by_an_old_yes() -> None:
 
 def test_a_port_that_is_back_is_asked_about_before_its_first_line() -> None:
     typing = Typing()
-    typing.keys.on_lines([read_line("keys: ...", 0)])
+    typing.keys.on_batch(Batch("p", 0, 0, b"keys: ...\r\n"))
     typing.keys.on_news(News("UNIT", 0, 0, "disconnected", ""))
     typing.keys.on_news(News("UNIT", 0, 0, "connected", ""))
     assert typing.type(b"s") == b""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtool.monitor.block import Block, LineAssembler
-from evtool.monitor.follow import read_line, read_lines, read_telling_lines
+from evtool.monitor.follow import Line, read_line, read_lines, read_telling_lines
 from evtool.protocol.console import MAX_LINE_BYTES, LineSplitter
 
 UNICODE = "漢é\u2028".encode()
@@ -83,9 +83,31 @@ LINES = st.one_of(
 )
 
 
+def test_a_flood_of_backtraces_is_told_once() -> None:
+    backtrace = b"Backtrace: 0x40081234:0x3ffb0000\r\n"
+    text = b"I (1) says Backtrace: in the middle\r\n"
+    reset = b"rst:0x1 (POWERON_RESET),boot:0x13\r\n"
+    data = text + 50 * backtrace + reset + 50 * backtrace
+    found = read_telling_lines(Block("p", 1, 2, data))
+    assert [each.text[:4] for each in found] == ["Back", "rst:", "Back"]
+
+
+def first_panics(telling: list[Line]) -> list[Line]:
+    """All but the panics that follow one."""
+    return [
+        each
+        for index, each in enumerate(telling)
+        if not (index and each.panic and telling[index - 1].panic)
+    ]
+
+
 @given(st.lists(LINES, max_size=20))
 def test_the_telling_lines_are_all_lines_that_tell(lines: list[str]) -> None:
     data = "".join(line.replace("\n", "") + "\r\n" for line in lines).encode()
     block = Block("p", 1, 2, data)
-    assert read_telling_lines(block) == [each for each in read_lines(block) if each.is_telling]
+    telling = [each for each in read_lines(block) if each.is_telling]
+    found = read_telling_lines(block)
+    # Of panics that follow one another the first is enough.
+    assert first_panics(found) == first_panics(telling)
+    assert all(each in telling for each in found)
     assert read_lines(block) == [read_line(text, 2, 1, "p") for text in block.lines]
