@@ -342,6 +342,7 @@ def decoding(
     output: Output,
     note: Callable[[str, str], None],
     mask: Callable[[str], str] = str,
+    now_ms: Callable[[], int] | None = None,
 ) -> PanicDecoding:
     """The decoding of one run of the monitor.
 
@@ -349,23 +350,25 @@ def decoding(
         named: what `--elf` named.
         note: takes what a person reads: an event's name, and a line.
         mask: hides secrets: a decoder shows the texts that it finds in a stack.
+        now_ms: Unix time in milliseconds, for JSON lines; None: the host's. A log has its own.
     """
     from evtool.cli.monitor_lines import timestamp
     from evtool.link.clock import unix_ms
 
+    clock = now_ms or unix_ms
     project = project_of(project_path)
 
     def show(decoded: Decoded) -> None:
         if output.as_json:
             fields = mask_document(decoded.as_dict(), mask) | {"port": decoded.report.port}
-            output.event("panic_decoded", time=timestamp(unix_ms()), **fields)
+            output.event("panic_decoded", time=timestamp(clock()), **fields)
             return
         for line in decoded.lines():
             note("panic_decoded", mask(line))
 
     def tell(event: str, text: str) -> None:
         if output.as_json:
-            output.event(event, time=timestamp(unix_ms()), text=text)
+            output.event(event, time=timestamp(clock()), text=text)
         else:
             note(event, text)
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _DRAW_MS = 200
 _LONGEST_PAUSE_MS = 5_000
-_LONGEST_LINE = 1 << 16
 
 EPILOG = """\b
 Examples:
@@ -146,11 +145,12 @@ class _Replay:
         """Play it.
 
         Raises:
-            ConfigError: there is nothing in the log.
+            ConfigError: there is nothing in the log, or it is no text.
             EvtoolError: an output cannot be written.
         """
         from contextlib import ExitStack
 
+        from evtool.cli.console_log_file import log_lines
         from evtool.cli.monitor_outputs import open_outputs, unix_stamp
         from evtool.cli.monitor_panic import decoding
         from evtool.cli.monitor_secrets import known_secrets
@@ -160,7 +160,7 @@ class _Replay:
         from evtool.protocol.console_log import read_console_log
 
         with self._path.open("rb") as stream, ExitStack() as stack:
-            log = read_console_log(iter(lambda: stream.readline(_LONGEST_LINE), b""))
+            log = read_console_log(log_lines(stream, self._path))
             audience = Audience()
             stamp = unix_stamp if log.dated else _seconds
             name = self._path.name
@@ -168,7 +168,9 @@ class _Replay:
             display = self._display(stack, log)
             mask = text_mask(known_secrets(self._project_path))
             output = Output(self._as_json)
-            panics = decoding(self._elf, self._project_path, output, display.note, mask)
+            panics = decoding(
+                self._elf, self._project_path, output, display.note, mask, now_ms=self._log_ms
+            )
             audience.lines.append(stack.enter_context(panics))
             played = self._play(self._lines(log, mask), display, audience)
             if not played:

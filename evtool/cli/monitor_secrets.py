@@ -28,7 +28,7 @@ def known_secrets(project_path: Path | None) -> list[str]:
     except ConfigError:
         return []
     project = open_project(project_path)
-    source = SecretSource(project.root)
+    source = SecretSource(project.root, any_mode=True)
     found = [*_generated_secrets(source.folder), *_sealed_secrets(project)]
     for ref in (project.wifi.passphrase, project.csms.authorization_key):
         if ref.kind in ("env", "file"):

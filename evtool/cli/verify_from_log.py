@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evtool.cli.console_log_file import log_lines
 from evtool.cli.output import Output
 from evtool.errors import ConfigError
 from evtool.link.clock import monotonic_ms
@@ -16,8 +17,6 @@ from evtool.verify.device_under_test import DeviceUnderTest
 from evtool.verify.from_log.case import Case, make_case, play_case, render_case
 from evtool.verify.from_log.stretches import Cut, cut_log
 from evtool.verify.verdict import Verdict
-
-_LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class LogRuns:
         """
         try:
             with path.open("rb") as stream:
-                log = read_console_log(iter(lambda: stream.readline(_LONGEST_LINE), b""))
+                log = read_console_log(log_lines(stream, path))
                 cut = cut_log(log.lines)
         except OSError as error:
             raise ConfigError(

@@ -63,6 +63,7 @@ class SecretSource:
             change nothing.
         sealed: where the project's generated secrets are sealed: called with the label and
             `create`, gives the secret; None where it is not sealed, and not made.
+        any_mode: take a secret from a file that others may read, too: whoever masks it must.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class SecretSource:
         *,
         create: bool = True,
         sealed: Callable[[str, bool], Secret | None] | None = None,
+        any_mode: bool = False,
     ) -> None:
         forbid_core_dumps()
         self.folder = root / ".evtool" / "secrets"
         self._ask = ask
         self._create = create
         self._sealed = sealed
+        self._any_mode = any_mode
 
     def resolve(self, ref: SecretRef, label: str) -> Secret:
         """The secret behind `ref`.
@@ -153,9 +156,8 @@ class SecretSource:
                 f"{label}: {path} is not UTF-8 text", fix="write the secret there as text"
             ) from None
 
-    @staticmethod
-    def _check_file(status: os.stat_result, path: Path, label: str) -> None:
-        if status.st_mode & 0o077:
+    def _check_file(self, status: os.stat_result, path: Path, label: str) -> None:
+        if status.st_mode & 0o077 and not self._any_mode:
             raise ConfigError(
                 f"{label}: {path} can be read by others than its owner",
                 fix=f"chmod 600 {path}",

@@ -6,15 +6,19 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import panic_samples as samples
 import pytest
 from console_logs import NOON_MS, log_of, whole_session
 from fake_console import BOOT, RECORDS, FakeConsole
 from monitor_terminal import Terminal
+
+from evtool.cli.console_log_file import LONGEST_LINE
 
 LIMIT_S = 90
 
@@ -191,3 +195,42 @@ def test_a_log_with_nothing_to_judge_says_so(tmp_path: Path) -> None:
     done = evtool("verify", "--from-log", "x.log", cwd=tmp_path)
     assert done.returncode == 2
     assert "nothing in it that could be judged" in done.stderr
+
+
+def test_a_long_line_is_one_line_and_its_secret_masked(tmp_path: Path) -> None:
+    made = evtool("init", ".", "--identity", "CP-0001", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    toml = tmp_path / "evtool.toml"
+    toml.write_text(
+        re.sub(r"(?m)^passphrase = .*$", 'passphrase = { file = "wifi.txt" }', toml.read_text())
+    )
+    (tmp_path / "wifi.txt").write_text("correct-horse-battery\n")
+    before = (1 << 16) - 10
+    (tmp_path / "long.log").write_text(
+        "short\n" + "x" * before + "correct-horse-battery" + "y" * 100_000 + "\nlast\n"
+    )
+    done = evtool("monitor", "replay", "long.log", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "short\n" + "x" * before + "****" + "y" * 100_000 + "\nlast\n"
+
+
+def test_what_has_no_line_ends_is_no_log(tmp_path: Path) -> None:
+    with (tmp_path / "image.bin").open("wb") as file:
+        file.truncate(LONGEST_LINE + 2)
+    for command in (("monitor", "replay", "image.bin"), ("verify", "--from-log", "image.bin")):
+        done = evtool(*command, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert "image.bin:1: the line is longer than 16 MiB" in done.stderr
+
+
+def test_a_panic_is_decoded_at_the_time_of_the_log(log: Path, tmp_path: Path) -> None:
+    last_ms = log_of(whole_session())[-1].at_ms
+    with log.open("a") as file:
+        for text in samples.xtensa_panic((0x400D1F24,)).splitlines():
+            file.write(f"{stamped(last_ms + 1000, text)}\n")
+        file.write(f"{stamped(last_ms + 9000, 'rst:0xc (SW_CPU_RESET),boot:0x13')}\n")
+    done = evtool("monitor", "replay", "run.log", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    (decoded,) = [each for each in documents if each["event"] == "panic_decoded"]
+    assert stamped(last_ms + 1000, "")[:19] <= decoded["time"] <= stamped(last_ms + 9000, "")
