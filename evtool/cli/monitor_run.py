@@ -50,6 +50,7 @@ def run(order: Order) -> None:
     from evtool.cli.monitor_outputs import check_outputs
     from evtool.cli.monitor_secrets import known_secrets
     from evtool.errors import EvtoolError
+    from evtool.monitor.redact import mask_error, text_mask, written_mask
 
     check_options(order.stream, as_json=order.as_json)
     others = {"--log": order.stream.log_path, "--junit": order.script.junit}
@@ -58,10 +59,12 @@ def run(order: Order) -> None:
         raise click.UsageError("--raw and --jsonl -: stdout can be one of them")
     goal, view_key = _goal(order.view, order.script, raw=order.stream.is_raw)
     secrets = known_secrets(order.project_path)
-    scripted = _script(order, secrets)
+    scripted = None
     try:
+        scripted = _script(order, secrets)
         _watch(order, goal, view_key, secrets, scripted)
     except EvtoolError as error:
+        mask_error(error, written_mask(text_mask(secrets)))
         if scripted is not None:
             scripted.was_not_begun(error)
         raise

@@ -14,7 +14,7 @@ import click
 
 from evtool.cli.output import Output
 from evtool.errors import ConfigError, EvtoolError, Stopped
-from evtool.monitor.redact import MIN_SECRET_BYTES, text_mask
+from evtool.monitor.redact import MIN_SECRET_BYTES, text_mask, written_mask
 from evtool.monitor.script import steps
 from evtool.monitor.script.parse import parse_script
 from evtool.monitor.script.results import ERROR, PASSED, StepResult, Summary, junit
@@ -52,10 +52,11 @@ class Scripted:
         self._output = output
         self._now_ms = now_ms
         self._run: ScriptRun | None = None
-        self._program = _with_options(_program(options), options)
-        self._secrets = _secrets(self._program)
+        program = _program(options)
+        self._secrets = _secrets(program)
         secrets += self._secrets.values()
-        self._mask = text_mask(secrets)
+        self._mask = written_mask(text_mask(secrets))
+        self._program = _with_options(program, options, self._mask)
 
     def attach(self, audience: Audience, controls: Controls, ports: Sequence[str]) -> None:
         """Have the script listen.
@@ -167,39 +168,45 @@ def _secrets(program: steps.Program) -> dict[str, str]:
 def _program(options: ScriptOptions) -> steps.Program:
     if options.script is not None:
         return parse_script(options.script, _read)
-    # Without a limit for the whole, each step has the one that it has in a script.
-    within_ms = steps.DEFAULT_WITHIN_MS if options.timeout_s is None else steps.MAX_MS
-    expects = tuple(
-        steps.Expect(_OPTION, _shown("--expect", each), "", _expression(each), within_ms)
-        for each in options.expect
-    )
-    return steps.Program("evtool monitor", expects)
+    return steps.Program("evtool monitor", ())
 
 
-def _with_options(program: steps.Program, options: ScriptOptions) -> steps.Program:
-    """`--fail-on` and `--send` come first."""
+def _with_options(
+    program: steps.Program, options: ScriptOptions, mask: Callable[[str], str]
+) -> steps.Program:
+    """`--fail-on` and `--send` come first, `--expect` last; `mask` hides secrets in their texts."""
     first: list[steps.Step] = []
     port = program.ports[0] if program.ports else ""
+    # Without a limit for the whole, each step has the one that it has in a script.
+    within_ms = steps.DEFAULT_WITHIN_MS if options.timeout_s is None else steps.MAX_MS
+    last = tuple(
+        steps.Expect(_OPTION, _shown("--expect", each, mask), "", _expression(each), within_ms)
+        for each in options.expect
+    )
     if options.fail_on is not None:
         ports = program.ports or ("",)
         first += [
             steps.FailOn(
-                _OPTION, _shown("--fail-on", options.fail_on), each, _expression(options.fail_on)
+                _OPTION,
+                _shown("--fail-on", options.fail_on, mask),
+                each,
+                _expression(options.fail_on),
             )
             for each in ports
         ]
     if options.send:
-        source = f"--send {shlex.quote(options.send)}"
+        source = f"--send {shlex.quote(mask(options.send))}"
         first.append(steps.Send(_OPTION, source, port, pieces=(options.send,)))
-    return steps.Program(program.name, (*first, *program.steps), program.ports)
+    return steps.Program(program.name, (*first, *program.steps, *last), program.ports)
 
 
 def _expression(pattern: re.Pattern[str]) -> Expression:
     return Expression((pattern.pattern,), re.RegexFlag(0), 1, pattern.pattern)
 
 
-def _shown(option: str, pattern: re.Pattern[str]) -> str:
-    return f"{option} {shlex.quote(pattern.pattern)}"
+def _shown(option: str, pattern: re.Pattern[str], mask: Callable[[str], str]) -> str:
+    # masked before it is quoted: a secret with a quotation mark looks otherwise then
+    return f"{option} {shlex.quote(mask(pattern.pattern))}"
 
 
 def _read(path: Path) -> str:

@@ -22,6 +22,8 @@ from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
+from evtool.errors import EvtoolError, ToolError
+
 MASK = b"****"
 # A shorter text occurs everywhere by chance; passphrases have 8 characters, keys 16.
 MIN_SECRET_BYTES = 4
@@ -29,6 +31,10 @@ MIN_SECRET_BYTES = 4
 # of one, and a person who types waits for the echo; more letters of it are hardly chance.
 HOLD_MS = 50
 LONG_HOLD_MS = 1000
+# An escape within an expression that an error quotes is escaped twice.
+_ESCAPINGS = 3
+_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 def encoded_forms(secret: str) -> frozenset[bytes]:
@@ -188,6 +194,38 @@ def text_mask(secrets: Iterable[str]) -> Callable[[str], str]:
         return shown.decode(errors="replace")
 
     return mask
+
+
+def written_mask(mask: Callable[[str], str]) -> Callable[[str], str]:
+    """`mask` for what quotes texts that people wrote: also where a secret stands in it escaped,
+    by backslashes, as in a script's texts, in expressions, and in what Python shows as quoted."""
+
+    def mask_written(text: str) -> str:
+        shown = probe = mask(text)
+        for _ in range(_ESCAPINGS):
+            bare = _ESCAPE.sub(_unescaped, probe)
+            if bare == probe:
+                break
+            probe = mask(bare)
+            if probe != bare:
+                shown = probe
+        return shown
+
+    return mask_written
+
+
+def mask_error(error: EvtoolError, mask: Callable[[str], str]) -> None:
+    """Mask everything that an error says."""
+    error.message = mask(error.message)
+    error.fix = None if error.fix is None else mask(error.fix)
+    if isinstance(error, ToolError):
+        error.output = mask(error.output)
+        error.argv = tuple(map(mask, error.argv))
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code, character = match[1] or match[2], match[3]
+    return chr(int(code, 16)) if code else _CONTROLS.get(character, character)
 
 
 def mask_document(document: object, mask: Callable[[str], str]) -> Any:

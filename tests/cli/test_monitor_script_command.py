@@ -261,6 +261,53 @@ def test_a_secret_comes_from_the_environment_and_shows_nowhere(
     assert "try.evs:1:1: the environment variable SCRIPTS_PASSWORD is not set" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("secret", "step"),
+    [
+        ("it's horses", 'assert "${password}" is "x"'),  # quoted in another way for its '
+        ("horse\"quote's", 'assert "x" is not "${password}"\nassert "${password}" matches /x/'),
+        ("pa$$horse", 'assert "x" is "pa\\$\\$horse"'),
+        ("pass-horse", 'assert "x" matches /pass\\-horse/'),
+        ("pass-horse", 'assert "x" is "pass\\x2dhorse"'),
+        ("pass-horse", "pass-horse now"),  # a mistake, told before the first step
+    ],
+)
+def test_a_failure_quotes_no_secret(
+    board: FakeConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, step: str
+) -> None:
+    monkeypatch.setenv("SCRIPTS_PASSWORD", secret)
+    monkeypatch.setenv("EVTOOL_WIFI_PASSPHRASE", secret)
+    subprocess.run([sys.executable, "-m", "evtool", "init", "."], cwd=tmp_path, check=True)
+    junit = tmp_path / "junit.xml"
+    script = tmp_path / "try.evs"
+    script.write_text(f"secret password SCRIPTS_PASSWORD\n{step}\n")
+    done = monitor(
+        *("--serial-port", board.port, "--script", "try.evs", "--junit", str(junit)), cwd=tmp_path
+    )
+    assert done.returncode in (1, 2), done.stderr
+    shown = done.stdout + done.stderr + (junit.read_text() if junit.exists() else "")
+    assert "try.evs:2" in shown
+    assert "****" in shown
+    assert "horse" not in shown
+
+
+@pytest.mark.parametrize("option", ["--expect", "--until", "--fail-on"])
+def test_an_option_quotes_no_secret(
+    board: FakeConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setenv("EVTOOL_WIFI_PASSPHRASE", "it's a-horse")
+    subprocess.run([sys.executable, "-m", "evtool", "init", "."], cwd=tmp_path, check=True)
+    board.answers["m"] = "you said it's a-horse!"
+    pattern = {"--fail-on": r"you said|it's a\-horse", "--until": r"^it's a\-horse"}
+    arguments = [option, pattern.get(option, r"it's a\-horse"), "--send", "m"]
+    if option == "--fail-on":
+        arguments += ["--count", "9999"]
+    done = monitor("--serial-port", board.port, *arguments, "--timeout", "3", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "****" in done.stderr
+    assert "horse" not in done.stdout + done.stderr
+
+
 def test_one_script_talks_to_several_boards(board: FakeConsole, tmp_path: Path) -> None:
     with FakeConsole() as other:
         other.answers["s"] = "the other one"

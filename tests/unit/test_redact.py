@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evtool.monitor.redact import HOLD_MS, LONG_HOLD_MS, MASK, Redactor, mask_document, text_mask
+from evtool.monitor.redact import (
+    HOLD_MS,
+    LONG_HOLD_MS,
+    MASK,
+    Redactor,
+    mask_document,
+    text_mask,
+    written_mask,
+)
 
 SECRET = 'pa"ss wörd/+9'
 KEY = "5f3c9A01bEefD2c4a5b6C7d8e9f0a1b2c3d4e5f6"
@@ -148,3 +156,22 @@ def test_documents_are_masked_in_every_text(before: str, after: str) -> None:
     assert "hunter2hunter2" not in json.dumps(masked)
     assert masked["a"][1] == 12
     assert masked["a"][0] == mask(text) != text
+
+
+def test_what_people_wrote_is_masked_with_its_escapes() -> None:
+    mask = written_mask(text_mask(["pa$$-wo'rd", "back\\slash"]))
+    for text in (
+        "pa$$-wo'rd",
+        repr("a pa$$-wo'rd \"x"),
+        repr(repr("a pa$$-wo'rd \"x")),
+        r"send pa\$\$-wo'rd",
+        r"pa\x24$\x2dwo\'rd",
+        r"pa\u0024$-wo'rd and \n",
+        r"\$\$ back\slash pa\$$-wo'rd",
+    ):
+        shown = mask(text)
+        assert "****" in shown
+        assert "wo" not in shown
+        assert "slash" not in shown
+    for text in ("", r"C:\new\table", r"/^\[event\] \S+ \d/", "plain"):
+        assert mask(text) == text

@@ -95,7 +95,7 @@ class ScriptRun:
         self._breakdowns = {port: Breakdowns() for port in ports}
         self._gone: dict[str, str] = {}
         self._watched: dict[str, list[steps.FailOn]] = {port: [] for port in ports}
-        self._runner = StepRunner(board, self._consoles, secrets or {})
+        self._runner = StepRunner(board, self._consoles, secrets or {}, mask)
         self._broken: _Breakdown | None = None
         self._results: list[StepResult] = []
         self._at = 0
@@ -153,7 +153,9 @@ class ScriptRun:
         """How it went; `error` is what ended it from outside, before its end."""
         if self._summary is not None:
             return self._summary
-        message = "it was ended before its last step" if error is None else error.message
+        message = (
+            "it was ended before its last step" if error is None else self._mask(error.message)
+        )
         return self._close(now_ms if self._begun else self._start_ms, ERROR, message)
 
     # --- how it goes on -------------------------------------------------------

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,17 +66,23 @@ class StepRunner:
 
     Args:
         secrets: the environment variables that steps may ask for.
+        mask: hides secrets; asked before a text is quoted, for quoting changes it.
 
     Attributes:
         next_ms: when time alone would change something.
     """
 
     def __init__(
-        self, writer: Writer, consoles: Mapping[str, Lookback], secrets: Mapping[str, str]
+        self,
+        writer: Writer,
+        consoles: Mapping[str, Lookback],
+        secrets: Mapping[str, str],
+        mask: Callable[[str], str] = str,
     ) -> None:
         self._writer = writer
         self._consoles = consoles
         self._secrets = secrets
+        self._mask = mask
         self.variables: dict[str, str] = {}
         self.next_ms: int | None = None
         self._step: steps.Step | None = None
@@ -246,13 +252,16 @@ class StepRunner:
 
     def _assert_text(self, step: steps.AssertText) -> Outcome:
         left = fill(step.left.pieces, self.variables)
+        shown = repr(self._mask(left))
         right = pattern_of(step.right, self.variables)
         if isinstance(right, str):
             word = "is" if step.negated else "is not"
             holds = (left == right) != step.negated
-            return Passed(left) if holds else Failed(f"{left!r} {word} {right!r}", left)
-        holds = re.search(right, left) is not None
-        return Passed(left) if holds else Failed(f"{left!r} does not match {right.pattern!r}", left)
+            message = f"{shown} {word} {self._mask(right)!r}"
+        else:
+            holds = re.search(right, left) is not None
+            message = f"{shown} does not match {self._mask(right.pattern)!r}"
+        return Passed(left) if holds else Failed(message, left)
 
     def _deadline(self) -> int | None:  # noqa: PLR0911  one case a step
         """When time alone decides."""
