@@ -63,6 +63,7 @@ def opened_ledger(location: str | None, project: Project | None) -> Iterator[Sql
     root = Path() if project is None else project.root
     ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"), anchor=Anchor(root / ANCHOR_FILE))
     try:
+        _tell_twins(ledger)
         if text == ledger_place(None, project):  # not into one that was named for once
             take_in_old_ledger(ledger, root)
         yield ledger
@@ -112,4 +113,19 @@ def named_ledger(
     refuse_password(text)
     if "://" not in text and not Path(text).is_file():
         raise ConfigError(f"{what}: no such file: {text}", fix="name one that is there")
-    return open_ledger(text, os.environ.get("EVTOOL_STATION"))
+    ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"))
+    _tell_twins(ledger)
+    return ledger
+
+
+def _tell_twins(ledger: SqlLedger) -> None:
+    """Once, when an older ledger is brought up: who shares what with whom."""
+    for claim in ledger.twins:
+        holder = ledger.claim_holder(claim.kind, claim.value)
+        whose = "" if holder is None else f"{holder.unit}'s {holder.kind} {holder.value} and "
+        click.echo(
+            f"note: {whose}{claim.unit}'s {claim.kind} {claim.value} are one and the same to OCPP; "
+            f"{claim.unit} cannot be provisioned again until `evtool provision ledger release` "
+            "frees one of the two",
+            err=True,
+        )

@@ -23,6 +23,7 @@ from evtool.protocol.ledger_record import (
     RangeEnded,
     Record,
     canonical_json,
+    folded,
     next_record,
     time_text,
 )
@@ -135,7 +136,7 @@ class SqlChange:
     ) -> Record | None:
         """Win every (kind, value) for `unit` on board `mac`, or raise ClaimTaken and win none."""
         # In one order everywhere, so that two stations never wait for one another.
-        wanted = sorted(set(claims))
+        wanted = sorted(set(claims), key=lambda each: (each[0], folded(each[1])))
         for kind, _ in wanted:
             if kind not in CLAIM_KINDS:
                 raise ValueError(f"no kind of claim: {kind}")
@@ -150,7 +151,7 @@ class SqlChange:
         wanted = Claim(kind, value, unit, mac, self._station, self.head.seq + 1, time)
         is_new, holder = take(self._connection, wanted)
         if holder is not None:
-            raise ClaimTaken(holder, unit, mac)
+            raise ClaimTaken(holder, unit, mac, value)
         return is_new
 
     def release(

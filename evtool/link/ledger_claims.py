@@ -11,10 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evtool.errors import ConfigError
-from evtool.link.ledger_schema import claims, contested
-from evtool.protocol.ledger_record import Claim
-
-_ANY_CASE = ("identity", "serial")
+from evtool.link.ledger_schema import FoldedColumn, claims, contested
+from evtool.protocol.ledger_record import Claim, folded
 
 
 def insert_if_new(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
@@ -44,7 +42,7 @@ def take(connection: sa.Connection, wanted: Claim) -> tuple[bool, Claim | None]:
             return False, None
         bound = connection.execute(
             claims.update()
-            .where(*_key(claims, wanted), claims.c.unit == wanted.unit, claims.c.mac.is_(None))
+            .where(*_key(claims, holder), claims.c.unit == wanted.unit, claims.c.mac.is_(None))
             .values(mac=wanted.mac, station=wanted.station, seq=wanted.seq, time=wanted.time)
         )
         if bound.rowcount > 0:
@@ -96,6 +94,10 @@ def give_up(
     return released
 
 
+def _alike(table: sa.Table, kind: str, value: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.kind == kind, FoldedColumn(table.c.value) == folded(value)
+
+
 def _key(table: sa.Table, claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     return table.c.kind == claim.kind, table.c.value == claim.value
 
@@ -105,37 +107,25 @@ def _origin(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
-    """Who holds a claim."""
-    query = sa.select(claims).where(claims.c.kind == kind, claims.c.value == value)
+    """Who holds a claim, in whatever letters' case."""
+    query = sa.select(claims).where(*_alike(claims, kind, value))
     row = connection.execute(query).one_or_none()
     return None if row is None else Claim(*row)
 
 
 def holders_of(connection: sa.Connection, kind: str, values: Sequence[str]) -> dict[str, Claim]:
-    """Who holds those of `values` that are claimed.
-
-    Of an identity and a serial number also who holds it in other letters' case: central systems
-    take the two for one.
-    """
-    if kind not in _ANY_CASE:
-        query = sa.select(claims).where(claims.c.kind == kind, claims.c.value.in_(values))
-        return {row.value: Claim(*row) for row in connection.execute(query)}
-    folded = {value.lower() for value in values}
-    query = sa.select(claims).where(
-        claims.c.kind == kind, sa.func.lower(claims.c.value).in_(folded)
-    )
-    held = [Claim(*row) for row in connection.execute(query)]
-    exact = {claim.value: claim for claim in held}
-    any_case = {claim.value.lower(): claim for claim in held}
-    found = {value: exact.get(value) or any_case.get(value.lower()) for value in values}
-    return {value: claim for value, claim in found.items() if claim is not None}
+    """Who holds those of `values` that are claimed, in whatever letters' case."""
+    wanted = {folded(value) for value in values}
+    query = sa.select(claims).where(claims.c.kind == kind, FoldedColumn(claims.c.value).in_(wanted))
+    held = {folded(row.value): Claim(*row) for row in connection.execute(query)}
+    return {value: held[folded(value)] for value in values if folded(value) in held}
 
 
 def contenders_of(connection: sa.Connection, kind: str, value: str) -> list[Claim]:
-    """Who else claims it, the earliest first."""
+    """Who else claims it, in whatever letters' case; the earliest first."""
     query = (
         sa.select(contested)
-        .where(contested.c.kind == kind, contested.c.value == value)
+        .where(*_alike(contested, kind, value))
         .order_by(contested.c.time, contested.c.station, contested.c.seq)
     )
     return [Claim(*row) for row in connection.execute(query)]

@@ -113,6 +113,8 @@ class SqlLedger:
 
     Attributes:
         where: the ledger, as it may be shown: without a password.
+        twins: claims that an older evtool gave away beside others that differ in their letters'
+            case alone; found, and contested from then on, when its tables were brought up.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class SqlLedger:
         self._ledger_id = ""
         self._changes = itertools.count(1)
         self._head = NO_HEAD
+        self.twins: list[Claim] = []
 
     @property
     def station(self) -> str:
@@ -146,7 +149,7 @@ class SqlLedger:
         if version < len(MIGRATIONS):
             with self._writing() as connection:
                 self._alone(connection, _MIGRATION_LOCK)
-                migrate(connection, str(uuid.uuid4()), self.where)
+                self.twins = migrate(connection, str(uuid.uuid4()), self.where)
         if self._anchor is not None:
             self.ledger_id()  # known now, so that closing asks for nothing
             self.compare(self._anchor)

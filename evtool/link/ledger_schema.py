@@ -8,11 +8,15 @@ changes stands in a record too.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from evtool.errors import ConfigError
+from evtool.protocol.ledger_record import Claim, folded
 
 metadata = sa.MetaData()
 
@@ -146,6 +150,25 @@ _POSTGRESQL_GUARDS = (
 )
 
 
+class FoldedColumn(sa.sql.functions.FunctionElement[str]):
+    """`evtool.protocol.ledger_record.folded` of a column, as the index of claims has it."""
+
+    name = "folded"
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(FoldedColumn)
+def _lower(element: FoldedColumn, compiler: Any, **options: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **options)})"
+
+
+@compiles(FoldedColumn, "postgresql")
+def _lower_of_ascii(element: FoldedColumn, compiler: Any, **options: Any) -> str:
+    # The letters A to Z alone, whatever the database's language: in Turkish, I is not i.
+    return f'lower({compiler.process(element.clauses, **options)} COLLATE "C")'
+
+
 def _first_version(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[t for t in metadata.sorted_tables if t is not about])
     guards = _SQLITE_GUARDS if connection.dialect.name == "sqlite" else _POSTGRESQL_GUARDS
@@ -153,7 +176,57 @@ def _first_version(connection: sa.Connection) -> None:
         connection.exec_driver_sql(guard)
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_version,)
+def _claims_in_any_case(connection: sa.Connection) -> None:
+    """A claim is one whatever its letters' case; what was claimed twice so is contested.
+
+    As after a merge: the first holder keeps it, and `verify` names the other one until one of
+    the two is released.
+    """
+    value = "value"
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE ledger_claims IN SHARE ROW EXCLUSIVE MODE")
+        value = 'value COLLATE "C"'
+    first: dict[tuple[str, str], Claim] = {}
+    for twin in _twins(connection):
+        key = twin.kind, folded(twin.value)
+        holder = first.setdefault(key, twin)
+        if holder is twin:
+            continue
+        connection.execute(
+            claims.delete().where(claims.c.kind == twin.kind, claims.c.value == twin.value)
+        )
+        if not holder.fits(twin.unit, twin.mac):
+            connection.execute(contested.insert().values(**dataclasses.asdict(twin)))
+        elif holder.mac is None and twin.mac is not None:
+            # One unit that was written in two ways has it once, on its board.
+            first[key] = dataclasses.replace(holder, mac=twin.mac)
+            connection.execute(
+                claims.update()
+                .where(claims.c.kind == holder.kind, claims.c.value == holder.value)
+                .values(mac=twin.mac)
+            )
+    connection.exec_driver_sql(
+        f"CREATE UNIQUE INDEX ledger_claims_any_case ON ledger_claims (kind, lower({value}))"
+    )
+
+
+def _twins(connection: sa.Connection) -> list[Claim]:
+    """Claims that are there in several ways to write them, the earliest first."""
+    value = FoldedColumn(claims.c.value)
+    twice = (
+        sa.select(claims.c.kind, value.label("folded"))
+        .group_by(claims.c.kind, value)
+        .having(sa.func.count() > 1)
+        .subquery()
+    )
+    query = sa.select(claims).join(
+        twice, sa.and_(claims.c.kind == twice.c.kind, value == twice.c.folded)
+    )
+    query = query.order_by(claims.c.time, claims.c.station, claims.c.seq, claims.c.value)
+    return [Claim(*row) for row in connection.execute(query)]
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_version, _claims_in_any_case)
 """Migration n makes version n + 1 of the tables from version n."""
 
 
@@ -164,7 +237,7 @@ def version_of(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(about.c.version)).scalar_one())
 
 
-def migrate(connection: sa.Connection, ledger_id: str, where: str) -> None:
+def migrate(connection: sa.Connection, ledger_id: str, where: str) -> list[Claim]:
     """Bring the tables to this evtool's version, within the transaction of `connection`.
 
     Args:
@@ -172,19 +245,29 @@ def migrate(connection: sa.Connection, ledger_id: str, where: str) -> None:
         ledger_id: of a ledger that is new.
         where: the ledger, as a message may show it.
 
+    Returns:
+        the claims that are contested since then, as they were made in two ways of writing.
+
     Raises:
         ConfigError: the tables are of a later evtool.
     """
     version = version_of(connection)
     check_version(version, where)
     if version == len(MIGRATIONS):
-        return
+        return []
+    before = _contested(connection) if version else []
     if version == 0:
         about.create(connection)
         connection.execute(about.insert().values(only=1, version=0, ledger_id=ledger_id))
     for migration in MIGRATIONS[version:]:
         migration(connection)
     connection.execute(about.update().values(version=len(MIGRATIONS)))
+    return [each for each in _contested(connection) if each not in before]
+
+
+def _contested(connection: sa.Connection) -> list[Claim]:
+    query = sa.select(contested).order_by(contested.c.kind, contested.c.value)
+    return [Claim(*row) for row in connection.execute(query)]
 
 
 def check_version(version: int, where: str) -> None:

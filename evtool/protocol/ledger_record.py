@@ -92,16 +92,35 @@ class Claim:
         return self.unit == unit and (mac is None or self.mac is None or self.mac == mac)
 
 
-class ClaimTaken(ConfigError):
-    """What a unit wants belongs to another unit, or to another board of the same name."""
+def folded(value: str) -> str:
+    """What is compared of a claim's value: capital and small letters A to Z count as the same.
 
-    def __init__(self, holder: Claim, unit: str, mac: str | None) -> None:
+    OCPP compares identities and serial numbers so, and allows them no other letters; a MAC and
+    a fingerprint are written in small letters anyway.
+
+    Raises:
+        UnicodeEncodeError: it is no text.
+    """
+    return value.encode().lower().decode()
+
+
+class ClaimTaken(ConfigError):
+    """What a unit wants belongs to another unit, or to another board of the same name.
+
+    Args:
+        value: what it wants, where that may differ from the holder's in its letters' case.
+    """
+
+    def __init__(self, holder: Claim, unit: str, mac: str | None, value: str | None = None) -> None:
         where = "" if holder.mac is None else f" on board {holder.mac}"
         wanted = unit if mac is None else f"{unit} on board {mac}"
         shown = holder.value if holder.kind != "key" else f"{holder.value[:12]}..."
+        cause = ""
+        if value not in (None, holder.value):
+            cause = f" the {holder.kind} {value}: capital and small letters count as the same"
         super().__init__(
             f"{holder.kind} {shown} belongs to {holder.unit}{where} since {holder.time} "
-            f"(station {holder.station}); {wanted} cannot have it",
+            f"(station {holder.station}); {wanted} cannot have {cause.strip() or 'it'}",
             fix="give this unit another one, or release it from the unit that has it",
         )
         self.holder = holder

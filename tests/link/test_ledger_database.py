@@ -210,11 +210,6 @@ def test_many_values_are_looked_up_at_once(open_at: OpenAt) -> None:
         "cp-499": "CP-499",
         "CP-500": "CP-500",
     }
-    with ledger.change() as change:
-        change.claim("cp-500", [("identity", "cp-500")])
-    twins = ledger.holders_of("identity", ["cp-500", "CP-500", "Cp-500"])
-    assert (twins["cp-500"].unit, twins["CP-500"].unit) == ("cp-500", "CP-500")
-    assert twins["Cp-500"].unit in ("cp-500", "CP-500")
     assert ledger.sealed_of([]) == {}
 
 
@@ -325,7 +320,8 @@ def test_a_later_evtools_tables_are_refused_untouched(
         newer = open_at()  # this is also how an older ledger is brought up
         with newer.change() as change:
             change.append("written", unit="CP-1")
-    with pytest.raises(ConfigError, match="version 2, which a later evtool made"):
+    version = len(later)
+    with pytest.raises(ConfigError, match=f"version {version}, which a later evtool made"):
         open_at()
     with newer._engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM more").scalar_one() == 0

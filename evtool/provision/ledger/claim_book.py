@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 
-from evtool.protocol.ledger_record import Claim, Record
+from evtool.protocol.ledger_record import Claim, Record, folded
 
 CLAIM_EVENTS = frozenset({"claimed", "released"})
 
@@ -16,7 +16,7 @@ class ClaimBook:
     """The claims that `claimed` and `released` records leave, in the order they are added.
 
     Attributes:
-        claims: for each (kind, value) its holder, then who else claims it.
+        claims: for each (kind, folded value) its holder, then who else claims it.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,8 @@ class ClaimBook:
         if record.event not in CLAIM_EVENTS:
             return
         for claim in claims_in(record):
-            rows = self.claims.setdefault((claim.kind, claim.value), [])
+            key = claim.kind, folded(claim.value)
+            rows = self.claims.setdefault(key, [])
             place = next((n for n, row in enumerate(rows) if row.fits(claim.unit, claim.mac)), None)
             if record.event == "claimed":
                 if place is None:
@@ -39,7 +40,7 @@ class ClaimBook:
             elif place is not None:
                 del rows[place]
             if not rows:
-                del self.claims[claim.kind, claim.value]
+                del self.claims[key]
 
 
 def claims_in(record: Record) -> Iterator[Claim]:

@@ -16,6 +16,7 @@ from evtool.protocol.ledger_record import (
     Record,
     canonical_json,
     first_break,
+    folded,
 )
 from evtool.provision.ledger.claim_book import CLAIM_EVENTS, ClaimBook, by_time, claims_in
 from evtool.provision.ledger.store import Ledger
@@ -81,24 +82,27 @@ def _claim_faults(ledger: Ledger, about_claims: list[list[Record]]) -> Iterator[
     for record in by_time(about_claims):
         book.add(record)
         if record.event == "claimed":
-            made |= {(each.kind, each.value, each.unit) for each in claims_in(record)}
+            made |= {_key(each) for each in claims_in(record)}
     held = set()
     for claim in (*ledger.claims(), *ledger.contested()):
-        key = (claim.kind, claim.value, claim.unit)
-        held.add(key)
-        if key not in made:
+        held.add(_key(claim))
+        if _key(claim) not in made:
             yield Break(
                 claim.station, claim.seq,
                 f"{claim.unit} has the {claim.kind} {claim.value}, which no record says",
             )  # fmt: skip
     for rows in book.claims.values():
         for claim in rows:
-            if (claim.kind, claim.value, claim.unit) not in held:
+            if _key(claim) not in held:
                 yield Break(
                     claim.station, claim.seq,
                     f"{claim.unit} claimed the {claim.kind} {claim.value} and never released "
                     "it, but does not have it",
                 )  # fmt: skip
+
+
+def _key(claim: Claim) -> tuple[str, str, str]:
+    return claim.kind, folded(claim.value), claim.unit
 
 
 def compare_heads(ledger: Ledger, noted: Mapping[str, Head]) -> list[Break]:
