@@ -113,6 +113,9 @@ def _run(arguments: list[str]) -> int:
         click.echo("evtool: stopped", err=True)
         return 130
     except click.ClickException as error:
+        from evtool.cli.result_file import remove_results_of
+
+        remove_results_of(error, arguments)
         if "--json" in arguments:
             _print_usage_error(error)
         error.show()

@@ -58,15 +58,20 @@ def run(order: Order) -> None:
     if order.stream.is_raw and order.view.jsonl_path == Path("-"):
         raise click.UsageError("--raw and --jsonl -: stdout can be one of them")
     goal, view_key = _goal(order.view, order.script, raw=order.stream.is_raw)
-    secrets = known_secrets(order.project_path)
+    secrets: list[str] = []
     scripted = None
     try:
+        secrets += known_secrets(order.project_path)
         scripted = _script(order, secrets)
         _watch(order, goal, view_key, secrets, scripted)
     except EvtoolError as error:
         mask_error(error, written_mask(text_mask(secrets)))
         if scripted is not None:
             scripted.was_not_begun(error)
+        elif order.script.junit is not None:
+            from evtool.cli.monitor_script import write_error
+
+            write_error(order.script.junit, error.message)
         raise
 
 

@@ -148,6 +148,17 @@ class Scripted:
         )
 
 
+def write_error(path: Path, message: str) -> None:
+    """A JUnit file for a script that cannot be run: there is not a step of it.
+
+    Raises:
+        EvtoolError: it cannot be written.
+    """
+    from evtool.link.files import write_atomically
+
+    write_atomically(path, junit(Summary("evtool monitor", ERROR, 0, (), message)), 0o600)
+
+
 def _secrets(program: steps.Program) -> dict[str, str]:
     """The environment variables that the script names, with their values."""
     found = {}

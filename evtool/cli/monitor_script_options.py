@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from evtool.cli.monitor_options import F, add_options, seconds
+from evtool.cli.result_file import ResultFile
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ _OPTIONS = (
     ),
     click.option(
         "--junit",
+        cls=ResultFile,
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the results of --script or --expect to this file, as JUnit XML.",
     ),

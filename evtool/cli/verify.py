@@ -12,6 +12,7 @@ import click
 from evtool.cli.board_options import BoardOptions, board_options
 from evtool.cli.options import project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.result_file import ResultFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +127,7 @@ class _Wanted:
 )
 @click.option(
     "--junit",
+    cls=ResultFile,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write the verdicts as JUnit XML.",

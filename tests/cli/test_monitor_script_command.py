@@ -162,6 +162,67 @@ def test_no_results_of_an_earlier_run_stay_where_no_port_is_found(tmp_path: Path
     assert "no serial port is" in said.get("message", "")
 
 
+YESTERDAY = '<testsuites><testsuite name="yesterday" failures="0"/></testsuites>'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says_why"),  # CI reads why, where it is known what was to be run
+    [
+        (("--expect", "("), False),
+        (("--expect", "x", "--bogus"), False),
+        (("--expect", "x", "--until", "y"), False),
+        (("--script", "there-is-none.evs"), True),
+        (("--script", "wrong.evs"), True),
+        (("--expect", "x", "--project", "wrong.toml"), True),
+    ],
+)
+def test_a_mistake_leaves_no_results_of_an_earlier_run(
+    tmp_path: Path, arguments: tuple[str, ...], says_why: bool
+) -> None:
+    (tmp_path / "wrong.evs").write_text("dance /x/\n")
+    (tmp_path / "wrong.toml").write_text("x = \n")
+    file = tmp_path / "junit.xml"
+    for junit in (("--junit", "junit.xml"), ("--junit=junit.xml",)):
+        file.write_text(YESTERDAY)
+        done = monitor("--serial-port", "none", *arguments, *junit, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        left = file.read_text() if file.exists() else ""
+        assert "yesterday" not in left
+        assert ("<error " in left) == says_why
+
+
+def test_a_file_that_holds_no_results_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text("precious\n")
+    done = monitor(
+        *("--serial-port", "none", "--expect", "x", "--junit", "run.log", "--log", "run.log"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "the same file" in done.stderr
+    assert (tmp_path / "run.log").read_text() == "precious\n"
+
+
+def test_a_killed_run_leaves_no_results_of_an_earlier_one(
+    board: FakeConsole, tmp_path: Path
+) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.write_text(YESTERDAY)
+    process = subprocess.Popen(
+        command(
+            *("--serial-port", board.port, "--json", "--junit", str(junit)),
+            *("--expect", "never said", "--timeout", "100"),
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "connected"
+    process.kill()
+    process.communicate(timeout=LIMIT_S)
+    assert not junit.exists()
+
+
 def test_a_silent_board_is_3(tmp_path: Path) -> None:
     with FakeConsole(answers=False) as board:
         done = run_script(board, tmp_path, "expect /x/ within 300ms")
