@@ -56,7 +56,7 @@ def remove_results_of(error: click.ClickException, arguments: Sequence[str]) -> 
 
 
 def _named(options: Sequence[str], arguments: Sequence[str]) -> list[Path]:
-    found = []
+    found: list[str] = []
     for index, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name in options:
