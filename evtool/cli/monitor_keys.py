@@ -44,10 +44,12 @@ class TypedKeys:
         """What to pass on of the keys pressed since the last call."""
         now_ms = self._now_ms()
         passed = ""
-        for key in self._read().decode("latin-1"):
-            passed += self._confirmation.press(key, now_ms, self._heard_ms, self._unit)
-        question = self._confirmation.question(now_ms)
-        self._ask("" if question is None else question.text)
+        keys = self._read().decode("latin-1")
+        for key in keys:
+            passed += self._confirmation.press(
+                key, now_ms, self._heard_ms, self._unit, alone=len(keys) == 1
+            )
+        self._ask(self._confirmation.shown(now_ms))
         return passed.encode("latin-1")
 
     def on_batch(self, batch: Batch) -> None:
@@ -67,7 +69,7 @@ class TypedKeys:
 
 
 def ask_on_stderr() -> Callable[[str], None]:
-    """Questions as lines on stderr, each once."""
+    """Questions as lines on stderr, each once; what is added to one is a line of its own."""
     import click
 
     asked = ""
@@ -75,7 +77,8 @@ def ask_on_stderr() -> Callable[[str], None]:
     def ask(question: str) -> None:
         nonlocal asked
         if question and question != asked:
-            click.echo(f"evtool: {question}", err=True)
+            new = question.removeprefix(asked).strip() if asked else question
+            click.echo(f"evtool: {new}", err=True)
         asked = question
 
     return ask

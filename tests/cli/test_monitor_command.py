@@ -280,7 +280,7 @@ def test_the_screen_shows_tables_and_passes_keys(
     screen.read_until("Requested voltage")
     screen.read_until("Session energy")
     screen.press(b"s")
-    screen.read_until("is live: send s (start: power may flow)?")
+    screen.read_until("is live: send s (start: power may flow)? y: yes")
     screen.press(b"y")
     screen.read_until("[event] start state=requested")
     screen.press(b"1")

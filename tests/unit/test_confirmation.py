@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evtool.cli.monitor_keys import TypedKeys
-from evtool.monitor.confirmation import LIVE_MS, PATIENCE_MS, Confirmation
+from evtool.monitor.confirmation import LIVE_MS, PATIENCE_MS, READ_MS, Confirmation
 from evtool.monitor.follow import read_line
 from evtool.monitor.stream import Batch, News
 
@@ -20,8 +20,31 @@ def test_yes_sends_what_was_typed() -> None:
     assert question is not None
     assert "CP-1" in question.text
     assert "power may flow" in question.text
-    assert asked.press("y", 1100, 900, "CP-1") == "s"
-    assert asked.question(1101) is None
+    at_ms = 1000 + READ_MS
+    assert "y: yes" in asked.shown(at_ms)
+    assert asked.press("y", at_ms, 900, "CP-1") == "s"
+    assert asked.question(at_ms + 1) is None
+    assert asked.shown(at_ms + 1) == ""
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, READ_MS - 1])
+def test_a_yes_before_the_question_can_be_read_is_none(after_ms: int) -> None:
+    asked = Confirmation()
+    asked.press("s", 1000, 900, "CP-1")
+    assert "power may flow" in asked.shown(1000 + after_ms)
+    assert "y: yes" not in asked.shown(1000 + after_ms)
+    assert asked.press("y", 1000 + after_ms, 900, "CP-1") == ""
+    assert "s was not sent" in asked.shown(1000 + after_ms)
+    assert asked.press("y", 1000 + READ_MS, 900, "CP-1") == "y"  # answers nothing any more
+    assert asked.shown(1000 + READ_MS) == ""
+
+
+def test_what_became_of_an_early_yes_is_told_for_a_while() -> None:
+    asked = Confirmation()
+    asked.press("s", 0, 0, "CP-1")
+    asked.press("y", 1, 0, "CP-1")
+    assert asked.shown(3000)
+    assert asked.shown(3001) == ""
 
 
 @settings(deadline=None)
@@ -47,7 +70,7 @@ def test_a_unit_that_says_nothing_may_be_live_all_the_same(heard_ms: int | None)
     question = asked.question(now_ms)
     assert question is not None
     assert "says nothing, but may be live" in question.text
-    assert asked.press("y", now_ms + 1, heard_ms, "CP-1") == "s"
+    assert asked.press("y", now_ms + READ_MS, heard_ms, "CP-1") == "s"
 
 
 def test_no_question_where_none_is_wanted() -> None:
@@ -66,6 +89,15 @@ def test_a_pasted_yes_has_not_read_the_question() -> None:
     typing.keys.on_batch(Batch("p", 0, 0, b"keys: ...\r\n"))
     assert typing.type(b"sy") == b""
     assert typing.type(b"y") == b"y"  # answers nothing any more
+    assert typing.type(b"s") == b""  # a paste that is read in two pieces
+    typing.now_ms += 1
+    assert typing.type(b"y") == b""
+    assert typing.type(b"s") == b""
+    typing.now_ms += READ_MS
+    assert typing.type(b"y\n") == b"\n"  # a paste on a slow line
+    assert typing.type(b"s") == b""
+    typing.now_ms += READ_MS
+    assert typing.type(b"y") == b"s"
 
 
 class Typing:
