@@ -29,7 +29,8 @@ RATES = {"115200 baud": 11_520, "921600 baud": 92_160, "2000000 baud": 200_000, 
 SETTLE_S = 0.7
 MOST_START_S = 15.0
 SECONDS = 4.0
-_MARK = re.compile(rb"#(\d+);")
+# Of a line of the board: what evtool says of a panic repeats one.
+_MARK = re.compile(rb"^(?!-- )[^\n]*#(\d+);", re.MULTILINE)
 
 # idf-monitor sets DTR and RTS, which a pseudo-terminal has not.
 WITHOUT_LINES = """import runpy, serial
@@ -100,12 +101,20 @@ def cpu_ns(pid: int) -> int:
     return total + ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def measure(folder: Path, command: Command, rate: int, seconds: float, ports: int = 1) -> Seen:
+def measure(
+    folder: Path,
+    command: Command,
+    rate: int,
+    seconds: float,
+    *,
+    ports: int = 1,
+    texts: str = "log",
+) -> Seen:
     """Run a tool at a console of so many bytes a second."""
     times = folder / "times"
     program = [sys.executable, str(HERE / "paced_console.py")]
     console = subprocess.Popen(
-        [*program, str(rate), str(ports), str(seconds), str(times)],
+        [*program, str(rate), str(ports), str(seconds), str(times), texts],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -208,10 +217,21 @@ def main() -> None:
         make_unit(folder)
         for rate in rates:
             print_rate(rate, folder, seconds)
-        print_sustained(folder, seconds * 3)
+        print_flood(folder, seconds)
+        print_sustained(folder, seconds * 15)
         several = measure(folder, several_ports(folder), RATES["115200 baud"], seconds, ports=32)
         say(f"32 ports at 115200 baud in one process: {several.core:.1%} of a core,")
         say(f"  {several.lost} of {several.lines} lines lost, {several.latency_ms:.1f} ms")
+
+
+def print_flood(folder: Path, seconds: float) -> None:
+    """Backtraces without a pause, beside as many bytes of plain text."""
+    ours = tools(folder)["evtool"]
+    rate = RATES["2000000 baud"]
+    plain = measure(folder, ours, rate, seconds)
+    flood = measure(folder, ours, rate, seconds, texts="backtraces")
+    say(f"backtraces at 2000000 baud: {flood.core:.2%} of a core, {flood.core / plain.core:.2f} of")
+    say(f"  a log's {plain.core:.2%}, {flood.lost} of {flood.lines} lines lost")
 
 
 def print_sustained(folder: Path, seconds: float) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A board's console that is as fast as its line: bytes on pseudo-terminals at a rate.
 
-As a program: `paced_console.py BYTES_A_SECOND COUNT SECONDS FILE` prints the ports, and writes to
-all of them from one line on stdin on, byte after byte, as a UART does. A line that nobody reads in
-time is lost, as at a real port: the kernel keeps 64 KB, here as there. At the end it prints how
-many lines it had for each port, and how many were lost; FILE then says when the last byte of each
-line of the first port was written, in nanoseconds of the monotonic clock, as 64-bit integers.
+As a program: `paced_console.py BYTES_A_SECOND COUNT SECONDS FILE [TEXTS]` prints the ports, and
+writes to all of them from one line on stdin on, byte after byte, as a UART does. A line that nobody
+reads in time is lost, as at a real port: the kernel keeps 64 KB, here as there. At the end it
+prints how many lines it had for each port, and how many were lost; FILE then says when the last
+byte of each line of the first port was written, in nanoseconds of the monotonic clock, as 64-bit
+integers.
 """
 
 from __future__ import annotations
@@ -35,11 +36,20 @@ _RECORDS = (
     b" raw=02 D0 01 2C 00 00 00 00",
 )
 RECORD_EVERY = 20
+_BACKTRACES = (
+    b"Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled.",
+    b"Backtrace: 0x400d%04x:0x3ffb1f90 0x400d3a1c:0x3ffb1fb0 0x400d4f22:0x3ffb1fd0",
+)
+LOG, BACKTRACES = "log", "backtraces"
 
 
-def line_of(number: int) -> bytes:
-    """Line `number`, which says so; one of twenty comes with a record."""
+def line_of(number: int, texts: str = LOG) -> bytes:
+    """Line `number`, which says so: of a log, where one of twenty comes with a record, or of a
+    board that breaks down without a pause, each time elsewhere."""
     mark = b" #%d;\r\n" % number
+    if texts == BACKTRACES:
+        head, backtrace = _BACKTRACES
+        return (backtrace % (number & 0xFFFF) if number % 2 else head) + mark
     if number % RECORD_EVERY == 0:
         return _RECORDS[number // RECORD_EVERY % 2] + b"\r\n" + mark[1:]
     return _TEXTS[number % 4] % (number * 7) + mark
@@ -48,7 +58,8 @@ def line_of(number: int) -> bytes:
 class PacedPort:
     """One port and what is written to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: str = LOG) -> None:
+        self._texts = texts
         self._master, slave = os.openpty()
         tty.setraw(slave, termios.TCSANOW)
         self.name = os.ttyname(slave)
@@ -75,7 +86,7 @@ class PacedPort:
         self.flush()
 
     def _next_line(self) -> None:
-        line = self._coming = line_of(self.lines)
+        line = self._coming = line_of(self.lines, self._texts)
         self.lines += 1
         self._is_lost = len(self._waiting) + len(line) > KEPT
         if self._is_lost:
@@ -101,7 +112,8 @@ class PacedPort:
 def main() -> None:
     """Serve until the time is over."""
     rate, count, seconds = float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    ports = [PacedPort() for _ in range(count)]
+    texts = sys.argv[5] if len(sys.argv) > 5 else LOG
+    ports = [PacedPort(texts) for _ in range(count)]
     sys.stdout.write(" ".join(port.name for port in ports) + "\n")
     sys.stdout.flush()
     sys.stdin.readline()

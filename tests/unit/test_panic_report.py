@@ -140,6 +140,34 @@ def test_the_pieces_make_no_difference(texts: list[str], pieces: list[int]) -> N
     assert whole.resets == cut.resets
 
 
+def test_panics_without_a_reset_between_them_are_several() -> None:
+    head = "Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
+    backtraces = [f"Backtrace: 0x400d{number:04x}:0x3ffb1f90\r\n" for number in range(4)]
+    heard = Heard().feed("".join(head + each for each in backtraces))
+    heard.listener.finish()
+    assert [report.addresses() for report, _ in heard.reports] == [
+        (0x400D0000 + number,) for number in range(4)
+    ]
+    assert all(report.kind == "exception" for report, _ in heard.reports)
+
+
+def test_a_panic_has_one_backtrace_for_each_of_two_cores() -> None:
+    backtraces = [f"Backtrace: 0x400d{number:04x}:0x3ffb1f90\r\n" for number in range(5)]
+    heard = Heard().feed("".join(backtraces))
+    heard.listener.finish()
+    assert [len(report.backtraces) for report, _ in heard.reports] == [2, 2, 1]
+
+
+def test_a_flood_without_an_end_is_counted_not_decoded() -> None:
+    head = "Guru Meditation Error: Core  1 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
+    backtrace = "Backtrace: 0x400d1234:0x3ffb1f90\r\n"
+    heard = Heard()
+    for _ in range(300):
+        heard.feed(head + backtrace, now_ms=1)
+    assert len(heard.reports) == 20
+    assert heard.listener.skipped == 280
+
+
 def test_a_flood_is_counted_not_decoded() -> None:
     heard = Heard()
     for _ in range(500):

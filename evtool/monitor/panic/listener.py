@@ -125,6 +125,8 @@ class PanicListener:
         self._reading, self._tail = False, b""
 
     def _line(self, line: Line) -> None:
+        if self._collector.begins_another(line):
+            self._report(self._collector.finish())
         if self._collector.deadline_ms is None and not self._may_spend(line):
             return
         report = self._collector.feed(line)

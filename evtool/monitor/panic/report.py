@@ -24,6 +24,7 @@ from evtool.monitor.follow import Line
 
 MAX_LINES = 600
 IDLE_MS = 2000
+_MOST_CORES = 2
 
 _HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
@@ -176,6 +177,18 @@ class PanicCollector:
     def deadline_ms(self) -> int | None:
         """When a report ends for want of further lines."""
         return None if self._draft is None else self._last_ms + IDLE_MS
+
+    def begins_another(self, line: Line) -> bool:
+        """Whether `line` is of a panic that follows the one that is under way without a reset.
+
+        A panic's backtraces, one a core, come last: words that one begins with, or one backtrace
+        more, are another one's. `finish` before it is fed.
+        """
+        if self._draft is None or not self._backtraces:
+            return False
+        if line.text.startswith("Backtrace:"):
+            return len(self._backtraces) >= _MOST_CORES
+        return any(pattern.search(line.text) for _, pattern in _HEADLINES)
 
     def feed(self, line: Line) -> PanicReport | None:
         """The report that `line` ends, or None."""
