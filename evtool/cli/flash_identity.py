@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evtool.cli.ledger_entry import LedgerEntry
+from evtool.cli.ledger_entry import LedgerEntry, key_claims
 from evtool.cli.ledger_option import opened_ledger
 from evtool.errors import ConfigError, EvtoolError
 from evtool.protocol.ledger_record import ClaimTaken
@@ -61,12 +61,14 @@ class UnitEntry:
         """Bind the identity to this board, before its flash is written.
 
         Raises:
-            ClaimTaken: another board has it, or the board has another one.
+            ClaimTaken: another board has it, the board has another one, or another unit has its
+                key.
         """
         try:
             self._entry.claim(chip.mac)
         except ClaimTaken as taken:
-            taken.fix = _FIX
+            if taken.holder.kind != "key":
+                taken.fix = _FIX
             raise
         self._entry.step = "write"
 
@@ -85,7 +87,7 @@ def unit_entry(output: Output, unit: tuple[Project, Identity, FlashPart]) -> Ite
     """
     project, identity, part = unit
     with opened_ledger(None, project) as ledger:
-        entry = LedgerEntry(output, project, ledger)
+        entry = LedgerEntry(output, project, ledger, key_claims(identity))
         try:
             yield UnitEntry(entry, identity, part)
         except EvtoolError as error:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from evtool import __version__
@@ -19,17 +19,30 @@ if TYPE_CHECKING:
     from evtool.protocol.board_flash import ChipInfo
     from evtool.protocol.ledger_record import Claim
     from evtool.provision.ca_certificate import CaCertificate
+    from evtool.provision.identity import Identity
 
 _FIX = (
     "give the board another identity; or, if it shall have this one, say --reassign: what the "
     "other one has is released, and that is recorded"
 )
+_KEY_FIX = (
+    "give this unit a key of its own, such as { generate = true }; units that shall share one are "
+    "rows of a fleet's file whose template names it in `shared`"
+)
+
+
+def key_claims(identity: Identity) -> list[tuple[str, str]]:
+    """The claims on the secrets that only one unit may have."""
+    from evtool.provision.secrets.fingerprint import key_fingerprint
+
+    return [("key", key_fingerprint(identity.authorization_key.reveal()))]
 
 
 class LedgerEntry:
     """What happened to one board, in the order in which it happened.
 
     Args:
+        keys: the claims on the unit's keys (`key_claims`).
         reassign: take the identity from another board, and the board from another identity.
 
     Attributes:
@@ -37,11 +50,18 @@ class LedgerEntry:
     """
 
     def __init__(
-        self, output: Output, project: Project, ledger: SqlLedger, *, reassign: bool = False
+        self,
+        output: Output,
+        project: Project,
+        ledger: SqlLedger,
+        keys: Iterable[tuple[str, str]],
+        *,
+        reassign: bool = False,
     ) -> None:
         self._output = output
         self._project = project
         self._ledger = ledger
+        self._keys = tuple(keys)
         self._reassign = reassign
         self._mac: str | None = None
         self.step = "claim"
@@ -50,11 +70,13 @@ class LedgerEntry:
         """Bind the identity to the board `mac`, before its flash is touched.
 
         Raises:
-            ClaimTaken: another board has it, or the board has another one.
+            ClaimTaken: another board has it, or the board has another one, or another unit has
+                its key. Nothing is claimed or released then.
             ConfigError: the unit was decommissioned, and not released.
         """
         unit = self._project.charge_point.identity
         self._refuse_retired(unit)
+        released: list[Claim] = []
         with self._ledger.change() as change:
             while True:
                 try:
@@ -64,7 +86,10 @@ class LedgerEntry:
                     if not self._reassign or not self._take_over(change, taken.holder, mac):
                         taken.fix = _FIX
                         raise
-            self._claim_serial(change, mac)
+                    released.append(taken.holder)
+            self._claim_keys(change, mac)
+            shared = self._claim_serial(change, mac)
+        self._tell(released, shared)
         # Not before: of a board that was refused the unit's records say nothing.
         self._mac = mac
 
@@ -95,19 +120,36 @@ class LedgerEntry:
             mac=mac,
             fields={"word": "--reassign", "from_unit": holder.unit, "from_mac": holder.mac},
         )
-        where = "" if holder.mac is None else f" on board {holder.mac}"
-        self._output.say(f"note: {holder.unit}{where} gives up what it has")
-        self._output.event("reassigned", unit=holder.unit, mac=holder.mac)
         return True
 
-    def _claim_serial(self, change: SqlChange, mac: str) -> None:
-        """The project's serial number; one project may give names to several boards."""
+    def _claim_keys(self, change: SqlChange, mac: str) -> None:
+        """Two units with one key would be one unit to whoever has it."""
+        try:
+            change.claim(self._project.charge_point.identity, self._keys, mac=mac)
+        except ClaimTaken as taken:
+            taken.fix = _KEY_FIX
+            raise
+
+    def _tell(self, released: Iterable[Claim], shared: ClaimTaken | None) -> None:
+        for holder in released:
+            where = "" if holder.mac is None else f" on board {holder.mac}"
+            self._output.say(f"note: {holder.unit}{where} gives up what it has")
+            self._output.event("reassigned", unit=holder.unit, mac=holder.mac)
+        if shared is not None:
+            self._output.say(f"note: {shared.message}")
+            self._output.event("serial_shared", unit=shared.holder.unit, mac=shared.holder.mac)
+
+    def _claim_serial(self, change: SqlChange, mac: str) -> ClaimTaken | None:
+        """The project's serial number; one project may give names to several boards.
+
+        Returns: who has it, if another one.
+        """
         unit = self._project.charge_point
         try:
             change.claim(unit.identity, [("serial", unit.serial_number)], mac=mac)
         except ClaimTaken as taken:
-            self._output.say(f"note: {taken.message}")
-            self._output.event("serial_shared", unit=taken.holder.unit, mac=taken.holder.mac)
+            return taken
+        return None
 
     def written(
         self,

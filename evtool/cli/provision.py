@@ -115,7 +115,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.board_access import open_board
     from evtool.cli.board_keys import LedgerKeys
     from evtool.cli.identity_input import checked_identity
-    from evtool.cli.ledger_entry import LedgerEntry
+    from evtool.cli.ledger_entry import LedgerEntry, key_claims
     from evtool.cli.ledger_option import opened_ledger
     from evtool.cli.options import open_project
     from evtool.cli.sealing_option import sealing_place
@@ -145,7 +145,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     with opened_ledger(ledger_location, project) as ledger:
         keys = LedgerKeys(ledger, place, project.root)
         encryption = Encryption(keys, new_keys, encrypt, replace_nvs_keys)
-        entry = LedgerEntry(output, project, ledger, reassign=reassign)
+        entry = LedgerEntry(output, project, ledger, key_claims(checked), reassign=reassign)
         board = open_board(output, serial_port, "esp32", 460_800)
         plan = dataclasses.replace(plan, encryption=encryption)
         work = partial(run_plan, plan, board, lambda: _open_console(serial_port))

@@ -362,12 +362,12 @@ def test_a_unit_that_was_about_to_be_written_is_not_released_unseen(rig: FleetRi
 
 def test_a_single_board_is_not_given_an_identity_that_has_left(rig: FleetRig) -> None:
     unit, mac = rig.project.charge_point.identity, mac_of(1)
-    LedgerEntry(Output(False), rig.project, rig.ledger).claim(mac)
+    LedgerEntry(Output(False), rig.project, rig.ledger, ()).claim(mac)
     record_leaving(rig.ledger, known(rig, unit), Leaving(), erased=True)
     with pytest.raises(ConfigError, match="was decommissioned"):
-        LedgerEntry(Output(False), rig.project, rig.ledger).claim(mac)
+        LedgerEntry(Output(False), rig.project, rig.ledger, ()).claim(mac)
     assert rig.ledger.claim_holder("mac", mac) is None
-    LedgerEntry(Output(False), rig.project, rig.ledger, reassign=True).claim(mac)
+    LedgerEntry(Output(False), rig.project, rig.ledger, (), reassign=True).claim(mac)
     assert rig.ledger.claim_holder("mac", mac) is not None
 
 
