@@ -30,7 +30,7 @@ from evtool.protocol.ledger_record import (
 
 MOVING_LOCK = 0x65766D76  # "evmv": shared by those who change, of one who moves the ledger
 
-
+_SEALING_LOCK = 0x65766B79  # "evky": shared by those who seal, of one who makes or changes a key
 _LAST_NUMBER = 2**63 - 1  # the next one must fit into its column too
 
 
@@ -182,6 +182,19 @@ class SqlChange:
                 "left": [(each.kind, each.value) for each in left],
             },
         )
+
+    def hold_sealing_key(self) -> None:
+        """Until this ends, no other makes a key of the ledger or replaces one."""
+        self._lock_sealing(sa.func.pg_advisory_xact_lock_shared)
+
+    def change_sealing_key(self) -> None:
+        """Until this ends, no other seals, makes a key or replaces one; waits for those who do."""
+        self._lock_sealing(sa.func.pg_advisory_xact_lock)
+
+    def _lock_sealing(self, lock: Callable[[int], sa.ColumnElement[Any]]) -> None:
+        # SQLite has one writer at a time anyway.
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(sa.select(lock(_SEALING_LOCK)))
 
     def put_sealed(self, name: str, key_id: str, data: bytes) -> bool:
         """Keep sealed bytes. False: there are some of this name, which stay."""

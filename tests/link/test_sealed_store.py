@@ -402,24 +402,3 @@ def test_a_process_with_secrets_leaves_no_core_dump(tmp_path: Path) -> None:
     )
     # For 0 Linux still hands the dump to a crash reporter, where one is set up; not for 1.
     assert done.stdout.strip() == "(1, 1)"
-
-
-def test_two_stations_may_begin_with_one_key_at_once(
-    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second one looks a moment before the first is done, and again a moment after."""
-    look = SqlLedger.sealed_names
-    looks = 0
-
-    def late(self: SqlLedger, prefix: str = "") -> list[tuple[str, str]]:
-        nonlocal looks
-        looks += 1
-        found = look(self, prefix)
-        if looks == 1:
-            opened(self)
-        return found
-
-    monkeypatch.setattr(SqlLedger, "sealed_names", late)
-    assert opened(ledger).current is not None
-    with pytest.raises(ConfigError, match="not the key"):
-        opened(ledger, TWO)

@@ -102,6 +102,12 @@ class Change(Protocol):
             that the unit still has (`left`); or None where it held none of them.
         """
 
+    def hold_sealing_key(self) -> None:
+        """Until this ends, no other makes a key of the ledger or replaces one."""
+
+    def change_sealing_key(self) -> None:
+        """Until this ends, no other seals, makes a key or replaces one; waits for those who do."""
+
     def put_sealed(self, name: str, key_id: str, data: bytes) -> bool:
         """Keep sealed bytes. False: there are some of this name, which stay."""
 

@@ -130,6 +130,8 @@ def _announce(store: SealedStore, secret: Secret, random: Random) -> tuple[Seali
     else:
         key, derivation = new_key(secret, random)
     with ledger.change() as change:
+        # What is being sealed with the old key just now is there before it is replaced.
+        change.change_sealing_key()
         if derivation is not None:
             change.put_sealed(KEYS + key.key_id, key.key_id, derivation.encode())
         for old_id in store.keys:

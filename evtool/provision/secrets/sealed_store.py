@@ -88,7 +88,9 @@ class SealedStore:
         """
         key = self.sealing()
         if change is not self._seen_in:
-            # Another station may have changed the key since this store was opened.
+            # Another station may have changed the key since this store was opened; from here
+            # on it waits until what is sealed now is there to be sealed anew.
+            change.hold_sealing_key()
             if change.has_sealed(AFTER + key.key_id):
                 self.current = None
                 key = self.sealing()
@@ -141,30 +143,32 @@ def open_store(
         ConfigError: it is not the ledger's; or there is none yet, and `create` is False.
         SealBroken: what the ledger says about its keys was changed.
     """
-    keys = matching_keys(ledger, secret)
-    known = [] if keys else _known(ledger)
-    if known:
-        # Another station may have made the ledger's first key between the two looks.
-        keys = matching_keys(ledger, secret)
-        if not keys:
-            raise ConfigError(
-                "this is not the key or passphrase that the ledger's secrets are sealed with "
-                f"({', '.join(known)})",
-                fix="give the one that was used first, or change it with "
-                "`evtool provision secrets rotate`",
-            )
-    if not keys:
+    if not _known(ledger):
         if not create:
             raise ConfigError(
                 "nothing is sealed in this ledger yet", fix="seal or generate a secret first"
             )
-        key, derivation = new_key(secret, random)
-        with ledger.change() as change:
-            change.put_sealed(KEYS + key.key_id, key.key_id, derivation.encode())
-        keys = {key.key_id: key}
+        _make_first(ledger, *new_key(secret, random))
+    # Also of one's own: another station may have made the first one at the same moment.
+    keys = matching_keys(ledger, secret)
+    if not keys:
+        raise ConfigError(
+            "this is not the key or passphrase that the ledger's secrets are sealed with "
+            f"({', '.join(_known(ledger))})",
+            fix="give the one that was used first, or change it with "
+            "`evtool provision secrets rotate`",
+        )
     replaced = {name.removeprefix(AFTER) for name, _ in ledger.sealed_names(AFTER)}
     current = next((key for key_id, key in keys.items() if key_id not in replaced), None)
     return SealedStore(ledger, keys, current, random)
+
+
+def _make_first(ledger: Ledger, key: SealingKey, derivation: Derivation) -> None:
+    """Keep the ledger's first key, unless another station was faster."""
+    with ledger.change() as change:
+        change.change_sealing_key()
+        if not _known(ledger):
+            change.put_sealed(KEYS + key.key_id, key.key_id, derivation.encode())
 
 
 def new_key(secret: Secret, random: Random) -> tuple[SealingKey, Derivation]:
