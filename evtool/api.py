@@ -43,6 +43,7 @@ Event = Mapping[str, Any]
 
 _LAST_LINES = 40
 _PATIENCE_S = 15.0
+_OWN_END_S = 5.0
 
 
 class Command:
@@ -62,8 +63,10 @@ class Command:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._last: Event = {}
+        self._name = " ".join(("evtool", *arguments[:1]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "evtool", *arguments, "--json"],
+            # -P: a json.py in that folder is none of ours.
+            [sys.executable, "-P", "-m", "evtool", *arguments, "--json"],
             cwd=folder,
             env=os.environ | dict(environment or {}),
             stdin=subprocess.DEVNULL,
@@ -86,6 +89,9 @@ class Command:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            # At a terminal Ctrl-C has reached it too: a second signal would cut its clean-up short.
+            self._wait_for_end(_OWN_END_S)
         self.stop()
 
     def __iter__(self) -> Iterator[Event]:
@@ -93,6 +99,8 @@ class Command:
         if self._process.stdout is None:
             return
         for line in self._process.stdout:
+            if not line.endswith("\n"):  # it was killed while it wrote
+                return
             event = json.loads(line)
             if not isinstance(event, dict):
                 continue
@@ -128,9 +136,7 @@ class Command:
         """End it, as Ctrl-C would, if it still runs."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
-                self._process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
+            if not self._wait_for_end(_PATIENCE_S):
                 self._process.kill()
                 self._process.wait()
         self._reader.join(_PATIENCE_S)
@@ -138,13 +144,34 @@ class Command:
             if stream is not None:
                 stream.close()
 
+    def _wait_for_end(self, seconds: float) -> bool:
+        """Whether it ends within that time; what it says meanwhile is read, and passed over.
+
+        A pipe that is full would keep it from ending.
+        """
+        drain = Thread(target=self._pass_over, daemon=True)
+        drain.start()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        drain.join(seconds)
+        return True
+
+    def _pass_over(self) -> None:
+        stdout = self._process.stdout
+        if stdout is not None and not stdout.closed:
+            for _ in stdout:
+                pass
+
     def _failure(self, code: int) -> EvtoolError:
-        message, fix = self._last.get("message"), self._last.get("fix")
-        kind = _ERRORS.get(str(self._last.get("error")), _BY_CODE.get(code, EvtoolError))
-        if isinstance(message, str):
+        last = self._last
+        message, fix = last.get("message"), last.get("fix")
+        if isinstance(message, str) and last.get("exit_code") == code:
+            kind = _ERRORS.get(str(last.get("error")), _BY_CODE.get(code, EvtoolError))
             return kind(message, fix=fix if isinstance(fix, str) else None)
         self._reader.join(_PATIENCE_S)
-        said = "".join(self._said).strip() or f"exit code {code}"
+        said = "".join(self._said).strip() or f"`{self._name}` ended with exit code {code}"
         return _BY_CODE.get(code, EvtoolError)(said)
 
 

@@ -46,7 +46,7 @@ class VirtualBoard:
         self.folder = folder
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "evtool", "sim", "board", "--json"),
+                *(sys.executable, "-P", "-m", "evtool", "sim", "board", "--json"),
                 *("--state-dir", str(folder), *options),
             ],
             stdin=subprocess.PIPE,

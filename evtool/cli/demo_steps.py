@@ -237,7 +237,7 @@ class Demo:
     def _evtool_lines(self, *arguments: str, cwd: Path | None = None) -> list[Document]:
         shown = [each for each in arguments if each != "--json"]
         self._output.say(f"$ evtool {shlex.join(shown)}")
-        argv = [sys.executable, "-m", "evtool", *arguments]
+        argv = [sys.executable, "-P", "-m", "evtool", *arguments]
         result = self._runner.run(argv, cwd=cwd or self._project, timeout_s=_COMMAND_S)
         with (self._folder / "commands.log").open("a", encoding="utf-8") as log:
             log.write(f"$ evtool {shlex.join(arguments)}\n{result.output}\n")
@@ -254,7 +254,7 @@ class Demo:
 
     def _background(self, stack: ExitStack, name: str, *arguments: str) -> BackgroundProcess:
         self._output.say(f"$ evtool {shlex.join(arguments)} &")
-        argv = [sys.executable, "-m", "evtool", *arguments, "--json"]
+        argv = [sys.executable, "-P", "-m", "evtool", *arguments, "--json"]
         log = self._folder / f"{name}.log"
         return stack.enter_context(BackgroundProcess(f"sim {name}", argv, log))
 

@@ -26,7 +26,7 @@ def full_report(image: bytes, elf: Path, chip: str, gdb: Path) -> str:
         path.touch(0o600)
         path.write_bytes(image)
         argv = [
-            *(sys.executable, "-m", "esp_coredump", "--chip", chip, "info_corefile"),
+            *(sys.executable, "-P", "-m", "esp_coredump", "--chip", chip, "info_corefile"),
             *("--core", str(path), "--core-format", "raw", "--gdb", str(gdb), str(elf)),
         ]
         environment = os.environ | {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "200"}

@@ -77,7 +77,7 @@ class PanicProcess:
         if self._process is None:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "evtool.link.panic_worker"],
+                    [sys.executable, "-P", "-m", "evtool.link.panic_worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,

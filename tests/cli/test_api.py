@@ -14,9 +14,22 @@ from threading import Thread
 import pytest
 
 from evtool.api import Command, Fleet
-from evtool.errors import CheckFailed, ConfigError, DeviceError
+from evtool.errors import CheckFailed, ConfigError, DeviceError, EvtoolError
 from evtool.link.ledger_database import open_ledger
 
+# In the place of evtool: tells more than a pipe holds, when it is stopped, and ends.
+TALKS_AT_ITS_END = """
+import signal, sys
+
+def stopped(number, frame):
+    print('{"event": "late"}\\n' * 20_000, flush=True)
+    sys.exit(128 + number)
+
+signal.signal(signal.SIGINT, stopped)
+signal.signal(signal.SIGTERM, stopped)
+print('{"event": "ready"}', flush=True)
+signal.pause()
+"""
 UNITS = "identity,serial_number\nCP-0001,SN1\nCP-0002,SN2\n"
 
 
@@ -32,6 +45,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     os.chdir(tmp_path)
     yield tmp_path
     os.chdir(before)
+
+
+@pytest.fixture
+def talks_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that does so takes evtool's place."""
+    (tmp_path / "talks.py").write_text(TALKS_AT_ITS_END)
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path}/talks.py"\n')
+    stand_in.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(stand_in))
 
 
 class TestCommand:
@@ -81,6 +104,36 @@ class TestCommand:
             wait.start()
             wait.join(120)
             assert codes == [2]
+
+    def test_what_it_still_says_does_not_keep_it_from_ending(self, talks_at_its_end: None) -> None:
+        with Command("flash") as job:
+            next(iter(job))
+        assert job.exit_code == 128 + signal.SIGTERM  # and not killed
+
+    def test_a_terminals_ctrl_c_is_followed_by_no_second_signal(
+        self, talks_at_its_end: None
+    ) -> None:
+        with pytest.raises(KeyboardInterrupt), Command("flash") as job:
+            next(iter(job))
+            os.kill(job._process.pid, signal.SIGINT)  # both are in the terminal's process group
+            raise KeyboardInterrupt
+        assert job.exit_code == 130
+
+    def test_a_line_that_was_cut_off_is_no_event(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stand_in = tmp_path / "python"
+        words = '{"event": "board", "message": "no answer", "exit_code": 3}'
+        stand_in.write_text(f"""#!/bin/sh\necho '{words}'\nprintf '{{"eve'\nkill -9 $$\n""")
+        stand_in.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(stand_in))
+        with Command("flash") as job, pytest.raises(EvtoolError, match="evtool flash.*-9"):
+            job.result()
+
+    def test_the_folders_own_modules_are_not_imported(self, folder: Path) -> None:
+        (folder / "json.py").write_text("raise SystemExit('the wrong json')")
+        with Command("codegen", "--only", "controller-config", folder=folder) as job:
+            assert job.result()
 
     def test_the_environment_reaches_it(self, folder: Path) -> None:
         arguments = ("codegen", "--only", "secrets")
