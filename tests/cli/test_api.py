@@ -113,9 +113,10 @@ class TestCommand:
     def test_a_terminals_ctrl_c_is_followed_by_no_second_signal(
         self, talks_at_its_end: None
     ) -> None:
-        with pytest.raises(KeyboardInterrupt), Command("flash") as job:
-            next(iter(job))
-            os.kill(job._process.pid, signal.SIGINT)  # both are in the terminal's process group
+        job = Command("flash")
+        next(iter(job))
+        os.kill(job._process.pid, signal.SIGINT)  # both are in the terminal's process group
+        with pytest.raises(KeyboardInterrupt), job:
             raise KeyboardInterrupt
         assert job.exit_code == 130
 
@@ -127,7 +128,7 @@ class TestCommand:
         stand_in.write_text(f"""#!/bin/sh\necho '{words}'\nprintf '{{"eve'\nkill -9 $$\n""")
         stand_in.chmod(0o700)
         monkeypatch.setattr(sys, "executable", str(stand_in))
-        with Command("flash") as job, pytest.raises(EvtoolError, match="evtool flash.*-9"):
+        with Command("flash") as job, pytest.raises(EvtoolError, match=r"evtool flash.*-9"):
             job.result()
 
     def test_the_folders_own_modules_are_not_imported(self, folder: Path) -> None:
