@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from evtool.errors import ConfigError, EvtoolError
 from evtool.monitor.follow import Follower, Line

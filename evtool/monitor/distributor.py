@@ -55,11 +55,11 @@ class Distributor:
     def take(self, piece: Piece, *, may_wait: bool) -> None:
         """Hand on what a reading brought; the lines later, where that may wait."""
         audience = self._audience
-        if piece.batch is not None:
+        batch = piece.batch
+        if batch.data:
             for taker in audience.prompt:
-                taker.on_batch(piece.batch)
-        block = piece.block
-        if block is not None:
+                taker.on_batch(batch)
+        if (audience.logs or audience.blocks) and (block := piece.block) is not None:
             for keeper in audience.logs:
                 keeper.on_block(block)
             if not self._watch.looks_at_lines and not self._ended:
@@ -75,7 +75,7 @@ class Distributor:
         It is shown, kept, and searched for what must not come. As a record it counts for
         nothing: half a line may look like another one.
         """
-        if piece.batch is not None:
+        if piece.batch.data:
             for taker in (*self._audience.prompt, *self._audience.batches):
                 taker.on_batch(piece.batch)
         block = piece.block
@@ -94,11 +94,12 @@ class Distributor:
         """Look at all lines that waited."""
         waiting, self._waiting = self._waiting, []
         for piece in waiting:
-            if piece.batch is not None:
+            if piece.batch.data:
                 for taker in self._audience.batches:
                     taker.on_batch(piece.batch)
-            if piece.block is not None and not self._ended:
-                self._look_at(piece.block)
+            block = piece.block
+            if block is not None and not self._ended:
+                self._look_at(block)
 
     def stop(self) -> None:
         """The watch is over: what still comes is logged and looked at no more."""

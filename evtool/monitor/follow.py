@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import msgspec
 from ahocorasick_rs import BytesAhoCorasick
 
 from evtool.monitor.block import Block, LineAssembler
@@ -46,8 +47,7 @@ _RECORD_BEGINS = len(_MARKS)
 _find_telling = BytesAhoCorasick((*_MARKS, b"\n[", *_SEQUENCE_ENDS)).find_matches_as_indexes
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """A whole line as printed, before anything is made of it.
 
     Attributes:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from evtool.monitor.block import Block, LineAssembler
+from evtool.monitor.block import LineAssembler
 from evtool.monitor.follow import DEFAULT_SILENCE_MS, Quiet, Silence
 from evtool.monitor.redact import Redactor
 from evtool.monitor.stream import Batch, Piece
@@ -34,15 +34,15 @@ class PortStream:
         shown = self._redactor.feed(data)
         hold_ms = self._redactor.hold_ms
         self._let_go_ms = None if hold_ms is None else at_ms + hold_ms
-        return self._piece(shown, self._assembler.feed(shown), at_ns, at_ms)
+        return Piece(Batch(self._port, at_ns, at_ms, shown), self._assembler)
 
     def look(self, at_ns: int, at_ms: int) -> tuple[Piece | None, Silence | None]:
         """What the time brings: bytes that were held back long enough, a silence."""
         piece = None
         if self._let_go_ms is not None and at_ms >= self._let_go_ms:
             self._let_go_ms = None
-            shown = self._redactor.let_go()
-            piece = self._piece(shown, self._assembler.feed(shown), at_ns, at_ms)
+            batch = Batch(self._port, at_ns, at_ms, self._redactor.let_go())
+            piece = Piece(batch, self._assembler)
         return piece, self._quiet.look(at_ms)
 
     @property
@@ -58,12 +58,5 @@ class PortStream:
 
     def finish(self, at_ns: int, at_ms: int) -> Piece:
         """What is left when the port is gone."""
-        shown = self._redactor.finish()
-        whole = self._assembler.feed(shown) + self._assembler.finish()
-        return self._piece(shown, whole, at_ns, at_ms)
-
-    def _piece(self, shown: bytes, whole: bytes, at_ns: int, at_ms: int) -> Piece:
-        return Piece(
-            Batch(self._port, at_ns, at_ms, shown) if shown else None,
-            Block(self._port, at_ns, at_ms, whole) if whole else None,
-        )
+        batch = Batch(self._port, at_ns, at_ms, self._redactor.finish())
+        return Piece(batch, self._assembler, is_last=True)

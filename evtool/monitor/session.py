@@ -330,16 +330,18 @@ class Session:
     def _step(self) -> None:
         """Wait, read, hand on, rest. Where bytes come without a pause, most rounds do no more."""
         waiter = self._wiring.waiter
-        if self._in_flood and len(self._consoles) == 1:
-            ready = [*self._by_port]  # it is read without asking whether there is anything
-        else:
-            now_ms = self._wiring.now_ms()
-            ready = [*waiter.wait(max(0, self._until(now_ms) - now_ms) / 1000)]
         began_ms = self._wiring.now_ms()
-        read = [
-            self._read(console) for console in map(self._by_port.get, ready) if console is not None
-        ]
-        most = max(read, default=0)
+        most = 0
+        if self._in_flood and len(self._consoles) == 1:
+            # It is read without asking whether there is anything.
+            most = self._read(self._consoles[0], began_ms)
+        else:
+            ready = waiter.wait(max(0, self._until(began_ms) - began_ms) / 1000)
+            began_ms = self._wiring.now_ms()
+            for port in ready:
+                console = self._by_port.get(port)
+                if console is not None:
+                    most = max(most, self._read(console, began_ms))
         alarmed = waiter.was_alarmed
         if not most or alarmed or not self._in_flood or began_ms >= self._round_ms:
             self._round(began_ms, alarmed=alarmed)
@@ -387,7 +389,7 @@ class Session:
             until = min(until, self._next_ms)
         return min(until, self._look_ms)
 
-    def _read(self, console: WatchedConsole) -> int:
+    def _read(self, console: WatchedConsole, now_ms: int) -> int:
         """Read a port; how many bytes came."""
         if console.port is None:
             return 0
@@ -397,7 +399,7 @@ class Session:
             self._disconnect(console, error)
             return 0
         if data:
-            now_ms, now_ns = self._wiring.now_ms(), self._wiring.now_ns()
+            now_ns = self._wiring.now_ns()
             console.received += len(data)
             if self._audience.clear is not None:
                 self._audience.show_clear(console.clear.feed(data, now_ns, now_ms))

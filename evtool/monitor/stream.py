@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from evtool.errors import EvtoolError
-from evtool.monitor.block import Block
+from evtool.monitor.block import Block, LineAssembler
 from evtool.monitor.follow import Line
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """What came from a port in one go: at most one every 5 ms, at most 64 KiB.
 
     Attributes:
@@ -33,17 +34,40 @@ class Batch:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class Piece:
     """What one reading brought.
 
+    Its lines are made when they are asked for; of several pieces, in the order in which they came.
+
+    Args:
+        assembler: makes lines of the port's bytes.
+        is_last: whether the port's bytes end here.
+
     Attributes:
-        batch: the bytes that may be shown; None where all are held back.
-        block: the lines that are whole by now; None where there are none.
+        batch: the bytes that may be shown; none where all are held back.
     """
 
-    batch: Batch | None
-    block: Block | None
+    __slots__ = ("_assembler", "_block", "_is_last", "batch")
+
+    def __init__(self, batch: Batch, assembler: LineAssembler, *, is_last: bool = False) -> None:
+        self.batch = batch
+        self._assembler: LineAssembler | None = assembler
+        self._is_last = is_last
+        self._block: Block | None = None
+
+    @property
+    def block(self) -> Block | None:
+        """The lines that are whole by now; None where there are none."""
+        assembler = self._assembler
+        if assembler is not None:
+            self._assembler = None
+            batch = self.batch
+            whole = assembler.feed(batch.data)
+            if self._is_last:
+                whole += assembler.finish()
+            if whole:
+                self._block = Block(batch.port, batch.at_ns, batch.at_ms, whole)
+        return self._block
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +149,7 @@ class Audience:
         """Tell those who see secrets."""
         if self.clear is None:
             return
-        if piece.batch is not None:
+        if piece.batch.data:
             for taker in self.clear.prompt:
                 taker.on_batch(piece.batch)
         if piece.block is not None:
