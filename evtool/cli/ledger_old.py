@@ -21,15 +21,25 @@ def has_old_ledger(root: Path) -> bool:
 
 
 def take_in_old_ledger(ledger: SqlLedger, root: Path) -> None:
-    """Take it in and give it another name, where there is one.
+    """Take it in and give it another name, where there is one. Raises as `copy_old_ledger`."""
+    from evtool.link.files import sync_folder
+
+    path = root / FILE
+    if path.is_file():
+        copy_old_ledger(ledger, root)
+        path.rename(_free_name(path))
+        sync_folder(path.parent)
+
+
+def copy_old_ledger(ledger: SqlLedger, root: Path) -> None:
+    """Add its records, and leave the file as it is.
 
     Killed in between, the next time finds out what was done: the records are added in one
     transaction, with one that says how much of the file they were.
 
     Raises:
-        OSError: it cannot be read or renamed.
+        OSError: it cannot be read.
     """
-    from evtool.link.files import sync_folder
     from evtool.provision.ledger.old_lines import (
         TAKEN_IN,
         holders,
@@ -38,11 +48,8 @@ def take_in_old_ledger(ledger: SqlLedger, root: Path) -> None:
         taken_in_fields,
     )
 
-    path = root / FILE
-    if not path.is_file():
-        return
     with ledger.merging() as change:
-        content = path.read_bytes()
+        content = (root / FILE).read_bytes()
         rest = not_taken_in(content, ledger.general(TAKEN_IN))
         records = old_records(rest)
         for record in records:
@@ -57,8 +64,6 @@ def take_in_old_ledger(ledger: SqlLedger, root: Path) -> None:
             _claim(ledger, change, record)
         if rest:
             change.append(TAKEN_IN, fields=taken_in_fields(content, rest))
-    path.rename(_free_name(path))
-    sync_folder(path.parent)
 
 
 def _claim(ledger: SqlLedger, change: SqlMergingChange, record: OldRecord) -> None:

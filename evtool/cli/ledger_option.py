@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +46,7 @@ def opened_ledger(location: str | None, project: Project | None) -> Iterator[Sql
     """The ledger at `location`, or the project's; made if it is missing.
 
     What this station noted of it is compared first, and the ledger of an older evtool is
-    taken in.
+    taken in. For commands that write; others take `existing_ledger`.
 
     Raises:
         CheckFailed: it lacks what this station recorded.
@@ -54,26 +54,24 @@ def opened_ledger(location: str | None, project: Project | None) -> Iterator[Sql
         DeviceError: it cannot be reached.
     """
     from evtool.cli.ledger_old import take_in_old_ledger
-    from evtool.link.ledger_anchor import Anchor
-    from evtool.link.ledger_database import open_ledger
-    from evtool.link.ledger_location import refuse_password
 
-    text = ledger_place(location, project)
-    refuse_password(text)
-    root = Path() if project is None else project.root
-    ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"), anchor=Anchor(root / ANCHOR_FILE))
-    try:
-        _tell_twins(ledger)
+    text, root = ledger_place(location, project), _root(project)
+    with _compared(text, root) as ledger:
         if text == ledger_place(None, project):  # not into one that was named for once
             take_in_old_ledger(ledger, root)
         yield ledger
-    finally:
-        ledger.close()
 
 
 @contextmanager
-def existing_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger | None]:
+def existing_ledger(
+    location: str | None, project: Project | None, *, writes: bool = False
+) -> Iterator[SqlLedger | None]:
     """The same for a look that makes nothing: None where there is no ledger yet.
+
+    That of an older evtool is read and left where it is.
+
+    Args:
+        writes: something will be recorded: an older evtool's is taken in first.
 
     Raises:
         ConfigError: one was named, and is not there.
@@ -82,24 +80,61 @@ def existing_ledger(location: str | None, project: Project | None) -> Iterator[S
     from evtool.cli.ledger_old import has_old_ledger
     from evtool.errors import ConfigError
 
-    text = ledger_place(location, project)
-    root = Path() if project is None else project.root
-    if "://" not in text and not Path(text).is_file():
-        if location is not None:
-            raise ConfigError(f"--ledger: no such file: {text}", fix="name one that is there")
-        if not has_old_ledger(root):
-            yield None
-            return
-    with opened_ledger(location, project) as ledger:
+    text, root = ledger_place(location, project), _root(project)
+    is_there = "://" in text or Path(text).is_file()
+    has_old = text == ledger_place(None, project) and has_old_ledger(root)
+    if not is_there and location is not None:
+        raise ConfigError(f"--ledger: no such file: {text}", fix="name one that is there")
+    if not is_there and not has_old:
+        yield None
+    elif writes:
+        with opened_ledger(location, project) as ledger:
+            yield ledger
+    elif is_there:
+        with _compared(text, root) as ledger:
+            if has_old:
+                _tell_old("are not in the ledger yet")
+            yield ledger
+    else:
+        with _stand_in(text, root, has_old=True) as ledger:
+            yield ledger
+
+
+@contextmanager
+def tried_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger]:
+    """The same as `opened_ledger` for a dry run: where none is, an empty one stands in for it.
+
+    Raises:
+        ConfigError: its tables are of an older evtool.
+        others: as `opened_ledger`.
+    """
+    from evtool.cli.ledger_old import has_old_ledger
+
+    text, root = ledger_place(location, project), _root(project)
+    has_old = text == ledger_place(None, project) and has_old_ledger(root)
+    if not _refuse_older(text):
+        with _stand_in(text, root, has_old=has_old) as ledger:
+            yield ledger
+        return
+    with _compared(text, root) as ledger:
+        if has_old:
+            _tell_old("are not in the ledger yet")
         yield ledger
 
 
 def named_ledger(
-    location: str | None, project: Project | None, what: str = "the ledger"
+    location: str | None,
+    project: Project | None,
+    what: str = "the ledger",
+    *,
+    dry_run: bool = False,
 ) -> SqlLedger:
     """A ledger that is there, to be read as it is; the caller closes it.
 
     Nothing is taken in or compared: this is for those commands that find out what is wrong.
+
+    Args:
+        dry_run: tables of an older evtool are refused, where they would be brought up else.
 
     Raises:
         ConfigError: there is none, or it is of a later evtool.
@@ -111,11 +146,86 @@ def named_ledger(
 
     text = ledger_place(location, project)
     refuse_password(text)
-    if "://" not in text and not Path(text).is_file():
-        raise ConfigError(f"{what}: no such file: {text}", fix="name one that is there")
+    is_there = "://" in text or Path(text).is_file()
+    if not is_there or (dry_run and not _refuse_older(text)):
+        problem = f"no such file: {text}" if not is_there else f"no ledger: {text}"
+        raise ConfigError(f"{what}: {problem}", fix="name one that is there")
     ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"))
     _tell_twins(ledger)
     return ledger
+
+
+def _root(project: Project | None) -> Path:
+    return Path() if project is None else project.root
+
+
+@contextmanager
+def _compared(text: str, root: Path) -> Iterator[SqlLedger]:
+    """The ledger, made if it is missing, and compared with what this station noted of it."""
+    from evtool.link.ledger_anchor import Anchor
+    from evtool.link.ledger_database import open_ledger
+    from evtool.link.ledger_location import refuse_password
+
+    refuse_password(text)
+    ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"), anchor=Anchor(root / ANCHOR_FILE))
+    with closing(ledger):
+        _tell_twins(ledger)
+        yield ledger
+
+
+@contextmanager
+def _stand_in(text: str, root: Path, *, has_old: bool) -> Iterator[SqlLedger]:
+    """A ledger of this command alone, as the one at `text` would begin."""
+    import tempfile
+
+    from evtool.cli.ledger_old import copy_old_ledger
+    from evtool.link.ledger_database import open_ledger
+    from evtool.link.ledger_location import shown, station_name
+
+    station = os.environ.get("EVTOOL_STATION")
+    station = station or station_name(None if "://" in text else Path(text))
+    with (
+        tempfile.TemporaryDirectory(prefix="evtool-") as folder,
+        closing(open_ledger(Path(folder) / "ledger.db", station)) as ledger,
+    ):
+        ledger.where = shown(text)
+        if has_old:
+            copy_old_ledger(ledger, root)
+            _tell_old("were read")
+        yield ledger
+
+
+def _refuse_older(text: str) -> bool:
+    """Whether there is a ledger at `text`; opens nothing that would change by it.
+
+    Raises:
+        ConfigError: its tables are of an older evtool.
+        others: as `opened_ledger`.
+    """
+    from evtool.errors import ConfigError
+    from evtool.link.ledger_database import ledger_version
+    from evtool.link.ledger_location import refuse_password, shown
+    from evtool.link.ledger_schema import MIGRATIONS
+
+    refuse_password(text)
+    version = ledger_version(text)
+    if 0 < version < len(MIGRATIONS):
+        raise ConfigError(
+            f"{shown(text)}: its tables are of version {version}, and a dry run does not bring "
+            f"them to {len(MIGRATIONS)}",
+            fix="`evtool provision ledger verify` does, and changes no record",
+        )
+    return version > 0
+
+
+def _tell_old(what: str) -> None:
+    from evtool.provision.ledger.old_lines import FILE
+
+    click.echo(
+        f"note: the records in {FILE}, of an older evtool, {what}; the next command that "
+        "records something takes them in",
+        err=True,
+    )
 
 
 def _tell_twins(ledger: SqlLedger) -> None:

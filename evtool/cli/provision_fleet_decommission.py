@@ -70,7 +70,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     if serial_port is not None and board_lost:
         raise click.UsageError("--serial-port and --board-lost exclude each other")
     leaving = Leaving(board_lost, release, reason)
-    with existing_ledger(ledger_location, found_project(project_path)) as ledger:
+    with existing_ledger(
+        ledger_location, found_project(project_path), writes=not dry_run
+    ) as ledger:
         if ledger is None:
             raise ConfigError("there is no ledger yet", fix="name it with --ledger")
         found = unit_to_leave(ledger, unit, leaving)

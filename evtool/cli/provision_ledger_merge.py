@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, named_ledger, opened_ledger
+from evtool.cli.ledger_option import ledger_option, named_ledger, opened_ledger, tried_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
@@ -42,9 +42,10 @@ def command(
     from evtool.provision.ledger.merge import merge
 
     output = Output(as_json)
+    opened = tried_ledger if dry_run else opened_ledger
     with (
-        opened_ledger(ledger_location, found_project(project_path)) as ours,
-        closing(named_ledger(other, None, "the other ledger")) as theirs,
+        opened(ledger_location, found_project(project_path)) as ours,
+        closing(named_ledger(other, None, "the other ledger", dry_run=dry_run)) as theirs,
     ):
         ours.refuse_itself(theirs)
         merged = merge(ours, theirs, only_try=dry_run)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, named_ledger, opened_ledger
+from evtool.cli.ledger_option import ledger_option, named_ledger, opened_ledger, tried_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
@@ -38,9 +38,10 @@ def command(
 
     output = Output(as_json)
     project = found_project(project_path)
+    opened = tried_ledger if dry_run else opened_ledger
     with (
-        closing(named_ledger(ledger_location, project)) as source,
-        opened_ledger(target, project) as new,
+        closing(named_ledger(ledger_location, project, dry_run=dry_run)) as source,
+        opened(target, project) as new,
     ):
         source.refuse_itself(new)
         if source.moved_to() not in (None, new.where):

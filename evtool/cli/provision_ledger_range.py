@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evtool.cli.ledger_option import ledger_option, opened_ledger
+from evtool.cli.ledger_option import existing_ledger, ledger_option, opened_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
@@ -35,11 +35,15 @@ def command(
     output = Output(as_json)
     if name is not None and (first is None or last is None):
         raise click.UsageError("a range has a NAME, its FIRST and its LAST number")
-    with opened_ledger(ledger_location, found_project(project_path)) as ledger:
-        if name is not None and first is not None and last is not None:
-            with ledger.change() as change:
+    project = found_project(project_path)
+    if name is not None and first is not None and last is not None:
+        with opened_ledger(ledger_location, project) as opened:
+            with opened.change() as change:
                 change.add_range(name, first, last)
-        found = ledger.ranges()
+            found = opened.ranges()
+    else:
+        with existing_ledger(ledger_location, project) as ledger:
+            found = [] if ledger is None else ledger.ranges()
     if not found:
         output.say("no ranges are defined")
     for each in found:

@@ -8,7 +8,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -108,6 +108,22 @@ def open_ledger(
     return ledger
 
 
+def ledger_version(location: str | Path) -> int:
+    """The version of the tables at `location`, 0 where there are none; makes nothing.
+
+    Raises: as `open_ledger`.
+    """
+    if is_url(location):
+        engine = postgresql_engine(os.fspath(location))
+    else:
+        path = Path(location)
+        if not path.is_file() or not path.stat().st_size:
+            return 0
+        engine = sqlite_engine(path)
+    with closing(SqlLedger(engine, shown(location), "", None, None)) as ledger:
+        return ledger.version()
+
+
 class SqlLedger:
     """A `provision.ledger.store.Ledger`; safe in several threads and processes at once.
 
@@ -143,16 +159,20 @@ class SqlLedger:
 
     def prepare(self) -> None:
         """Make the tables, or bring them to this version. Raises as `open_ledger`."""
-        with self._reading() as connection:
-            version = version_of(connection)
-        check_version(version, self.where)
-        if version < len(MIGRATIONS):
+        if self.version() < len(MIGRATIONS):
             with self._writing() as connection:
                 self._alone(connection, _MIGRATION_LOCK)
                 self.twins = migrate(connection, str(uuid.uuid4()), self.where)
         if self._anchor is not None:
             self.ledger_id()  # known now, so that closing asks for nothing
             self.compare(self._anchor)
+
+    def version(self) -> int:
+        """Of its tables, 0 where there are none. Raises ConfigError for a later evtool's."""
+        with self._reading() as connection:
+            version = version_of(connection)
+        check_version(version, self.where)
+        return version
 
     def compare(self, anchor: Anchor) -> None:
         """Compare with what a station noted outside of it. Raises CheckFailed for a loss."""

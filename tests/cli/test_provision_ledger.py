@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ledger_rig import NEEDS_SERVER, PostgresqlServer
 
-from evtool.link.ledger_database import open_ledger
+from evtool.link.ledger_database import ledger_version, open_ledger
 
 BOARDS = {"line-1": "24:0a:c4:00:00:01", "line-2": "24:0a:c4:00:00:02"}
 
@@ -184,6 +184,101 @@ def test_a_ledger_moves_and_comes_back(folder: Path) -> None:
     assert ledger("verify", "--ledger", "line-1.db", cwd=folder).returncode == 0
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What a command can have changed, without what SQLite keeps while a file is open."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".db-wal", ".db-shm")
+    }
+
+
+def test_a_dry_run_makes_no_target(folder: Path) -> None:
+    before = contents(folder)
+    for words in (("move", "new/l.db", "--ledger", "line-1.db"), ("merge", "line-1.db")):
+        done = ledger(*words, "--dry-run", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert contents(folder) == before
+    assert done.stdout == "line-1: 2 records are new\n"
+    assert not (folder / ".evtool").exists()
+    assert not (folder / "new").exists()
+    # What it said is what comes of it.
+    done = ledger("merge", "line-1.db", cwd=folder)
+    assert done.stdout == "line-1: 2 records are new\n"
+    before = contents(folder)
+    done = ledger("merge", "line-2.db", "--dry-run", cwd=folder)
+    assert (done.returncode, "TWICE identity CP-1" in done.stdout) == (1, True)
+    assert contents(folder) == before
+
+
+def test_a_dry_run_leaves_an_older_evtools_ledgers_alone(folder: Path) -> None:
+    old = folder / ".evtool" / "ledger.jsonl"
+    old.parent.mkdir()
+    old.write_text(
+        '{"time":"2029-01-01T00:00:00+00:00","event":"written","charge_point":"CP-1","mac":"m9"}\n'
+    )
+    before = contents(folder)
+    done = ledger("merge", "line-1.db", "--dry-run", cwd=folder)
+    assert "here CP-1 on board m9" in done.stdout
+    assert "ledger.jsonl, of an older evtool, were read" in done.stderr
+    assert contents(folder) == before
+    with closing(sqlite3.connect(folder / "line-1.db")) as connection, connection:
+        connection.execute("DROP INDEX ledger_claims_any_case")
+        connection.execute("UPDATE evtool_ledger SET version = 1")
+    with closing(sqlite3.connect(folder / "line-1.db")) as connection:
+        for words in (
+            ("merge", "line-1.db"),
+            ("move", "line-1.db", "--ledger", "line-2.db"),
+            ("move", "new.db", "--ledger", "line-1.db"),
+        ):
+            done = ledger(*words, "--dry-run", cwd=folder)
+            assert done.returncode == 2, done.stdout
+            assert "line-1.db: its tables are of version 1" in done.stderr
+        [(version,)] = connection.execute("SELECT version FROM evtool_ledger")
+    assert version == 1
+    assert ledger("verify", "--ledger", "line-1.db", cwd=folder).returncode == 0
+    assert ledger("merge", "line-1.db", "--dry-run", cwd=folder).returncode == 1
+
+
+@NEEDS_SERVER
+def test_a_dry_run_makes_no_tables_on_a_server(folder: Path, postgresql: PostgresqlServer) -> None:
+    url = postgresql.new_database()
+    done = ledger("move", url, "--ledger", "line-1.db", "--dry-run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert f"to {url}" in done.stdout.replace("%2F", "/")
+    assert ledger_version(url) == 0
+
+
+def test_a_look_takes_no_old_ledger_in(tmp_path: Path) -> None:
+    old = tmp_path / ".evtool" / "ledger.jsonl"
+    old.parent.mkdir()
+    line = '{"time":"2029-01-01T00:00:00+00:00","event":"written","charge_point":"CP-%d"}\n'
+    old.write_text(line % 1)
+
+    def status() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "evtool", "provision", "fleet", "status"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+
+    for _ in range(2):
+        done = status()
+        assert "CP-1  written" in done.stdout
+        assert "the next command that records something takes them in" in done.stderr
+        assert ledger("range", cwd=tmp_path).returncode == 0
+        assert [path.name for path in old.parent.iterdir()] == ["ledger.jsonl"]
+    assert ledger("range", "2030", "1", "9", cwd=tmp_path).returncode == 0
+    assert not old.exists()
+    done = status()
+    assert ("CP-1  written" in done.stdout, done.stderr) == (True, "")
+    # An older evtool was used once more.
+    old.write_text(line % 2)
+    done = status()
+    assert "CP-2" not in done.stdout
+    assert "are not in the ledger yet" in done.stderr
+    assert old.exists()
+
+
 @NEEDS_SERVER
 def test_a_ledger_moves_to_a_server(folder: Path, postgresql: PostgresqlServer) -> None:
     url = postgresql.new_database()
@@ -206,11 +301,12 @@ def test_an_old_file_goes_into_the_projects_ledger_only(tmp_path: Path) -> None:
     old.write_text(
         '{"time":"2029-01-01T00:00:00+00:00","event":"written","charge_point":"CP-1","mac":"m1"}\n'
     )
-    assert ledger("range", "--ledger", "other.db", cwd=tmp_path).returncode == 0
+    words = ("range", "2030", "1", "9")
+    assert ledger(*words, "--ledger", "other.db", cwd=tmp_path).returncode == 0
     assert old.exists()
-    done = ledger("range", cwd=tmp_path, EVTOOL_STATION="a\tb")
+    done = ledger(*words, cwd=tmp_path, EVTOOL_STATION="a\tb")
     assert (done.returncode, "no name for a station" in done.stderr) == (2, True)
-    assert ledger("range", cwd=tmp_path).returncode == 0
+    assert ledger(*words, cwd=tmp_path).returncode == 0
     assert not old.exists()
     done = ledger("history", "CP-1", cwd=tmp_path)
     assert "2029-01-01T00:00:00.000Z  written     CP-1 m1" in done.stdout
