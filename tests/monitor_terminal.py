@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fcntl import ioctl
 
 import pyte
@@ -20,9 +20,18 @@ LIMIT_S = 90
 
 
 class Terminal:
-    """A terminal of 80 x 24 with `evtool monitor` in it, and what it shows."""
+    """A terminal of 80 x 24 with `evtool monitor` in it, and what it shows.
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    Args:
+        started_by: a program with its arguments, which starts the one that follows.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        started_by: Sequence[str] = (),
+    ) -> None:
         self.master, slave = os.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.before = termios.tcgetattr(slave)
@@ -32,7 +41,7 @@ class Terminal:
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "evtool", "monitor", *arguments],
+            [*started_by, sys.executable, "-m", "evtool", "monitor", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -76,9 +85,15 @@ class Terminal:
             self._take()
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a person does who closes its window."""
+        os.close(self.master)
+        self.master = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self.master)
+        if self.master >= 0:
+            os.close(self.master)
         os.close(self.slave)

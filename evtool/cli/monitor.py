@@ -27,12 +27,13 @@ Examples:
 \b
 Exit codes:
   0    the goal was reached (--until, --count, --for, --expect, --script), or q was
-       pressed
+       pressed where there was none
   1    it was not reached in time, an assertion of the script does not hold, --fail-on
        matched, or the program on the board broke down before the goal
   2    fix the option, or the line of the script, that the message names
   3    no such port, in use, or gone; or the board said nothing at all
-  130  stopped with Ctrl-C
+  129  the terminal was closed
+  130  stopped with Ctrl-C, or with q before the goal was reached
 """
 
 

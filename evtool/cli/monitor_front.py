@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evtool.cli.output import leave_without_reader
+from evtool.cli.output import leave_without_reader, narrate
 from evtool.errors import EvtoolError
 from evtool.link.keyboard import Keyboard, PipedInput
 from evtool.link.outlet import Outlet
 from evtool.monitor.keys import BoardKeys, Keys, PassOn
 from evtool.monitor.line_printer import LinePrinter, LineStyle
 from evtool.monitor.outgoing import Pace
-from evtool.monitor.raw_keys import QUIT_KEY, RawConduct, RawKeys
+from evtool.monitor.raw_keys import RawConduct, RawKeys
 from evtool.monitor.raw_printer import RawPrinter
 from evtool.monitor.stream import Audience, News
 
@@ -52,7 +52,7 @@ class Front:
     read_keys: Callable[[], bytes] = bytes
     alarms: list[int] = field(default_factory=list)
     polls_keys: bool = True
-    say: Callable[[str], None] = lambda text: click.echo(f"evtool: {text}", err=True)
+    say: Callable[[str], None] = lambda text: narrate(f"evtool: {text}")
     greeting: str = ""
 
     def note(self, event: str, text: str) -> None:
@@ -81,10 +81,13 @@ class Narration:
 class Stdout(io.TextIOBase):
     """Standard output for a watch, in bytes and as text: it makes nobody wait."""
 
-    def __init__(self, outlet: Outlet, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, outlet: Outlet, say: Callable[[str], None], hang_up: Callable[[], None] | None
+    ) -> None:
         super().__init__()
         self._outlet = outlet
         self._say = say
+        self._hang_up = hang_up
         self._closed = False
         self.put = outlet.write
 
@@ -96,7 +99,10 @@ class Stdout(io.TextIOBase):
     def on_time(self, now_ms: int) -> int | None:
         """Write more of what was not taken yet; end where nobody reads any more."""
         if self._outlet.is_gone:
-            leave_without_reader()
+            if self._hang_up is None:
+                leave_without_reader()
+            self._hang_up()
+            return None
         return None if self._outlet.flush() else now_ms + _FLUSH_MS
 
     def close(self) -> None:
@@ -109,10 +115,21 @@ class Stdout(io.TextIOBase):
             self._say(f"{self._outlet.dropped} bytes were not printed: nobody took them in time")
 
 
-def open_stdout(stack: ExitStack, audience: Audience, say: Callable[[str], None]) -> Stdout:
-    """Standard output, until `stack` is closed."""
+def open_stdout(
+    stack: ExitStack,
+    audience: Audience,
+    say: Callable[[str], None],
+    hang_up: Callable[[], None],
+) -> Stdout:
+    """Standard output, until `stack` is closed.
+
+    Args:
+        say: takes our own words.
+        hang_up: told that it was a terminal, which was closed.
+    """
     sys.stdout.flush()
-    stdout = Stdout(Outlet(sys.stdout.fileno()), say)
+    is_terminal = sys.stdout.isatty()
+    stdout = Stdout(Outlet(sys.stdout.fileno()), say, hang_up if is_terminal else None)
     stack.callback(stdout.close)
     # Whoever else prints must not come between the halves of a line.
     stack.enter_context(redirect_stdout(stdout))
@@ -120,9 +137,9 @@ def open_stdout(stack: ExitStack, audience: Audience, say: Callable[[str], None]
     return stdout
 
 
-def keyboard_front(stack: ExitStack) -> Front:
-    """The board's keys, from the terminal."""
-    keyboard = stack.enter_context(Keyboard())
+def keyboard_front(stack: ExitStack, hang_up: Callable[[], None]) -> Front:
+    """The board's keys, from the terminal; `hang_up` is told that it was closed."""
+    keyboard = stack.enter_context(Keyboard(lost=hang_up))
     return Front(BoardKeys(), keyboard.read, [keyboard.fileno()])
 
 
@@ -132,14 +149,15 @@ def lines_front(
     names: Sequence[str],
     view: OnView,
     audience: Audience,
+    hang_up: Callable[[], None],
     *,
     prints: bool = True,
 ) -> Front:
     """Lines on stdout, unless it has other work; the board's keys where there is a terminal."""
     at_terminal = sys.stdout.isatty() and Keyboard.available()
-    front = keyboard_front(stack) if at_terminal else Front()
+    front = keyboard_front(stack, hang_up) if at_terminal else Front()
     # Whatever its work is: a reader that is slow must not keep the ports from being read.
-    stdout = open_stdout(stack, audience, front.say)
+    stdout = open_stdout(stack, audience, front.say, hang_up)
     if not prints:
         return front
     style = LineStyle(
@@ -159,15 +177,16 @@ def raw_front(
     options: StreamOptions,
     names: Sequence[str],
     audience: Audience,
+    hang_up: Callable[[], None],
 ) -> Front:
     """Bytes as they are, both ways."""
     front = Front()
     at_terminal = Keyboard.available() and sys.stdout.isatty()
     if at_terminal:
-        keyboard = stack.enter_context(Keyboard(raw=True, end_key=QUIT_KEY))
+        keyboard = stack.enter_context(Keyboard(raw=True, lost=hang_up))
         front.read_keys = keyboard.read
         front.alarms.append(keyboard.fileno())
-    stdout = open_stdout(stack, audience, front.say)
+    stdout = open_stdout(stack, audience, front.say, hang_up)
     if at_terminal:
         front.say = lambda text: stdout.put(f"\r\n-- {text}\r\n".encode())
         stack.callback(stdout.put, b"\x1b[0m\r\n")

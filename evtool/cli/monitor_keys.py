@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from evtool.cli.output import narrate
 from evtool.monitor.confirmation import Confirmation
 
 if TYPE_CHECKING:
@@ -70,15 +71,13 @@ class TypedKeys:
 
 def ask_on_stderr() -> Callable[[str], None]:
     """Questions as lines on stderr, each once; what is added to one is a line of its own."""
-    import click
-
     asked = ""
 
     def ask(question: str) -> None:
         nonlocal asked
         if question and question != asked:
             new = question.removeprefix(asked).strip() if asked else question
-            click.echo(f"evtool: {new}", err=True)
+            narrate(f"evtool: {new}")
         asked = question
 
     return ask

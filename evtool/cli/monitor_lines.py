@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from evtool.cli.output import Output
+from evtool.cli.output import Output, narrate
 from evtool.monitor.follow import Happening, Line, Silence
 from evtool.monitor.on_view import OnView
 from evtool.monitor.stream import News
@@ -27,12 +27,12 @@ class Silent:
     def show(self, happening: Happening) -> None:
         """Somebody else prints it."""
         if isinstance(happening, Silence):
-            click.echo(f"evtool: nothing has come for {happening.for_ms / 1000:.0f} s", err=True)
+            narrate(f"evtool: nothing has come for {happening.for_ms / 1000:.0f} s")
 
     def note(self, event: str, text: str) -> None:
         """Narrate; the opening of a port is no news."""
         if event != "connected":
-            click.echo(f"evtool: {text}", err=True)
+            narrate(f"evtool: {text}")
 
     def press(self, key: str) -> None:
         """The board's answer shows that a key was pressed."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evtool.errors import ToolError
+from evtool.errors import Stopped, ToolError
 from evtool.monitor.panic.frames import Decoded, Frame
 from evtool.monitor.panic.listener import PanicListener
 from evtool.monitor.panic.report import PanicReport
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _WAITING = 16
 _KEPT = 200  # panics that need not be decoded again
 _POLL_MS = 100
-# At the end of a watch: the first decoding reads a whole ELF file.
+# At the end of a watch that nobody ended: the first decoding reads a whole ELF file.
 _DRAIN_S = 30.0
 
 Job = tuple[PanicReport, Identity]
@@ -65,6 +65,11 @@ class PanicDecoding:
         tool_folders: where toolchains may be.
         show: takes a decoded panic.
         tell: takes one line about a reset, or about panics that are not decoded.
+        hurried: whether the user wants the end now; then nothing is waited for. The same holds
+            where an exception ends the `with` that is no error of ours.
+
+    Attributes:
+        waits: whether `on_lines` waits until all is decoded; else `on_time` shows it later.
     """
 
     def __init__(
@@ -73,16 +78,19 @@ class PanicDecoding:
         tool_folders: Sequence[Path],
         show: Callable[[Decoded], None],
         tell: Callable[[str, str], None],
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.waits = True
         self._elf_paths = elf_paths
         self._tool_folders = [str(folder) for folder in tool_folders]
         self._show = show
         self._tell = tell
+        self._hurried = hurried
         self._listeners: dict[str, PanicListener] = {}
         self._heard: list[Batch] = []  # and not looked through yet
         self._jobs: queue.Queue[Job | None] = queue.Queue(_WAITING)
         self._done: queue.Queue[Decoded] = queue.Queue()
-        self._under_way = 0
+        self._under_way: list[PanicReport] = []
         self._left_out = 0
         self._thread: threading.Thread | None = None
         self._decoder = ElfDecoder(elf_paths, self._tool_folders)
@@ -90,14 +98,20 @@ class PanicDecoding:
     def __enter__(self) -> PanicDecoding:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._look_through()
         for listener in self._listeners.values():
             listener.finish()
+        is_wanted = kind is not None and (not issubclass(kind, Exception) or kind is Stopped)
         try:
-            self._drain()
+            if is_wanted or self._hurried():
+                self._deliver(0)
+            else:
+                self._drain()
         finally:
             self._decoder.close()
+        for report in self._under_way:
+            self._tell("panics_not_decoded", f"not decoded, the watch was over: {report.headline}")
         skipped = self._left_out + sum(each.skipped for each in self._listeners.values())
         if skipped:
             self._tell("panics_not_decoded", f"{skipped} more panics came, too fast to be decoded")
@@ -127,7 +141,8 @@ class PanicDecoding:
             listener = self._listener(line.port)
             listener.tick(line.at_ms)
             listener.feed(line.text.encode() + b"\n", line.at_ms)
-        self._drain()
+        if self.waits:
+            self._drain()
 
     def on_news(self, news: News) -> None:
         """A port that is gone ends the panic that it was printing."""
@@ -168,12 +183,12 @@ class PanicDecoding:
         except queue.Full:
             self._left_out += 1
             return
-        self._under_way += 1
+        self._under_way.append(report)
 
     def _drain(self) -> None:
         """Show what is under way, when it is there."""
         limit_s = time.monotonic() + _DRAIN_S
-        while self._under_way and time.monotonic() < limit_s:
+        while self._under_way and time.monotonic() < limit_s and not self._hurried():
             self._deliver(_POLL_MS / 1000)
 
     def _deliver(self, timeout_s: float) -> None:
@@ -184,7 +199,7 @@ class PanicDecoding:
                 )
             except queue.Empty:
                 return
-            self._under_way -= 1
+            self._under_way.pop(0)  # one after the other
             self._show(decoded)
 
     def _work(self) -> None:
@@ -212,7 +227,7 @@ class ElfDecoder:
 
     def close(self) -> None:
         """End the decoding process."""
-        self._process.close()
+        self._process.end()
 
     def decode(self, report: PanicReport, identity: Identity) -> Decoded:
         """The panic, as far as it can be decoded; never raises for what a user's files hold."""
@@ -343,6 +358,7 @@ def decoding(
     note: Callable[[str, str], None],
     mask: Callable[[str], str] = str,
     now_ms: Callable[[], int] | None = None,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> PanicDecoding:
     """The decoding of one run of the monitor.
 
@@ -351,6 +367,7 @@ def decoding(
         note: takes what a person reads: an event's name, and a line.
         mask: hides secrets: a decoder shows the texts that it finds in a stack.
         now_ms: Unix time in milliseconds, for JSON lines; None: the host's. A log has its own.
+        hurried: as of `PanicDecoding`.
     """
     from evtool.cli.monitor_lines import timestamp
     from evtool.link.clock import unix_ms
@@ -372,7 +389,7 @@ def decoding(
         else:
             note(event, text)
 
-    return PanicDecoding(elf_paths(named, project), tool_folders(project), show, tell)
+    return PanicDecoding(elf_paths(named, project), tool_folders(project), show, tell, hurried)
 
 
 def project_of(project_path: Path | None) -> Project | None:

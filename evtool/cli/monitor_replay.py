@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_panic import PanicDecoding
     from evtool.cli.monitor_screen import Screen
     from evtool.monitor.display import Display
     from evtool.monitor.follow import Line
@@ -140,6 +142,7 @@ class _Replay:
         self._keys: Callable[[], bytes] = bytes
         self._clock = _Clock(1.0)
         self._ended = False
+        self._panics: PanicDecoding | None = None
 
     def run(self) -> None:
         """Play it.
@@ -169,8 +172,17 @@ class _Replay:
             mask = text_mask(known_secrets(self._project_path))
             output = Output(self._as_json)
             panics = decoding(
-                self._elf, self._project_path, output, display.note, mask, now_ms=self._log_ms
+                self._elf,
+                self._project_path,
+                output,
+                display.note,
+                mask,
+                now_ms=self._log_ms,
+                hurried=lambda: self._ended,
             )
+            if self._screen is not None:  # which keys may end meanwhile
+                self._panics = panics
+                panics.waits = False
             audience.lines.append(stack.enter_context(panics))
             played = self._play(self._lines(log, mask), display, audience)
             if not played:
@@ -195,6 +207,7 @@ class _Replay:
         """What the lines are shown by, and how fast."""
         from evtool.cli.monitor_lines import JsonLines, Silent, TextLines
         from evtool.cli.monitor_outputs import STDOUT
+        from evtool.link.interrupts import end
         from evtool.link.keyboard import Keyboard
         from evtool.link.terminal import Terminal
 
@@ -211,7 +224,7 @@ class _Replay:
             from evtool.monitor.views import ALL, VIEW_RECORDS
 
             self._clock.speed = options.speed or 1.0
-            self._keys = stack.enter_context(Keyboard()).read
+            self._keys = stack.enter_context(Keyboard(lost=lambda: end(signal.SIGHUP))).read
             wanted = {name for key in options.views or (ALL,) for name in VIEW_RECORDS[key]}
             records = tuple(name for name in VIEW_RECORDS[ALL] if name in wanted)
             screen = Screen(Terminal(), self._path.name, records, limits_of(self._project_path))
@@ -277,10 +290,16 @@ class _Replay:
                 self._clock.paused = not self._clock.paused
             else:
                 screen.press(key)
+        self._show_panics()
         speed = f"{self._clock.speed:g} times" if self._clock.speed != 1 else "as it was"
         how = "paused" if self._clock.paused else f"played {speed}"
         screen.state(f"{how}; 1-5 0 view, space pause, q quit")
         screen.draw_every(_DRAW_MS, self._clock.at_ms, self._clock.now_ms)
+
+    def _show_panics(self) -> None:
+        """Those that are decoded by now."""
+        if self._panics is not None:
+            self._panics.on_time(self._clock.now_ms)
 
     def _stay(self, screen: Screen) -> None:
         """The last picture stands until somebody has seen it."""
@@ -292,6 +311,7 @@ class _Replay:
             for key in self._keys().decode("latin-1").lower():
                 self._ended = self._ended or key in "q\x04"
                 screen.press(key)
+            self._show_panics()
             screen.state("the log's end; q quit")
             screen.draw_every(_DRAW_MS, monotonic_ms(), self._clock.now_ms)
             time.sleep(0.05)

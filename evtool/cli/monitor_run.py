@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_ending import Ending
     from evtool.cli.monitor_front import Front
     from evtool.cli.monitor_options import StreamOptions
     from evtool.cli.monitor_screen import Screen
@@ -83,6 +84,7 @@ def _watch(
     import time
     from contextlib import ExitStack
 
+    from evtool.cli.monitor_ending import Ending
     from evtool.cli.monitor_log import add_log
     from evtool.cli.monitor_ports import NamedPorts, Search
     from evtool.cli.show_secrets import may_show
@@ -98,21 +100,31 @@ def _watch(
     stream = order.stream
     if stream.show_secrets and not may_show("Show this project's secrets on the screen?"):
         stream = replace(stream, show_secrets=False)
+        order = replace(order, stream=stream)
     search = Search(
         order.project_path, stream.find_timeout, stream.reset, Output(order.as_json).say
     )
     ports = NamedPorts(stream.serial_ports, search)
     view = OnView(view_key, goal.records)
-    with ExitStack() as stack:
+    with ExitStack() as outer, ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
         opener = stack.enter_context(PortOpener(stream.baudrate, ports.find))
         audience = Audience()
         add_log(stack, stream, ports.names, audience)
         front, screen = _front(
-            stack, order, stream, ports.names, view, audience, scripted=scripted is not None
+            stack,
+            order,
+            ports.names,
+            view,
+            audience,
+            interrupts.hang_up,
+            scripted=scripted is not None,
         )
         note = screen.note if screen is not None else front.note
-        _add_listeners(order, stack, audience, note, secrets)
+        ending = Ending(interrupts, note, shows_tables=screen is not None)
+        outer.callback(ending.tell)
+        _add_listeners(order, stack, audience, ending, secrets)
+        stack.callback(ending.begin)
         waiter: PortWaiter[Port] = stack.enter_context(
             PortWaiter([interrupts.fileno(), *front.alarms])
         )
@@ -136,6 +148,7 @@ def _watch(
             audience=audience,
             keys=front.keys,
         )
+        ending.of(session)
         gc.freeze()  # what is imported stays: no collection need look at it between two readings
         if scripted is None:
             session.run()
@@ -178,37 +191,38 @@ def _conduct(order: Order, *, scripted: bool) -> Conduct:
 def _front(
     stack: ExitStack,
     order: Order,
-    stream: StreamOptions,
     names: Sequence[str],
     view: OnView,
     audience: Audience,
+    hang_up: Callable[[], None],
     *,
     scripted: bool,
 ) -> tuple[Front, Screen | None]:
     """What the user sees and types at; the screen, where there is one."""
     from evtool.cli import monitor_front as fronts
 
+    stream = order.stream
     if order.as_json:
         from evtool.cli.monitor_lines import LiveJsonLines
 
         # What is lost is said in any case, on stderr.
-        stdout = fronts.open_stdout(stack, audience, fronts.Front().say)
+        stdout = fronts.open_stdout(stack, audience, fronts.Front().say, hang_up)
         lines = LiveJsonLines(stdout.put, view, several=len(names) > 1)
         audience.lines.append(lines)
         audience.news.append(lines)
         return fronts.Front(), None
     if stream.is_raw:
-        front = fronts.raw_front(stack, stream, names, audience)
+        front = fronts.raw_front(stack, stream, names, audience, hang_up)
         audience.news.append(fronts.Narration(front))
         return front, None
     screen = None
     if not scripted and len(names) == 1 and _has_screen(order):
         # The keyboard first: the screen is given back before it.
-        front = fronts.keyboard_front(stack)
+        front = fronts.keyboard_front(stack, hang_up)
         screen = _screen(stack, order, names[0], view)
     else:
         prints = order.view.jsonl_path != Path("-")
-        front = fronts.lines_front(stack, stream, names, view, audience, prints=prints)
+        front = fronts.lines_front(stack, stream, names, view, audience, hang_up, prints=prints)
         audience.news.append(fronts.Narration(front))
     if front.keys is not None:
         front.read_keys = _typed_keys(front.read_keys, screen, order, audience)
@@ -237,7 +251,7 @@ def _add_listeners(
     order: Order,
     stack: ExitStack,
     audience: Audience,
-    note: Callable[[str, str], None],
+    ending: Ending,
     secrets: Sequence[str],
 ) -> None:
     """Who listens beside the front and the log. What must be closed goes onto `stack`."""
@@ -247,7 +261,14 @@ def _add_listeners(
 
     open_outputs(order.view, audience, stack)
     output = Output(order.as_json)
-    panics = decoding(order.script.elf, order.project_path, output, note, text_mask(secrets))
+    panics = decoding(
+        order.script.elf,
+        order.project_path,
+        output,
+        ending.note,
+        text_mask(secrets),
+        hurried=ending.hurried,
+    )
     stack.enter_context(panics).attach(audience)
 
 

@@ -7,6 +7,7 @@ stdout carries the result (one JSON document, or JSON lines while long work runs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -54,7 +55,7 @@ class Output:
     def say(self, text: str) -> None:
         """Narration for people, on stderr; silent with `--json`."""
         if not self.as_json:
-            click.echo(text, err=True)
+            narrate(text)
 
     def event(self, event: str, **fields: object) -> None:
         """One step of long work: a JSON line with `--json`, else nothing."""
@@ -79,6 +80,13 @@ class Output:
             sys.stdout.flush()
         except BrokenPipeError:
             leave_without_reader()
+
+
+def narrate(text: str) -> None:
+    """A line for people on stderr. Where nobody takes it (the terminal was closed, the disk is
+    full), the work goes on."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def leave_without_reader() -> NoReturn:

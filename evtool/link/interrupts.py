@@ -31,6 +31,11 @@ class Interrupts:
         """Readable once a signal has come."""
         return self._reader
 
+    def hang_up(self) -> None:
+        """The terminal was closed: as the signal that tells of it, unless that one is ignored."""
+        if signal.SIGHUP in self._saved and self.received is None:
+            self._receive(signal.SIGHUP, None)
+
     def __enter__(self) -> Interrupts:
         for number in _ENDING:
             if signal.getsignal(number) != signal.SIG_IGN:

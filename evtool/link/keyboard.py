@@ -10,6 +10,7 @@ import stat
 import sys
 import termios
 import tty
+from collections.abc import Callable
 from typing import Any
 
 _READ_SIZE = 65_536
@@ -24,13 +25,14 @@ class Keyboard:
     Args:
         raw: every key comes as its bytes, Ctrl-C too, and the terminal shows bytes as they are
             written to it, line ends included.
-        end_key: what a terminal that was closed reads as.
+        lost: told once that the terminal was closed. No key comes from it any more.
     """
 
-    def __init__(self, *, raw: bool = False, end_key: bytes = b"q") -> None:
+    def __init__(self, *, raw: bool = False, lost: Callable[[], None] = lambda: None) -> None:
         self._descriptor = sys.stdin.fileno()
         self._raw = raw
-        self._end_key = end_key
+        self._lost = lost
+        self._is_lost = False
         self._saved: list[Any] | None = None  # termios' own mixture
 
     @staticmethod
@@ -68,16 +70,16 @@ class Keyboard:
         return self._descriptor
 
     def read(self) -> bytes:
-        """The keys pressed since the last call; b"" without waiting where there are none.
-
-        A terminal that was closed reads as the end key.
-        """
-        if not select.select([self._descriptor], [], [], 0)[0]:
+        """The keys pressed since the last call; b"" without waiting where there are none."""
+        if self._is_lost or not select.select([self._descriptor], [], [], 0)[0]:
             return b""
-        try:
-            return os.read(self._descriptor, _READ_SIZE) or self._end_key
-        except OSError:
-            return self._end_key
+        keys = b""
+        with contextlib.suppress(OSError):
+            keys = os.read(self._descriptor, _READ_SIZE)
+        if not keys:
+            self._is_lost = True
+            self._lost()
+        return keys
 
 
 class PipedInput:

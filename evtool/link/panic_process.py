@@ -25,12 +25,13 @@ class PanicProcess:
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[str] | None = None
+        self._over = False
 
     def __enter__(self) -> PanicProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.end()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request of `panic_worker`.
@@ -61,8 +62,13 @@ class PanicProcess:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def end(self) -> None:
+        """End it for good, from any thread: who is asking gets a ToolError at once."""
+        self._over = True
+        self.close()
+
     def close(self) -> None:
-        """End it, and what it has started."""
+        """End it, and what it has started; the next request starts another."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -74,6 +80,8 @@ class PanicProcess:
                     stream.close()
 
     def _running(self) -> subprocess.Popen[str]:
+        if self._over:
+            raise ToolError("the panic decoder was ended")
         if self._process is None:
             try:
                 self._process = subprocess.Popen(

@@ -66,6 +66,9 @@ class PortWaiter(Generic[P]):
             port = self._by_descriptor.get(descriptor)
             if port is None:
                 self._alarmed = True
+                if events & select.EPOLLHUP:  # a terminal that was closed: for ever, otherwise
+                    self._ports.unregister(descriptor)
+                    self._resting.unregister(descriptor)
             elif events != _OUT:
                 ports.append(port)
         return ports

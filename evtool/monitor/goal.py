@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evtool.errors import CheckFailed, EvtoolError, LinkTimeout
+from evtool.errors import CheckFailed, EvtoolError, LinkTimeout, Stopped
 from evtool.monitor.follow import Happening, Line
 from evtool.monitor.panic.breakdown import PANIC_MS, QUIET_MS, Breakdowns, ends_breakdown
 
@@ -121,6 +121,13 @@ class Watch:
         if self._panic is not None and self._is_waiting:
             limits.append(self._panic_end_ms)
         return max(0, min(limits) - now_ms) if limits else None
+
+    def given_up(self) -> Stopped | None:
+        """The error where the user ends the watch before what was waited for; None: nothing was."""
+        if not self._is_waiting:
+            return None
+        what = "--count" if self._goal.until is None else "--until"
+        return Stopped(f"{self._port}: the watch was ended before {what} was met")
 
     def timed_out(self, now_ms: int) -> bool:
         """Whether the watch has ended well by its duration.

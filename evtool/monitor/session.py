@@ -112,6 +112,9 @@ class Session:
         display: looks at every line; None where nobody does.
         audience: who hears of everything, on the view or not.
         keys: what a key press does; None: nothing.
+
+    Attributes:
+        was_quit: whether the user ended it.
     """
 
     def __init__(  # noqa: PLR0913  a session is what joins all of these
@@ -137,6 +140,7 @@ class Session:
         self._polls_keys = keys is not None and wiring.polls_keys
         self._watch = Watch(goal, wiring.now_ms(), ", ".join(ports))
         self._error: EvtoolError | None = None
+        self.was_quit = False
         self._next_ms: int | None = None
         self._done = False
         self._keys_ms = self._look_ms = self._round_ms = 0
@@ -211,9 +215,10 @@ class Session:
         self._distributor.stop()
 
     def quit(self) -> None:
-        """The user ends it; no success while a port is gone."""
+        """The user ends it; no success while a port is gone, or a goal not reached."""
+        self.was_quit = True
         gone = [console.gone for console in self._consoles if console.gone is not None]
-        self.end(gone[0] if gone else None)
+        self.end(gone[0] if gone else self._watch.given_up())
 
     def press(self, key: str, port: str = "") -> None:
         """Pass a key of the board's own menu on."""

@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_console import BOOT, RECORDS, FakeConsole
@@ -261,8 +263,8 @@ def test_a_port_that_returns_is_taken_up_again(tmp_path: Path) -> None:
 def terminal() -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
-    def start(*arguments: str, environment: dict[str, str] | None = None) -> Terminal:
-        opened.append(Terminal(*arguments, environment=environment))
+    def start(*arguments: str, **how: Any) -> Terminal:
+        opened.append(Terminal(*arguments, **how))
         return opened[-1]
 
     yield start
@@ -290,6 +292,52 @@ def test_the_screen_shows_tables_and_passes_keys(
     assert board.keys == "5s1"
     assert screen.text.index(ALTERNATE_SCREEN) < screen.text.rindex(MAIN_SCREEN)
     assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_quitting_before_what_is_waited_for_is_no_success(
+    board: FakeConsole, terminal: Callable[..., Terminal]
+) -> None:
+    screen = terminal("--serial-port", board.port, "--until", "never said")
+    screen.read_until("Session energy")
+    screen.press(b"q")
+    assert screen.end() == 130
+
+
+IGNORES_HANG_UP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+
+
+@pytest.mark.parametrize("raw", [(), ("--raw", "--view", "all")], ids=["tables", "raw"])
+@pytest.mark.parametrize("started_by", [(), ("setsid", "-w")], ids=["shell", "no job control"])
+def test_a_closed_terminal_is_no_success(
+    board: FakeConsole,
+    terminal: Callable[..., Terminal],
+    raw: tuple[str, ...],
+    started_by: tuple[str, ...],
+) -> None:
+    screen = terminal("--serial-port", board.port, *raw, started_by=started_by)
+    screen.read_until(lambda text: "terminal" in text)
+    screen.hang_up()
+    assert screen.process.wait(timeout=LIMIT_S) in (129, -signal.SIGHUP)
+
+
+@pytest.mark.parametrize("raw", [(), ("--raw", "--view", "all")], ids=["tables", "raw"])
+def test_where_the_end_of_the_terminal_is_ignored_the_watch_goes_on(
+    board: FakeConsole, terminal: Callable[..., Terminal], tmp_path: Path, raw: tuple[str, ...]
+) -> None:
+    log = tmp_path / "run.log"
+    screen = terminal(
+        *("--serial-port", board.port, "--until", "^said later", "--log", str(log), *raw),
+        started_by=IGNORES_HANG_UP,
+    )
+    screen.read_until(lambda text: "terminal" in text)
+    screen.hang_up()
+    size = log.stat().st_size
+    deadline = time.monotonic() + LIMIT_S
+    while log.stat().st_size <= size + 1000:
+        assert screen.process.poll() is None
+        assert time.monotonic() < deadline
+    board.say("said later")
+    assert screen.process.wait(timeout=LIMIT_S) == 0
 
 
 @pytest.mark.parametrize(

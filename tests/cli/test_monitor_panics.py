@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import panic_samples as samples
 import pytest
 from board_images import APP0, application, parts
 from fake_console import BOOT, FakeConsole
+from monitor_terminal import Terminal
 from running_board import flashed_board
 
 LIMIT_S = 100
@@ -183,3 +185,53 @@ def test_a_log_from_the_field_is_decoded(program: samples.Program, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "ev::Gate::open" in done.stderr
     assert done.stdout.endswith("and on\n")
+
+
+@pytest.fixture
+def slow_elf(tmp_path: Path) -> Path:
+    """What nobody comes to an end with: whoever opens it waits for a writer."""
+    path = tmp_path / "slow.elf"
+    os.mkfifo(path)
+    return path
+
+
+def test_q_waits_for_no_decoder(slow_elf: Path) -> None:
+    panic = samples.xtensa_panic((0x400D1F24,), "4d2e6c5b7a8f9e01")
+    with FakeConsole() as board:
+        board.answers["m"] = panic
+        screen = Terminal("--serial-port", board.port, "--elf", str(slow_elf))
+        try:
+            screen.read_until("Session energy")
+            screen.press(b"m")
+            screen.read_until("Rebooting...")
+            screen.press(b"q")
+            assert screen.end() == 0
+        finally:
+            screen.close()
+    _, _, behind_tables = screen.text.rpartition("\x1b[?1049l")
+    assert "not decoded, the watch was over: Guru Meditation Error" in behind_tables
+
+
+def test_a_signal_waits_for_no_decoder(slow_elf: Path) -> None:
+    panic = samples.xtensa_panic((0x400D1F24,), "4d2e6c5b7a8f9e01")
+    with FakeConsole() as board:
+        board.answers["m"] = panic
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "evtool", "monitor", "--serial-port", board.port),
+                *("--elf", str(slow_elf), "--send", "m", "--json"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        told = []
+        for line in process.stdout:
+            told.append(json.loads(line))
+            if told[-1].get("text") == "Rebooting...":
+                process.send_signal(signal.SIGTERM)
+        process.stdout.close()
+        assert process.wait(timeout=LIMIT_S) == 143
+    (left,) = [event for event in told if event["event"] == "panics_not_decoded"]
+    assert "not decoded, the watch was over: Guru Meditation Error" in left["text"]

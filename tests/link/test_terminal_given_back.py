@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from evtool.link.keyboard import Keyboard
+from evtool.link.port_waiter import PortWaiter
 from evtool.link.terminal import Terminal
 
 LIMIT_S = 20
@@ -53,10 +54,10 @@ def open_terminal(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Ter
 
 @pytest.fixture
 def open_keyboard(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Keyboard]:
-    def opened(*, raw: bool = False) -> Keyboard:
+    def opened(*, raw: bool = False, lost: Callable[[], None] = lambda: None) -> Keyboard:
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", pty)
-            return Keyboard(raw=raw)
+            return Keyboard(raw=raw, lost=lost)
 
     return opened
 
@@ -65,10 +66,31 @@ def open_keyboard(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ke
 def test_a_keyboard_whose_terminal_was_closed_is_left_without_an_error(
     pty: Pty, open_keyboard: Callable[..., Keyboard], raw: bool
 ) -> None:
-    with open_keyboard(raw=raw) as keyboard:
+    told: list[str] = []
+    with open_keyboard(raw=raw, lost=lambda: told.append("lost")) as keyboard:
+        assert keyboard.read() == b""
+        assert told == []
         os.close(pty.master)
         pty.master = -1
-        assert keyboard.read() == b"q"
+        assert keyboard.read() == b""  # nobody has pressed a key
+        assert keyboard.read() == b""
+    assert told == ["lost"]
+
+
+def test_a_closed_terminal_wakes_nobody_for_ever(
+    pty: Pty, open_keyboard: Callable[..., Keyboard]
+) -> None:
+    with open_keyboard() as keyboard:
+        waiter: PortWaiter[Pty] = PortWaiter([keyboard.fileno()])
+        assert waiter.was_alarmed
+        os.close(pty.master)
+        pty.master = -1
+        waiter.wait(LIMIT_S)
+        assert waiter.was_alarmed
+        waiter.wait(0)
+        waiter.rest(0.001)
+        assert not waiter.was_alarmed
+        waiter.close()
 
 
 def test_a_keyboard_at_a_stopped_terminal_is_given_back(
