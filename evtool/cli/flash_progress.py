@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from evtool.errors import EvtoolError
 
 _SAID = ("connected", "unit", "retry")
+# Not of the board: it is said beside the bars too, where nothing takes its place.
+_NOTED = "row_left_out"
 
 
 class StationVerdict(Protocol):
@@ -78,7 +80,13 @@ class FlashProgress(Generic[R]):
             return
         shown = {key: value for key, value in fields.items() if key != "deadline_s"}
         self._output.event(name, serial_port=port, **shown)
-        if self._bars is not None:
+        if name == _NOTED:
+            text = f"note: {fields['where']}: {fields['unit']} is left out: {fields['reason']}"
+            if self._bars is not None:
+                self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._output.say(text)
+        elif self._bars is not None:
             text = str(fields.get("phase") or fields.get("unit") or fields.get("mac") or name)
             self._bars.update(self._task(port), phase=text)
         elif name in _SAID:

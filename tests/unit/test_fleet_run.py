@@ -12,11 +12,13 @@ from fleet_rig import FleetRig, MemoryBoard, boot_line_of, mac_of, make_rig, ord
 
 from evtool.errors import CheckFailed, LinkTimeout, Stopped, TransferFault
 from evtool.link.ledger_database import open_ledger
+from evtool.link.secret_source import SecretSource
 from evtool.protocol.board_flash import BoardFacts
 from evtool.protocol.ledger_record import ClaimTaken
 from evtool.provision.ledger.unit_state import state, state_of_mac
 from evtool.provision.run.task import Proof
 from evtool.provision.run.verdict import BoardRepeated, UnitRefused, UnitVerdict
+from evtool.provision.secrets.fingerprint import key_fingerprint
 
 WHOLE = ["claimed", "planned", "written", "read_back", "proved"]
 
@@ -316,6 +318,45 @@ def test_a_key_of_another_unit_is_refused_before_anything_is_written(rig: FleetR
         rig.orders[1], shared=frozenset({"authorization_key", "wifi_passphrase"})
     )
     assert rig.run(second)[0].verdict is UnitVerdict.PROVISIONED
+
+
+def test_a_row_whose_serial_number_is_taken_is_named_and_the_next_one_used(rig: FleetRig) -> None:
+    with rig.ledger.change() as change:
+        change.claim("CP-OLD", [("serial", "sn-001")])
+        change.claim("cp-003", [("identity", "cp-003")])
+    task = rig.task()
+    first, second = rig.run(MemoryBoard(1), MemoryBoard(2), task=task)
+    assert [each.unit for each in (first, second)] == ["CP-002", "CP-004"]
+    assert first.verdict is second.verdict is UnitVerdict.PROVISIONED
+    told = [fields for name, fields in rig.told if name == "row_left_out"]
+    assert [(each["unit"], each["where"]) for each in told] == [
+        ("CP-001", "fleet.csv:2"), ("CP-003", "fleet.csv:4"),
+    ]  # fmt: skip
+    assert "serial sn-001 belongs to CP-OLD" in str(told[0]["reason"])
+    assert "identity cp-003 belongs to cp-003" in str(told[1]["reason"])
+    assert rig.ledger.claims_of("CP-001") == []
+    _, refused = rig.run(MemoryBoard(3), MemoryBoard(4), task=task)
+    assert refused.verdict is UnitVerdict.REFUSED
+    said = str(refused.error)
+    assert "each has its board already or is wrong" in said
+    assert "fleet.csv:2: CP-001 is left out: serial sn-001 belongs to CP-OLD" in said
+    assert "fleet.csv:4: CP-003" in said
+    # What was in its way is gone: the next run uses it.
+    with rig.ledger.change() as change:
+        change.release("CP-OLD", [("serial", "sn-001")])
+    assert rig.run(MemoryBoard(4))[0].unit == "CP-001"
+
+
+def test_a_row_whose_key_is_taken_stops_one_board_and_not_the_line(rig: FleetRig) -> None:
+    ref = rig.project.csms.authorization_key
+    rig.orders[0] = replace(rig.orders[0], authorization_key=ref)
+    key = SecretSource(rig.project.root).resolve(ref, "key").reveal()
+    with rig.ledger.change() as change:
+        change.claim("CP-OLD", [("key", key_fingerprint(key))])
+    refused, done = rig.run(MemoryBoard(1), MemoryBoard(2))
+    assert (refused.unit, refused.verdict) == ("CP-001", UnitVerdict.REFUSED)
+    assert (done.unit, done.verdict) == ("CP-002", UnitVerdict.PROVISIONED)
+    assert [each.kind for each in rig.ledger.claims_of("CP-001")] == []
 
 
 def test_gates_and_repeated_boards_touch_no_ledger(rig: FleetRig) -> None:

@@ -21,6 +21,22 @@ from evtool.provision.run.verdict import UnitRefused
 
 RETIRED = "decommissioned"
 _LOOKED_AT = 100  # rows, for a hint in a message
+_NAMED = 10  # rows that are wrong, in one message
+
+
+@dataclass(frozen=True, slots=True)
+class PassedRow:
+    """A row that no board can be given, as what it says belongs to another unit.
+
+    Attributes:
+        reason: who has what.
+    """
+
+    order: UnitOrder
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.order.where}: {self.order.identity} is left out: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,7 @@ class Assigned:
     """The row of a board.
 
     Attributes:
+        passed: rows before it that were found wrong just now.
         state: what the ledger knew of the unit before this run; None: nothing.
         is_new: the board was bound to it just now.
     """
@@ -35,6 +52,7 @@ class Assigned:
     order: UnitOrder
     state: UnitState | None
     is_new: bool
+    passed: tuple[PassedRow, ...] = ()
 
 
 class Assignment:
@@ -54,6 +72,7 @@ class Assignment:
         self._by_unit = {order.identity: order for order in orders}
         self._by_mac = {order.mac: order for order in orders if order.mac is not None}
         self._free = [order for order in orders if order.mac is None]
+        self._wrong: list[PassedRow] = []
         self._lock = threading.Lock()
 
     def take(self, mac: str) -> Assigned:
@@ -82,8 +101,12 @@ class Assignment:
                 return self._named(mac, wanted)
             return self._first_free(mac)
 
-    def give_back(self, assigned: Assigned, mac: str) -> None:
-        """The board did not become the unit, and nothing of it was written: another one may."""
+    def give_back(self, assigned: Assigned, mac: str, wrong: str = "") -> None:
+        """The board did not become the unit, and nothing of it was written: another one may.
+
+        Args:
+            wrong: what is wrong with the row, so that none can.
+        """
         order = assigned.order
         with self._lock:
             held = [(each.kind, each.value) for each in self._ledger.claims_of(order.identity)]
@@ -91,8 +114,10 @@ class Assignment:
                 change.release(order.identity, held, mac=mac)
                 # Its keys stay its own, whichever board will have them.
                 change.claim(order.identity, [each for each in held if each[0] == "key"])
-            if order.mac is None:
+            if order.mac is None and not wrong:
                 self._free.insert(0, order)
+            elif order.mac is None:
+                self._wrong.append(PassedRow(order, wrong))
 
     def _known(self, mac: str, unit: str, since: str) -> Assigned:
         order = self._by_unit.get(unit)
@@ -130,30 +155,37 @@ class Assignment:
         return Assigned(order, found, is_new=True)
 
     def _first_free(self, mac: str) -> Assigned:
-        passed: list[UnitOrder] = []
+        taken: list[UnitOrder] = []
+        passed: list[PassedRow] = []
         while self._free:
             order = self._free[0]
-            holder = self._ledger.claim_holder("identity", order.identity)
-            if holder is not None and not holder.fits(order.identity, mac):
-                passed.append(self._free.pop(0))
-                continue
-            found = state(self._ledger, order.identity)
-            if found is None or found.status != RETIRED:
-                try:
+            found = None
+            try:
+                self._check_free(order, mac)
+                found = state(self._ledger, order.identity)
+                if found is None or found.status != RETIRED:
                     self._claim(order, mac)
-                except ClaimTaken as error:
-                    # Another station was faster, which takes the whole row; else the row is wrong.
-                    if (error.holder.kind, error.holder.unit) != ("identity", order.identity):
-                        raise
-                else:
                     self._free.pop(0)
-                    return Assigned(order, found, is_new=True)
-            passed.append(self._free.pop(0))
+                    return Assigned(order, found, is_new=True, passed=tuple(passed))
+            except ClaimTaken as error:
+                # The whole row is another board's already, or it is wrong.
+                if (error.holder.kind, error.holder.unit) != ("identity", order.identity):
+                    passed.append(PassedRow(order, error.message))
+                    self._wrong.append(passed[-1])
+            taken.append(self._free.pop(0))
+        wrong = "".join(f"\n  {each}" for each in self._wrong[:_NAMED])
         raise UnitRefused(
             f"no row is left for the board {mac}: each has its board already"
-            f"{self._retired_among(passed[-_LOOKED_AT:])}",
-            fix="add a row; `evtool provision fleet status` shows who has which",
+            f"{self._retired_among(taken[-_LOOKED_AT:])}{' or is wrong' * bool(wrong)}{wrong}",
+            fix="add a row; `evtool provision fleet status` shows who has which"
+            + "; mend the rows that are named" * bool(wrong),
         )
+
+    def _check_free(self, order: UnitOrder, mac: str) -> None:
+        """A look before anything is locked; raises ClaimTaken."""
+        holder = self._ledger.claim_holder("identity", order.identity)
+        if holder is not None and not holder.fits(order.identity, mac):
+            raise ClaimTaken(holder, order.identity, mac, order.identity)
 
     def _retired_among(self, orders: Sequence[UnitOrder]) -> str:
         for order in orders:

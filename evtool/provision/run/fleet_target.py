@@ -9,12 +9,13 @@ from datetime import datetime
 
 from evtool.errors import ConfigError
 from evtool.protocol.board_flash import FLASH_ENCRYPTION, BoardFacts
+from evtool.protocol.ledger_record import ClaimTaken
 from evtool.protocol.nvs import NvsEntry
 from evtool.provision.fleet.order import WIFI_PASSPHRASE, UnitOrder, UnitSecrets, resolve
 from evtool.provision.identity import Identity
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
-from evtool.provision.run.assignment import Assigned, Assignment
+from evtool.provision.run.assignment import Assigned, Assignment, PassedRow
 from evtool.provision.run.board import Board, Firmware, SealedValues
 from evtool.provision.run.given_secrets import GivenSecrets
 from evtool.provision.run.image import (
@@ -100,6 +101,7 @@ class FleetTarget:
         self._ledger = ledger
         self._images = images
         self._said: dict[str, object] | None = None
+        self._wrong = ""
         self.mac = mac
 
     @property
@@ -111,6 +113,11 @@ class FleetTarget:
     def where(self) -> str:
         """The row."""
         return str(self._assigned.order.where)
+
+    @property
+    def passed(self) -> tuple[PassedRow, ...]:
+        """Rows before it that were found wrong."""
+        return self._assigned.passed
 
     @property
     def state(self) -> UnitState | None:
@@ -131,8 +138,12 @@ class FleetTarget:
         plain = plain_image(entries, partitions)
         secrets = secrets_of(identity)
         # Before anything is written: two units with one key would be one unit to the CSMS.
-        with self._ledger.change() as change:
-            change.claim(order.identity, _fingerprints(order, secrets), mac=self.mac)
+        try:
+            with self._ledger.change() as change:
+                change.claim(order.identity, _fingerprints(order, secrets), mac=self.mac)
+        except ClaimTaken as error:
+            self._wrong = error.message
+            raise
         begin("encrypt")
         write = encrypted_parts(entries, plain, board, facts, partitions, images.encryption)
         # In clear it would stop a board whose flash is encrypted: there it stays as it is.
@@ -154,9 +165,9 @@ class FleetTarget:
         )
 
     def give_back(self) -> None:
-        """Another board may have the row, unless this one had it before the run."""
+        """Another board may have the row, unless this one had it before the run, or it is wrong."""
         if self._assigned.is_new:
-            self._assignment.give_back(self._assigned, self.mac)
+            self._assignment.give_back(self._assigned, self.mac, self._wrong)
 
 
 def secrets_of(identity: Identity) -> dict[str, str]:

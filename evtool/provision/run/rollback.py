@@ -13,7 +13,7 @@ from evtool.protocol.nvs import parse_image
 from evtool.provision.evcfg import find_evcfg
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
-from evtool.provision.run.assignment import RETIRED
+from evtool.provision.run.assignment import RETIRED, PassedRow
 from evtool.provision.run.board import Board, Firmware, SealedValues
 from evtool.provision.run.fleet_target import Mask
 from evtool.provision.run.image import (
@@ -148,6 +148,11 @@ class RollbackTarget:
     def where(self) -> str:
         """There is no row."""
         return ""
+
+    @property
+    def passed(self) -> tuple[PassedRow, ...]:
+        """There are no rows."""
+        return ()
 
     def prepare(self, board: Board, facts: BoardFacts, begin: Callable[[str], None]) -> Content:
         """The image as it was sealed, where the board's partition still has its size and place."""

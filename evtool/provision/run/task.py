@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from evtool.protocol.board_flash import BoardFacts, FlashPart
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
+from evtool.provision.run.assignment import PassedRow
 from evtool.provision.run.board import Attempts, Board, OpenWork
 from evtool.provision.run.verdict import UnitVerdict
 
@@ -54,6 +55,10 @@ class Target(Protocol):
     @property
     def state(self) -> UnitState | None:
         """What the ledger knew of it before this run."""
+
+    @property
+    def passed(self) -> Sequence[PassedRow]:
+        """Rows that it would have been, had they not been found wrong."""
 
     def prepare(self, board: Board, facts: BoardFacts, begin: Callable[[str], None]) -> Content:
         """What the board is to hold; `begin` is told of the steps `image` and `encrypt`.

@@ -48,7 +48,7 @@ def run_unit(
         open_board: a fresh start at its port; opens nothing yet.
         task: what to do.
         now_ms: a clock that only goes forward.
-        tell: told `attempt`, `connected`, `unit`, `phase`, `progress`, `retry`.
+        tell: told `attempt`, `connected`, `row_left_out`, `unit`, `phase`, `progress`, `retry`.
 
     Returns:
         the verdict; an EvtoolError becomes a part of it, anything else is a bug and passes.
@@ -126,6 +126,9 @@ class UnitRun:
         if self._target is None:
             self._task.gates(facts)
             self._target = self._task.targets.take(facts)
+            for row in self._target.passed:
+                fields = {"unit": row.order.identity, "where": str(row.order.where)}
+                self._tell("row_left_out", fields | {"reason": row.reason})
             self._tell("unit", {"unit": self._target.unit, "where": self._target.where})
         elif facts.chip.mac != self._target.mac:
             raise UnitRefused(
