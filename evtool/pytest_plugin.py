@@ -21,6 +21,7 @@ from typing import Protocol
 
 import pytest
 
+from evtool.link.background_process import END_WITH_STDIN
 from evtool.link.pty_lines import helped_environment
 
 __all__ = ["StartBoard", "VirtualBoard", "virtual_board", "virtual_boards"]
@@ -52,9 +53,11 @@ class VirtualBoard:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=os.environ | {END_WITH_STDIN: "1"},  # it ends with us, even by SIGKILL
         )
         self._events: queue.Queue[dict[str, object] | None] = queue.Queue()
         self.seen: list[dict[str, object]] = []
+        self._complaint = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -77,9 +80,10 @@ class VirtualBoard:
             except queue.Empty:
                 pytest.fail(f"no {event} {fields} in time; seen: {self.seen}")
             if seen is None:
+                self._events.put(None)  # whoever waits after this hears it, too
                 pytest.fail(f"the board ended: {self.stderr()}; seen: {self.seen}")
             self.seen.append(seen)
-            if seen["event"] == event and fields.items() <= seen.items():
+            if seen.get("event") == event and fields.items() <= seen.items():
                 return seen
 
     def wait_for_state(self, state: dict[str, str]) -> None:
@@ -92,9 +96,15 @@ class VirtualBoard:
             self.tell("status")
 
     def tell(self, line: str) -> None:
-        """Give the board a command (`cut_after 4096`, `unplug`, ...)."""
+        """Give the board a command (`cut_after 4096`, `unplug`, ...).
+
+        Raises:
+            BrokenPipeError: it has ended.
+        """
         if self.process.stdin is None:
             raise ValueError("the board takes no commands")
+        if self.process.stdin.closed:
+            raise BrokenPipeError(f"the board has ended: {self.stderr()}")
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
@@ -104,7 +114,10 @@ class VirtualBoard:
 
     def stderr(self) -> str:
         """What the board's process complained of, once it has ended."""
-        return self.process.stderr.read().decode() if self.process.stderr is not None else ""
+        stream = self.process.stderr
+        if stream is not None and not stream.closed:
+            self._complaint += stream.read().decode(errors="backslashreplace")
+        return self._complaint
 
     def end(self) -> None:
         """Switch it off."""
@@ -117,6 +130,7 @@ class VirtualBoard:
             self.process.kill()
             self.process.wait()
             self._reader.join()
+            self.stderr()
             for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
                 if stream is not None:
                     with contextlib.suppress(BrokenPipeError):
@@ -138,16 +152,17 @@ class StartBoard(Protocol):
 @pytest.fixture
 def virtual_boards(tmp_path: Path) -> Iterator[StartBoard]:
     """Starts boards with the options that it is called with; all end with the test."""
-    running: list[VirtualBoard] = []
+    started = 0
+    with contextlib.ExitStack() as running:
 
-    def start(*options: str) -> VirtualBoard:
-        board = VirtualBoard(tmp_path / f"virtual_board{len(running)}", *options)
-        running.append(board)
-        return board
+        def start(*options: str) -> VirtualBoard:
+            nonlocal started
+            board = VirtualBoard(tmp_path / f"virtual_board{started}", *options)
+            started += 1
+            running.callback(board.end)
+            return board
 
-    yield start
-    for board in running:
-        board.end()
+        yield start
 
 
 @pytest.fixture

@@ -10,14 +10,17 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from evtool.errors import ConfigError
+from evtool.link.background_process import END_WITH_STDIN
 
 
 def read_lines(deliver: Callable[[str], None]) -> None:
     """Call `deliver` with each line of stdin, from a thread of its own, until the end of file.
 
-    The end of file ends nothing else: a simulator in the background has none to read. The
-    thread reads the descriptor itself, because a thread that waits inside `sys.stdin` holds a
-    lock that the interpreter needs to exit.
+    The end of file ends nothing else, as a simulator in the background has none to read; with
+    `END_WITH_STDIN` in the environment it is a `quit`, so that a simulator does not outlive
+    the program that holds the pipe, however that one ends. The thread reads the descriptor
+    itself, because a thread that waits inside `sys.stdin` holds a lock that the interpreter
+    needs to exit.
     """
 
     def follow() -> None:
@@ -28,6 +31,8 @@ def read_lines(deliver: Callable[[str], None]) -> None:
             except OSError:  # stdin is closed, or is the terminal of another job
                 return
             if not data:
+                if os.environ.get(END_WITH_STDIN):
+                    deliver("quit")
                 return
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:

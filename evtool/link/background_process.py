@@ -17,6 +17,9 @@ from typing import IO, Any, Self
 
 from evtool.errors import DeviceError, LinkTimeout
 
+END_WITH_STDIN = "EVTOOL_END_WITH_STDIN"
+"""In the environment of a simulator: the end of its stdin is a `quit`."""
+
 _QUIT_S = 5.0
 
 Event = dict[str, Any]
@@ -27,7 +30,8 @@ class BackgroundProcess:
 
     Args:
         name: what messages call it.
-        argv: the command; it gets a process group of its own, so Ctrl-C reaches only us.
+        argv: the command; it gets a process group of its own, so Ctrl-C reaches only us. A
+            simulator of evtool's ends when we do, even by SIGKILL.
         log: its stdout and stderr go to this file too.
 
     Raises:
@@ -48,6 +52,7 @@ class BackgroundProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._log_stream,
                 process_group=0,
+                env=os.environ | {END_WITH_STDIN: "1"},
             )
         except OSError as error:
             self._log_stream.close()

@@ -109,6 +109,25 @@ def test_signals_end_them_and_the_end_of_stdin_does_not(
         running.process.stdin = None
 
 
+@pytest.mark.parametrize("name", ["bus", "csms", "vehicle"])
+def test_with_the_variable_the_end_of_stdin_ends_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with simulator("bus", "--listen", "127.0.0.1:0") as bus:
+        options = {
+            "bus": ["--listen", "127.0.0.1:0"],
+            "csms": ["--listen", "127.0.0.1:0", "--open"],
+            "vehicle": ["--can-channel", bus.event("ready")["can_channel"]],
+        }
+        monkeypatch.setenv("EVTOOL_END_WITH_STDIN", "1")
+        with simulator(name, *options[name]) as running:
+            running.event("ready")
+            assert running.process.stdin is not None
+            running.process.stdin.close()
+            assert running.process.wait(WAIT_S) == 0
+            running.process.stdin = None
+
+
 def test_vehicle_and_module_answer_on_the_bus() -> None:
     with hub_in_thread() as port:
         channel = f"127.0.0.1:{port}/can0"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evtool.errors import DeviceError, LinkTimeout
-from evtool.link.background_process import BackgroundProcess
+from evtool.link.background_process import END_WITH_STDIN, BackgroundProcess
 
 ECHO = """\
 import json, sys
@@ -66,6 +66,13 @@ def test_one_that_does_not_listen_is_ended(tmp_path: Path, monkeypatch: pytest.M
     process.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_simulator_is_told_to_end_with_us(tmp_path: Path) -> None:
+    # However we end, by SIGKILL too: tests/cli/test_sim.py shows that a simulator keeps to it.
+    script = f"import json, os; print(json.dumps({{'event': os.environ['{END_WITH_STDIN}']}}))"
+    with start(script, tmp_path) as process:
+        assert process.wait_for(lambda event: True, "its event", 20)["event"] == "1"
 
 
 def test_no_such_program(tmp_path: Path) -> None:
