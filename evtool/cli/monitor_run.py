@@ -287,7 +287,7 @@ def _typed_keys(
         wanted=not order.view.yes,
     )
     audience.batches.append(typed)
-    audience.telling.append(typed)
+    audience.events.append(typed)
     audience.news.append(typed)
     return typed.read
 

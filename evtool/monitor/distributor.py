@@ -115,7 +115,7 @@ class Distributor:
                 lines, block = lines[:end], block.head(end)
             telling = [line for line in lines if line.is_telling]
         else:
-            telling = read_telling_lines(block)
+            telling = read_telling_lines(block, records=bool(audience.telling))
             self._watch.hear(telling)
         if self._watch.looks_at_lines:
             for printer in audience.blocks:

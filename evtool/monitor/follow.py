@@ -42,9 +42,14 @@ _MARKS = (
 _SEQUENCE_ENDS = (b"m[", b"K[", b"J[", b"H[", b"h[", b"l[")
 _RESET_MARK = 0
 _find_marks = BytesAhoCorasick(_MARKS).find_matches_as_indexes
-# Everything that a telling line can be found by, in one pass over the bytes.
+# Everything that a telling line can be found by, in one pass over the bytes: with the records, or
+# with those of them only that are events.
+_RECORD, _EVENT = b"[", b"[event]"
 _RECORD_BEGINS = len(_MARKS)
-_find_telling = BytesAhoCorasick((*_MARKS, b"\n[", *_SEQUENCE_ENDS)).find_matches_as_indexes
+_FINDERS = {
+    begin: BytesAhoCorasick((*_MARKS, b"\n" + begin, *_SEQUENCE_ENDS)).find_matches_as_indexes
+    for begin in (_RECORD, _EVENT)
+}
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +79,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     def is_telling(self) -> bool:
         """Whether it is more than text: a record, a broken one, a reset, a panic."""
         return self.record is not None or bool(self.malformed or self.reset) or self.panic
+
+    @property
+    def is_event(self) -> bool:
+        """Whether something happened: an event, a reset, a panic."""
+        return bool(self.event or self.reset) or self.panic
 
     @property
     def event(self) -> str:
@@ -179,7 +189,7 @@ def read_lines(block: Block) -> list[Line]:
     ]
 
 
-def read_telling_lines(block: Block) -> list[Line]:
+def read_telling_lines(block: Block, *, records: bool = True) -> list[Line]:
     """Those of them that are more than text; looks no closer at the others.
 
     Of lines that report a breakdown, and have no reset and no record between them, the first at
@@ -191,10 +201,11 @@ def read_telling_lines(block: Block) -> list[Line]:
     data = block.data
     lines: list[Line] = []
     last = -1  # the beginning of the line that was looked at last
-    if data[:1] == b"[":
+    begin = _RECORD if records else _EVENT
+    if data.startswith(begin):
         last = 0
         lines += _telling_line(block, 0)
-    for which, at, _ in _find_telling(data):
+    for which, at, _ in _FINDERS[begin](data):
         if which > _RECORD_BEGINS:
             if b"\x1b" in data:
                 return [line for line in read_lines(block) if line.is_telling]

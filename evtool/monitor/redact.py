@@ -103,6 +103,12 @@ class Redactor:
             self._find = automaton.find_matches_as_indexes
             begins = BytesAhoCorasick(sorted({form[:MIN_SECRET_BYTES] for form in forms}))
             self._find_begins = begins.find_matches_as_indexes
+        # What stands last where so much or more of a form has come.
+        self._lasts = frozenset(
+            form[end - MIN_SECRET_BYTES : end]
+            for form in forms
+            for end in range(MIN_SECRET_BYTES, len(form))
+        )
         self._let_go = b""  # shown, and perhaps the beginning of a secret all the same
         self._held = b""
 
@@ -176,9 +182,10 @@ class Redactor:
         at = max(position, end - self._longest + 1, lowered.rfind(b"\n") + 1)
         if at >= end:
             return end
-        for _, start, _ in self._find_begins(lowered[at:], overlapping=True):
-            if lowered[at + start :] in self._prefixes:
-                return at + start
+        if lowered[-MIN_SECRET_BYTES:] in self._lasts:
+            for _, start, _ in self._find_begins(lowered[at:], overlapping=True):
+                if lowered[at + start :] in self._prefixes:
+                    return at + start
         for start in range(max(at, end - MIN_SECRET_BYTES + 1), end):
             if lowered[start:] in self._prefixes:
                 return start

@@ -130,8 +130,9 @@ class Audience:
     100 ms where bytes come without a pause.
 
     `telling` is `lines` without the lines that are plain text: who needs no more than records,
-    resets and panics costs nothing for the rest. What is read together with the line that ends the
-    watch, behind it, goes to `prompt`, `batches` and `logs` only. `clear` is told of everything
+    resets and panics costs nothing for the rest. `events` is that without the records that are no
+    events: where nobody takes records, none is read. What is read together with the line that ends
+    the watch, behind it, goes to `prompt`, `batches` and `logs` only. `clear` is told of everything
     as it came, secrets included: what a person has asked to see on a screen, and nothing else.
     """
 
@@ -141,6 +142,7 @@ class Audience:
     blocks: list[BlockConsumer] = field(default_factory=list)
     lines: list[LinesConsumer] = field(default_factory=list)
     telling: list[LinesConsumer] = field(default_factory=list)
+    events: list[LinesConsumer] = field(default_factory=list)
     news: list[NewsConsumer] = field(default_factory=list)
     times: list[TimeConsumer] = field(default_factory=list)
     clear: Audience | None = None
@@ -164,6 +166,9 @@ class Audience:
         if telling:
             for consumer in self.telling:
                 consumer.on_lines(telling)
+            if self.events and (events := [line for line in telling if line.is_event]):
+                for consumer in self.events:
+                    consumer.on_lines(events)
 
 
 class Controls(Protocol):

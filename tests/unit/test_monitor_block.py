@@ -110,4 +110,6 @@ def test_the_telling_lines_are_all_lines_that_tell(lines: list[str]) -> None:
     # Of panics that follow one another the first is enough.
     assert first_panics(found) == first_panics(telling)
     assert all(each in telling for each in found)
+    events = [each for each in read_telling_lines(block, records=False) if each.is_event]
+    assert first_panics(events) == first_panics([each for each in telling if each.is_event])
     assert read_lines(block) == [read_line(text, 2, 1, "p") for text in block.lines]
