@@ -185,6 +185,7 @@ def _conduct(order: Order, *, scripted: bool) -> Conduct:
         reconnect=not stream.no_reconnect,
         reset=stream.reset,
         keep_waiting=stream.is_raw,
+        goes_on=not scripted,
     )
 
 

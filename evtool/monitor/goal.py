@@ -129,11 +129,14 @@ class Watch:
         what = "--count" if self._goal.until is None else "--until"
         return Stopped(f"{self._port}: the watch was ended before {what} was met")
 
-    def timed_out(self, now_ms: int) -> bool:
+    def timed_out(self, now_ms: int, silent: Sequence[str] = ()) -> bool:
         """Whether the watch has ended well by its duration.
 
+        Args:
+            silent: the ports from which nothing has come.
+
         Raises:
-            LinkTimeout: time is up, and the board has said nothing at all.
+            LinkTimeout: time is up, and a board has said nothing at all.
             CheckFailed: time is up before the goal was reached, or the program broke down.
         """
         if self.remaining_ms(now_ms) != 0:
@@ -142,9 +145,10 @@ class Watch:
         if self._panic is not None:
             raise self._broke_down(self._panic)
         expects_words = bool(goal.records) or goal.until is not None
-        if self._lines == 0 and expects_words:
+        if expects_words and (self._lines == 0 or silent):
+            ports = ", ".join(silent) or self._port
             raise LinkTimeout(
-                f"{self._port}: the board said nothing for {(now_ms - self._start_ms) / 1000:g} s",
+                f"{ports}: the board said nothing for {(now_ms - self._start_ms) / 1000:g} s",
                 fix="is it powered, is this its port, and does its firmware run?",
             )
         if goal.timeout_ms is None or now_ms - self._start_ms < goal.timeout_ms:

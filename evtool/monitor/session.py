@@ -13,7 +13,7 @@ from evtool.monitor.distributor import Distributor
 from evtool.monitor.goal import Goal, Watch
 from evtool.monitor.keys import Keys
 from evtool.monitor.on_view import OnView
-from evtool.monitor.outgoing import AT_ONCE, Pace
+from evtool.monitor.outgoing import AT_ONCE, Outgoing, Pace
 from evtool.monitor.redact import Redactor
 from evtool.monitor.stream import Audience, News
 from evtool.monitor.watched_console import Port, WatchedConsole
@@ -91,6 +91,7 @@ class Conduct:
         reconnect: whether to wait for a port that disappeared.
         reset: whether to reset the boards at the start.
         keep_waiting: whether what waits in a port when it is opened is shown, too.
+        goes_on: whether a port that takes no bytes ends nothing as long as there are others.
     """
 
     ask_view: bool = True
@@ -100,6 +101,7 @@ class Conduct:
     reconnect: bool = True
     reset: bool = False
     keep_waiting: bool = False
+    goes_on: bool = True
 
 
 class Session:
@@ -147,7 +149,7 @@ class Session:
         self._busy = 0
         self._in_flood = False
         self._distributor = Distributor(
-            self._audience, self._watch, view, display, self._restarted, self.end
+            self._audience, self._watch, view, display, self._restarted, self._reached
         )
 
     def run(self) -> None:
@@ -214,11 +216,19 @@ class Session:
         self._error = self._error or error
         self._distributor.stop()
 
+    def _reached(self, error: EvtoolError | None) -> None:
+        """The goal is reached, or missed. It is no success where another port is not there."""
+        self.end(error or self._trouble() if len(self._consoles) > 1 else error)
+
+    def _trouble(self) -> DeviceError | None:
+        """What makes every end of the watch a failure: a port that is gone, or takes nothing."""
+        found = [each for console in self._consoles for each in (console.gone, console.refused)]
+        return next((each for each in found if each is not None), None)
+
     def quit(self) -> None:
         """The user ends it; no success while a port is gone, or a goal not reached."""
         self.was_quit = True
-        gone = [console.gone for console in self._consoles if console.gone is not None]
-        self.end(gone[0] if gone else self._watch.given_up())
+        self.end(self._trouble() or self._watch.given_up())
 
     def press(self, key: str, port: str = "") -> None:
         """Pass a key of the board's own menu on."""
@@ -317,11 +327,21 @@ class Session:
             return False
         try:
             return act(console.port)
-        except LinkTimeout:
-            raise
+        except LinkTimeout as error:
+            if len(self._consoles) == 1 or not self._conduct.goes_on:
+                raise
+            self._drop_outgoing(console, error)
+            return False
         except DeviceError as error:
             self._disconnect(console, error)
             return False
+
+    def _drop_outgoing(self, console: WatchedConsole, error: LinkTimeout) -> None:
+        """A port that takes no bytes is read on; the others are not to blame."""
+        console.outgoing = Outgoing(console.name)
+        if console.refused is None:
+            self._note(console.name, "refused", f"{error.message}; it is read on")
+        console.refused = error
 
     def _named(self, port: str) -> list[WatchedConsole]:
         return [
@@ -447,10 +467,11 @@ class Session:
     def _look_at_goal(self, now_ms: int) -> None:
         if self._watch.remaining_ms(now_ms) != 0:
             return
-        for console in self._consoles:
-            if console.gone is not None:
-                raise console.gone
-        self._done = self._watch.timed_out(now_ms)
+        trouble = self._trouble()
+        if trouble is not None:
+            raise trouble
+        silent = [console.name for console in self._consoles if not console.received]
+        self._done = self._watch.timed_out(now_ms, silent)
 
     def _call_in_time(self, now_ms: int) -> None:
         wanted = [consumer.on_time(now_ms) for consumer in self._audience.times]

@@ -44,6 +44,7 @@ class WatchedConsole:
         gone: why it is gone; None while it is there.
         reopen_ms: when to try again.
         refuses_reset: it was to be reset, and cannot be.
+        refused: why it did not take what was sent to it; None where it always did.
     """
 
     def __init__(self, name: str) -> None:
@@ -55,6 +56,7 @@ class WatchedConsole:
         self.gone: DeviceError | None = None
         self.reopen_ms = 0
         self.refuses_reset = False
+        self.refused: DeviceError | None = None
 
     def attach(self, port: Port, redactor: Redactor, now_ms: int) -> None:
         """The port is there (again); what was not sent to the last one is for nobody."""

@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -416,3 +417,48 @@ def test_what_a_pipe_has_is_taken_no_faster_than_it_is_sent() -> None:
     with pytest.raises(LinkTimeout):
         rig.run()
     assert len(rig.pressed) == 7
+
+
+def two_ports(first: ScriptedPort, second: ScriptedPort) -> dict[str, list[Any]]:
+    return {"A": [first], "B": [second, *(DeviceError("B is away") for _ in range(1000))]}
+
+
+def test_a_port_that_takes_no_bytes_is_read_on_and_is_no_success() -> None:
+    first = ScriptedPort([*[b"x\n"] * 1000, b"done\n"])
+    second = ScriptedPort([b"y\n"] * 1000, room=0)
+    rig = Rig(two_ports(first, second), Goal(until=re.compile("done")))
+    with pytest.raises(LinkTimeout, match="B: the port took no bytes for 2 s"):
+        rig.run()
+    assert rig.notebook.notes == ["connected", "connected", "refused"]
+    assert rig.clock.now > 2000
+    assert len(rig.notebook.log) > 1500  # both of them, to the end
+
+
+def test_the_only_port_that_takes_no_bytes_ends_the_watch() -> None:
+    rig = Rig({"A": [ScriptedPort([b"x\n"] * 1000, room=0)]})
+    with pytest.raises(LinkTimeout, match="took no bytes"):
+        rig.run()
+    assert rig.clock.now < 2100
+
+
+@pytest.mark.parametrize(
+    "goal", [Goal(until=re.compile(r"^\[bms")), Goal(count=1, records=("bms",))]
+)
+def test_a_goal_that_is_reached_while_another_port_is_away_is_no_success(goal: Goal) -> None:
+    first = ScriptedPort([*[b"x\n"] * 10, BMS.encode() + b"\n"])
+    rig = Rig(two_ports(first, ScriptedPort([b"y\n", DeviceError(GONE)])), goal)
+    with pytest.raises(DeviceError):
+        rig.run()
+    assert rig.notebook.log[-1] == BMS
+    # a port that is back is none that is away
+    second = ScriptedPort([b"y\n"])
+    ports = two_ports(ScriptedPort([*[b"x\n"] * 100, BMS.encode() + b"\n"]), second)
+    ports["B"] = [ScriptedPort([DeviceError(GONE)]), second]
+    Rig(ports, goal).run()
+
+
+def test_a_board_that_says_nothing_is_no_success_beside_one_that_speaks() -> None:
+    ports = two_ports(ScriptedPort([BMS.encode() + b"\n"]), ScriptedPort([]))
+    rig = Rig(ports, Goal(duration_ms=3000, records=("bms",)))
+    with pytest.raises(LinkTimeout, match=r"^B: the board said nothing for 3 s"):
+        rig.run()
