@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evtool.cli.output import narrate
+
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
@@ -78,6 +80,7 @@ def open_outputs(
     *,
     dated: bool = True,
     source: str = "",
+    note: Callable[[str, str], None] = lambda event, text: narrate(f"evtool: {text}"),
 ) -> None:
     """Open what the options name, and let it listen; `stack` closes it.
 
@@ -85,16 +88,22 @@ def open_outputs(
         stamp: how the time of a line is written.
         dated: whether `Line.at_ns` is Unix time.
         source: the log's name, for the title of a plot.
+        note: takes what a person must know of these files: an event's name, and a line.
 
     Raises:
         EvtoolError: a file cannot be written, or is another one than it should be.
     """
     from evtool.link.table_file import TableFile
-    from evtool.monitor.record_files import HEADER, csv_writer, jsonl_writer
+    from evtool.monitor.record_files import HEADER, MAX_NAMES, csv_writer, jsonl_writer
 
     if view.csv_path is not None:
         file = stack.enter_context(TableFile(view.csv_path, HEADER))
-        audience.lines.append(Records(csv_writer(stamp), file.append))
+        text = (
+            f"{view.csv_path}: the board invents names of values: beside those of its views,"
+            f" {MAX_NAMES} are kept, and rows of further ones are left out"
+        )
+        writer = csv_writer(stamp, lambda: note("left_out", text))
+        audience.lines.append(Records(writer, file.append))
     if view.jsonl_path is not None:
         keep = _print
         if view.jsonl_path != STDOUT:
@@ -105,7 +114,7 @@ def open_outputs(
         from evtool.link.clock import monotonic_ms
 
         check_plot(view.plot_path)
-        plot = PlotFile(view.plot_path, dated=dated, now_ms=monotonic_ms, source=source)
+        plot = PlotFile(view.plot_path, dated=dated, now_ms=monotonic_ms, source=source, note=note)
         audience.telling.append(plot)
         audience.times.append(plot)
         stack.callback(plot.finish)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evtool.monitor.plot.collect import PlotCollector
+from evtool.monitor.plot.collect import MAX_PORTS, PlotCollector
 from evtool.monitor.plot.html import render_html
 
 if TYPE_CHECKING:
@@ -31,11 +31,20 @@ class PlotFile:
         dated: whether the lines' `at_ns` is Unix time.
         now_ms: the monotonic clock.
         source: what stands in the title where no port has a name.
+        note: takes what a person must know of the plot: an event's name, and a line.
     """
 
     def __init__(
-        self, path: Path, *, dated: bool, now_ms: Callable[[], int], source: str = ""
+        self,
+        path: Path,
+        *,
+        dated: bool,
+        now_ms: Callable[[], int],
+        source: str = "",
+        note: Callable[[str, str], None] = lambda event, text: None,
     ) -> None:
+        self._note = note
+        self._has_told = False
         self._source = source
         self.collector = PlotCollector()
         self._path = path
@@ -51,6 +60,9 @@ class PlotFile:
         """Collect."""
         self.collector.on_lines(lines)
         self._changed = True
+        if self.collector.left_out and not self._has_told:
+            self._has_told = True
+            self._note("left_out", f"{self._path}: a plot has room for {MAX_PORTS} ports")
 
     def on_time(self, now_ms: int) -> int | None:
         """Make a piece of the page where it is time for one."""

@@ -16,7 +16,7 @@ from evtool.cli.monitor_options import collect
 from evtool.cli.monitor_script_options import elf_option
 from evtool.cli.monitor_view_options import ReplayOptions, shown_options
 from evtool.cli.options import project_option
-from evtool.cli.output import Output, json_option
+from evtool.cli.output import Output, json_option, narrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,8 +167,16 @@ class _Replay:
             audience = Audience()
             stamp = unix_stamp if log.dated else _seconds
             name = self._path.name
-            open_outputs(self._options, audience, stack, stamp, dated=log.dated, source=name)
             display = self._display(stack, log)
+            open_outputs(
+                self._options,
+                audience,
+                stack,
+                stamp,
+                dated=log.dated,
+                source=name,
+                note=self._note(display),
+            )
             mask = text_mask(known_secrets(self._project_path))
             output = Output(self._as_json)
             panics = decoding(
@@ -295,6 +303,12 @@ class _Replay:
         how = "paused" if self._clock.paused else f"played {speed}"
         screen.state(f"{how}; 1-5 0 view, space pause, q quit")
         screen.draw_every(_DRAW_MS, self._clock.at_ms, self._clock.now_ms)
+
+    def _note(self, display: Display) -> Callable[[str, str], None]:
+        """Where evtool's own words go: onto the screen where there is one, else to stderr."""
+        if self._screen is not None:
+            return display.note
+        return lambda event, text: narrate(f"evtool: {text}")
 
     def _show_panics(self) -> None:
         """Those that are decoded by now."""

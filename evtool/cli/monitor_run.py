@@ -260,7 +260,7 @@ def _add_listeners(
     from evtool.cli.monitor_panic import decoding
     from evtool.monitor.redact import text_mask
 
-    open_outputs(order.view, audience, stack)
+    open_outputs(order.view, audience, stack, note=ending.note)
     output = Output(order.as_json)
     panics = decoding(
         order.script.elf,

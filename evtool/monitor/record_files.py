@@ -24,8 +24,13 @@ _KEYS: dict[str, dict[str, Field]] = {
     record: {field: (key, number) for key, (field, number) in fields.items()}
     for record, fields in FIELDS.items()
 }
+_KNOWN_NAMES = frozenset(f"{record}.{key}" for record, fields in FIELDS.items() for key in fields)
 # a spreadsheet takes what begins so for a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+MAX_NAMES = 1000
+"""So many names of values a file of CSV holds beside those that evtool knows: a broken or a hostile
+board may invent names without end, and whoever makes a table of the file gets a column for each."""
 
 Stamp = Callable[[Line], str]
 """The time of a line as it is written: ISO 8601 in UTC, or seconds for a log without a date."""
@@ -39,7 +44,9 @@ class RecordWriter:
         render: what a record becomes.
     """
 
-    def __init__(self, stamp: Stamp, render: Callable[[Line, Record, str, DeviceClock], str]):
+    def __init__(
+        self, stamp: Stamp, render: Callable[[Line, Record, str, DeviceClock], str]
+    ) -> None:
         self._stamp = stamp
         self._render = render
         self._clocks: dict[str, DeviceClock] = {}
@@ -57,9 +64,13 @@ class RecordWriter:
         return "".join(parts)
 
 
-def csv_writer(stamp: Stamp) -> RecordWriter:
-    """Rows of `COLUMNS`; `HEADER` stands above them."""
-    return RecordWriter(stamp, _csv_rows)
+def csv_writer(stamp: Stamp, crowded: Callable[[], None] = lambda: None) -> RecordWriter:
+    """Rows of `COLUMNS`; `HEADER` stands above them.
+
+    Args:
+        crowded: told once that there are more than `MAX_NAMES` names; the further ones get no row.
+    """
+    return RecordWriter(stamp, _CsvRows(crowded).render)
 
 
 def jsonl_writer(stamp: Stamp) -> RecordWriter:
@@ -67,14 +78,35 @@ def jsonl_writer(stamp: Stamp) -> RecordWriter:
     return RecordWriter(stamp, _json_line)
 
 
-def _csv_rows(line: Line, record: Record, stamp: str, clock: DeviceClock) -> str:
-    known = clock.source != NONE
-    device_ms = str(clock.at(line.at_ms)) if known else ""
-    stream = io.StringIO()
-    rows = csv.writer(stream, lineterminator="\n")
-    for quantity, value, unit in _values(record):
-        rows.writerow((stamp, device_ms, clock.source, line.port, quantity, value, unit))
-    return stream.getvalue()
+class _CsvRows:
+    """The rows of one file."""
+
+    def __init__(self, crowded: Callable[[], None]) -> None:
+        self._crowded = crowded
+        self._names: set[str] = set()
+        self._is_crowded = False
+
+    def render(self, line: Line, record: Record, stamp: str, clock: DeviceClock) -> str:
+        """A row for each value of `record`."""
+        known = clock.source != NONE
+        device_ms = str(clock.at(line.at_ms)) if known else ""
+        stream = io.StringIO()
+        rows = csv.writer(stream, lineterminator="\n")
+        for quantity, value, unit in _values(record):
+            if quantity in _KNOWN_NAMES or self._has_room(quantity):
+                rows.writerow((stamp, device_ms, clock.source, line.port, quantity, value, unit))
+        return stream.getvalue()
+
+    def _has_room(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        if len(self._names) < MAX_NAMES:
+            self._names.add(name)
+            return True
+        if not self._is_crowded:
+            self._is_crowded = True
+            self._crowded()
+        return False
 
 
 def _values(record: Record) -> Iterator[tuple[str, str, str]]:

@@ -152,6 +152,8 @@ def _joined(words: Sequence[tuple[str, str, str]], gap: str) -> list[Span]:
 def _alarm_line(state: UnitState, sections: Sequence[Section], ascii_only: bool) -> list[Span]:
     """Faults, buses in trouble and values beyond a limit; the worst first."""
     line: list[Span] = []
+    if state.crowded:
+        line += [(" more faults or buses than a unit can have ", "shout"), (" ", "")]
     for fault in state.faults:
         line += [(f" FAULT {fault.replace('_', ' ')} ", "shout"), (" ", "")]
     for bus in state.buses_in_trouble:

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 
 from evtool.protocol.console import Record
 
+MAX_FAULTS = 32
+"""A broken or a hostile board may invent names without end; a controller knows some ten faults."""
+
+MAX_BUSES = 8
+_LONGEST_WORD = 64
+
 
 @dataclass(slots=True)
 class UnitState:
@@ -25,6 +31,7 @@ class UnitState:
         permitted: whether OCPP lets energy flow.
         faults: those that are set, in the order in which they were.
         buses: a CAN controller's number -> its state.
+        crowded: whether there were more faults or buses than are kept; the later ones are not.
     """
 
     charge_point: str = ""
@@ -35,10 +42,11 @@ class UnitState:
     permitted: bool | None = None
     faults: list[str] = field(default_factory=list)
     buses: dict[str, str] = field(default_factory=dict)
+    crowded: bool = False
 
     def observe(self, record: Record) -> None:
         """Take in an event; any other record changes nothing."""
-        words = {key: str(value) for key, value in record.fields.items()}
+        words = {key: str(value)[:_LONGEST_WORD] for key, value in record.fields.items()}
         state = words.get("state", "")
         match record.kind:
             case "boot":
@@ -56,7 +64,7 @@ class UnitState:
             case "fault":
                 self._note_fault(words.get("name", ""), is_set=state == "set")
             case "bus":
-                self.buses[words.get("bus", "")] = state
+                self._note_bus(words.get("bus", ""), state)
 
     @property
     def buses_in_trouble(self) -> list[str]:
@@ -69,6 +77,7 @@ class UnitState:
         self.gate = self.plugged = self.connected = self.transaction = self.permitted = None
         self.faults.clear()
         self.buses.clear()
+        self.crowded = False
 
     def _start(self, charge_point: str) -> None:
         """docs/controller.md: no vehicle, no permission, and the module is told off."""
@@ -80,5 +89,13 @@ class UnitState:
     def _note_fault(self, name: str, *, is_set: bool) -> None:
         if name in self.faults:
             self.faults.remove(name)
-        if is_set:
+        if is_set and len(self.faults) < MAX_FAULTS:
             self.faults.append(name)
+        elif is_set:
+            self.crowded = True
+
+    def _note_bus(self, bus: str, state: str) -> None:
+        if bus in self.buses or len(self.buses) < MAX_BUSES:
+            self.buses[bus] = state
+        else:
+            self.crowded = True

@@ -12,6 +12,7 @@ from evtool.monitor.follow import Silence, read_line
 from evtool.monitor.history import History, sparkline
 from evtool.monitor.picture import Canvas, fit, pad, plain, width_of
 from evtool.monitor.screen_layout import Frame, draw
+from evtool.monitor.unit_state import MAX_BUSES, MAX_FAULTS
 from evtool.monitor.views import VIEW_RECORDS, Dashboard
 
 LINES = [
@@ -109,6 +110,17 @@ def test_faults_and_limits_stand_in_a_line_of_their_own() -> None:
     assert "FAULT over voltage" in lines[2]
     assert "Temperature above 60 °C" in lines[2]
     assert "Output current flows with a closed gate" in lines[2]
+
+
+def test_a_board_that_invents_faults_and_buses_is_said_to() -> None:
+    board = dashboard(*(f"[event] fault name=f{number} state=set" for number in range(5000)))
+    assert len(board.state.faults) == MAX_FAULTS
+    assert picture(board, 1500, 80, 24)[2].startswith(" more faults or buses than a unit can have")
+    board = dashboard(*(f"[event] bus bus={number} state=bus_off" for number in range(5000)))
+    assert len(board.state.buses) == MAX_BUSES
+    assert board.state.crowded
+    board.observe(read_line("[event] boot version=1 build=2 charge_point=C reset=software", 1500))
+    assert not board.state.crowded
 
 
 def test_a_wide_terminal_shows_the_range_of_what_was() -> None:

@@ -20,7 +20,7 @@ from evtool.cli.monitor_plot import EVERY_MS, PlotFile, check_plot
 from evtool.errors import ConfigError, EvtoolError
 from evtool.monitor.follow import Line, read_line
 from evtool.monitor.plot import png
-from evtool.monitor.plot.collect import PlotCollector
+from evtool.monitor.plot.collect import MAX_PORTS, PlotCollector
 from evtool.monitor.plot.html import render_html
 from evtool.monitor.plot.series import MAX_BUCKETS, MAX_CHANGES, SILENT_MS, Curve, Lane
 
@@ -144,6 +144,22 @@ def test_a_million_records_make_no_giant_page() -> None:
         at_ns = number * 1_000_000_000
         collector.on_lines([Line(number * 1000, template.text, template.record, at_ns=at_ns)])
     assert len(page_of(collector)) < 1_000_000
+
+
+def test_a_board_that_invents_faults_makes_no_giant_page() -> None:
+    texts = [f"[event] fault name=f{number}{'x' * 200} state=set" for number in range(2000)]
+    page = page_of(collected(*texts, *(f"[power_module] state={'y' * 900}{n}" for n in range(99))))
+    assert len(page) < 200_000
+
+
+def test_a_plot_without_room_for_more_ports_says_so_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    plot = PlotFile(
+        tmp_path / "x.html", dated=True, now_ms=lambda: 0, note=lambda _, text: told.append(text)
+    )
+    for number in range(MAX_PORTS + 3):
+        plot.on_lines([line(SESSION[3], 0, f"port {number}")])
+    assert told == [f"{tmp_path / 'x.html'}: a plot has room for {MAX_PORTS} ports"]
 
 
 CHROMIUM = shutil.which("chromium")

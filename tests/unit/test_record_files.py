@@ -19,7 +19,7 @@ from evtool.errors import ConfigError, EvtoolError
 from evtool.link.table_file import TableFile
 from evtool.monitor.device_clock import DeviceClock
 from evtool.monitor.follow import Line, read_line
-from evtool.monitor.record_files import COLUMNS, HEADER, csv_writer, jsonl_writer
+from evtool.monitor.record_files import COLUMNS, HEADER, MAX_NAMES, csv_writer, jsonl_writer
 from evtool.protocol.console import FIELDS, Record, parse_line, render_record
 from evtool.protocol.console_log import line_of_document
 
@@ -162,3 +162,16 @@ def test_a_pipe_takes_lines_too(tmp_path: Path) -> None:
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         assert os.read(reader, 100) == b"h\n1\n"
         os.close(reader)
+
+
+def test_a_board_that_invents_names_fills_no_file_with_them() -> None:
+    told: list[str] = []
+    writer = csv_writer(stamp, lambda: told.append("crowded"))
+    lines = [read_line(f"[fan{number}] speed{number}=1", 5) for number in range(2 * MAX_NAMES)]
+    names = {row[4] for row in csv.reader(io.StringIO(writer.text(lines)))}
+    assert len(names) == MAX_NAMES
+    assert told == ["crowded"]
+    # what was there before goes on, and so do the board's own records
+    rest = csv.reader(io.StringIO(writer.text([lines[0], lines[-1], read_line(BMS, 6)])))
+    assert [row[4] for row in rest][:2] == ["fan0.speed0", "bms.v"]
+    assert told == ["crowded"]

@@ -13,6 +13,7 @@ from evtool.monitor.unit_state import UnitState
 from evtool.protocol.console import Record
 
 MAX_PORTS = 32
+_LONGEST_STATE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ class UnitCourse:
     def _note_module(self, record: Record, at_ms: int) -> None:
         if record.name == "power_module":
             state = record.fields.get("state")
-            self.lanes["module"].add(at_ms, state if isinstance(state, str) else "")
+            self.lanes["module"].add(
+                at_ms, state[:_LONGEST_STATE] if isinstance(state, str) else ""
+            )
 
     def _note_state(self, at_ms: int) -> None:
         state = self.state
@@ -133,16 +136,22 @@ def _word(value: bool | None, yes: str, no: str) -> str:
 
 
 class PlotCollector:
-    """What every board did, by its port."""
+    """What every board did, by its port.
+
+    Attributes:
+        left_out: whether there were more boards than a plot has room for.
+    """
 
     def __init__(self) -> None:
         self.units: dict[str, UnitCourse] = {}
+        self.left_out = False
 
     def on_lines(self, lines: Sequence[Line]) -> None:
         """Take in lines of one port; their `at_ns` is the time of the plot."""
         unit = self.units.get(lines[0].port)
         if unit is None:
             if len(self.units) >= MAX_PORTS:
+                self.left_out = True
                 return
             unit = self.units[lines[0].port] = UnitCourse()
         for line in lines:
