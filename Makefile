@@ -50,8 +50,9 @@ generated: $(READY)
 	$(BIN)/evtool codegen --only can-tables --only controller-config --check
 	$(BIN)/python -m evtool.cli.render_help | diff -u evtool/cli/help_text.py -
 
+# Hundreds of programs start in a test run; each would compile its modules anew without the cache.
 unit: $(READY)
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadgroup
 
 # The long halves of docs/proof.md; `make test` runs the short ones.
 prove: $(READY)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from once import Once
 
 from evtool.resources import firmware_dir
 
@@ -29,13 +30,16 @@ _ONE_FILE_S = 60
 
 
 @pytest.fixture(scope="session")
-def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(session_gxx: str, once: Once) -> Path:
     """The program, compiled without MicroOcpp and without a warning."""
-    folder = tmp_path_factory.mktemp("host")
+    return once("host-program", lambda folder: _build(session_gxx, folder)) / "program"
+
+
+def _build(gxx: str, folder: Path) -> None:
     defines = ['-DEVTOOL_VERSION="9.8.7"', '-DEVTOOL_BUILD_ID="cafe0001"']
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     includes = [f"-I{include}" for include in INCLUDES]
-    compiler = [session_gxx, "-std=c++17", "-O0", *strict, *defines, *includes]
+    compiler = [gxx, "-std=c++17", "-O0", *strict, *defines, *includes]
     objects = [folder / f"{index}.o" for index in range(len(SOURCES))]
 
     def compile_one(source: Path, made: Path) -> None:
@@ -43,8 +47,7 @@ def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with ThreadPoolExecutor(_COMPILERS) as pool:
         list(pool.map(compile_one, SOURCES, objects))
-    _run([session_gxx, *objects, "-o", folder / "program"])
-    return folder / "program"
+    _run([gxx, *objects, "-o", folder / "program"])
 
 
 def _run(command: list[str | Path]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority, Issued
+from once import Once
 
 from evtool.resources import firmware_dir
 
@@ -30,11 +31,14 @@ HOST = "csms.example"
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(once: Once) -> Path:
     gxx = shutil.which("g++")
     if gxx is None or not Path("/usr/include/mbedtls/ssl.h").exists():
         pytest.skip("needs g++ and mbedTLS (Debian: apt-get install g++ libmbedtls-dev)")
-    out = tmp_path_factory.mktemp("handshake") / "program"
+    return once("handshake", lambda folder: _build(gxx, folder)) / "program"
+
+
+def _build(gxx: str, folder: Path) -> None:
     sources = [
         Path(__file__).with_name("handshake_main.cpp"),
         FIRMWARE / "src" / "chain_dates.cpp",
@@ -42,9 +46,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     includes = [f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE / 'lib' / 'evnet' / 'include'}"]
     libraries = ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"]
-    command = [gxx, "-std=c++17", *includes, *map(str, sources), *libraries, "-o", str(out)]
-    subprocess.run(command, check=True, timeout=110)
-    return out
+    command = [gxx, "-std=c++17", *includes, *map(str, sources), *libraries]
+    subprocess.run([*command, "-o", folder / "program"], check=True, timeout=110)
 
 
 @pytest.fixture(scope="module")

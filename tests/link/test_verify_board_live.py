@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import signal
@@ -19,6 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from board_images import EVCFG, EVCFG_SIZE, flash_image, parts
 from flash_project import KEY, make_project
+from once import Once
 
 from evtool.link.background_process import BackgroundProcess
 from evtool.protocol.nvs import NvsEntry, render_image
@@ -72,17 +72,13 @@ FLAGS = [
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def objects(once: Once) -> Path:
     """The folder with the host program's object files, compiled by whichever worker is first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "verify-board-objects"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            subprocess.run([_gxx(), *FLAGS, "-c", *SOURCES], cwd=folder, check=True, timeout=200)
-            (folder / "done").touch()
-    return folder
+
+    def make(folder: Path) -> None:
+        subprocess.run([_gxx(), *FLAGS, "-c", *SOURCES], cwd=folder, check=True, timeout=200)
+
+    return once("verify-board-objects", make)
 
 
 def link(objects: Path, program: Path, changed: Path | None = None) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from nvs.reader import SANITIZED, Reader, compile_driver
+from once import Once
 
 from evtool.codegen.secrets import SecretsInput, render_secrets
 from evtool.project import ChargePoint, Secret
@@ -32,23 +33,23 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def release_program(
-    session_gxx: str, secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def release_program(session_gxx: str, secrets_folder: Path, once: Once) -> Path:
     """The driver as `esp32dev` compiles it."""
-    program = tmp_path_factory.mktemp("release") / "driver"
-    compile_driver(session_gxx, program, f"-I{secrets_folder}", *SANITIZED)
-    return program
+
+    def make(folder: Path) -> None:
+        compile_driver(session_gxx, folder / "driver", f"-I{secrets_folder}", *SANITIZED)
+
+    return once("nvs-release", make) / "driver"
 
 
 @pytest.fixture(scope="session")
-def lab_program(
-    session_gxx: str, secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def lab_program(session_gxx: str, secrets_folder: Path, once: Once) -> Path:
     """The driver as `esp32dev_lab` compiles it."""
-    program = tmp_path_factory.mktemp("lab") / "driver"
-    compile_driver(session_gxx, program, f"-I{secrets_folder}", "-DEVTOOL_LAB=1")
-    return program
+
+    def make(folder: Path) -> None:
+        compile_driver(session_gxx, folder / "driver", f"-I{secrets_folder}", "-DEVTOOL_LAB=1")
+
+    return once("nvs-lab", make) / "driver"
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from evtool.protocol.partition_table import Partition
 from evtool.virtual.board_nvs import factory_data
 from evtool.virtual.flash_chip import FlashChip
 
-# One worker compiles the driver, not each.
-pytestmark = pytest.mark.xdist_group("nvs")
 KEYS = bytes(range(64))
 SIZE = 0x6000
 BLANK = b"\xff" * SIZE

@@ -14,8 +14,6 @@ from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.protocol.nvs_store import FlashWrite, NvsStore, apply_operation
 from evtool.provision.nvs_inspect import NvsChange, change_image
 
-# One worker compiles the driver, not each.
-pytestmark = pytest.mark.xdist_group("nvs")
 KEYS = bytes(range(64))
 SIZE = 0x20000
 SETTINGS = settings(

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from nvs.reader import FIRMWARE, HERE, SANITIZED, Reader, compile_driver, generated, key_partition
+from once import Once
 
 from evtool.protocol.nvs import NvsEntry, render_image
 from evtool.protocol.nvs_page import PAGE_SIZE
 from evtool.protocol.partition_table import DATA, SUBTYPES
 
-# One worker compiles the driver, not each.
-pytestmark = pytest.mark.xdist_group("nvs")
 NVS, NVS_KEYS = str(SUBTYPES[DATA]["nvs"]), str(SUBTYPES[DATA]["nvs_keys"])
 KEYS = bytes(range(64))
 PROVISIONED, CHANGED = "41" * 20, "42" * 20
@@ -45,12 +44,15 @@ REMEMBERED = [
 
 
 @pytest.fixture(scope="module")
-def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(session_gxx: str, once: Once) -> Path:
     """The release's sources over a flash in memory."""
-    made = tmp_path_factory.mktemp("store") / "store_driver"
     sources = ("nvs_store", "factory_flash", "factory_identity")
-    compile_driver(session_gxx, made, f"-I{HERE / 'idf'}", *SANITIZED, firmware=sources)
-    return made
+    flags = (f"-I{HERE / 'idf'}", *SANITIZED)
+
+    def make(folder: Path) -> None:
+        compile_driver(session_gxx, folder / "store_driver", *flags, firmware=sources)
+
+    return once("nvs-store", make) / "store_driver"
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from once import Once
 
 from evtool.protocol.can_signal import ByteOrder, Kind, Signal
 from evtool.resources import firmware_dir
@@ -47,11 +47,11 @@ KINDS = {Kind.UNSIGNED: 0, Kind.SIGNED: 1, Kind.FLOAT: 2}
 
 
 @pytest.fixture(scope="module")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    folder = tmp_path_factory.mktemp("codec")
+def codec(session_gxx: str, once: Once) -> Path:
+    return once("codec", lambda folder: _build(session_gxx, folder)) / "codec"
+
+
+def _build(gxx: str, folder: Path) -> None:
     (folder / "codec.cpp").write_text(PROGRAM)
     include = firmware_dir() / "lib" / "evcore" / "include"
     subprocess.run(
@@ -61,7 +61,6 @@ def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         timeout=100,
     )  # fmt: skip
-    return folder / "codec"
 
 
 @st.composite

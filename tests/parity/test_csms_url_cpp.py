@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from once import Once
 
 from evtool.protocol.csms_url import charge_point_url, parse_csms_url
 from evtool.resources import firmware_dir
@@ -45,11 +45,11 @@ int main() {
 
 
 @pytest.fixture(scope="module")
-def cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    folder = tmp_path_factory.mktemp("url")
+def cpp(session_gxx: str, once: Once) -> Path:
+    return once("csms-url", lambda folder: _build(session_gxx, folder)) / "main"
+
+
+def _build(gxx: str, folder: Path) -> None:
     (folder / "main.cpp").write_text(PROGRAM)
     library = firmware_dir() / "lib" / "evidentity"
     subprocess.run(
@@ -59,7 +59,6 @@ def cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
         timeout=100,
     )  # fmt: skip
-    return folder / "main"
 
 
 def in_python(url: str, identity: str) -> str:

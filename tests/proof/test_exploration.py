@@ -7,22 +7,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+from once import Once
 from proof.cpp_core import CORE, PROOF, compile_objects, link
 from proof.exploration import FLAGS, SMALL, Run, build, explore, figures
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def objects(once: Once) -> Path:
     """A folder with the explorer's objects and its program."""
     gxx = shutil.which("g++")
     if gxx is None:
         pytest.skip("needs g++ (Debian: apt-get install g++)")
-    folder = tmp_path_factory.mktemp("explorer")
-    build(gxx, folder)
-    return folder
+    return once("explorer", lambda folder: build(gxx, folder))
 
 
-@pytest.mark.xdist_group("explorer")
 @pytest.mark.parametrize("run", SMALL, ids=lambda run: run.name)
 def test_every_reached_state_keeps_the_rules(objects: Path, run: Run) -> None:
     holds, words = explore(objects / "explorer", run)
@@ -48,7 +46,6 @@ BROKEN = [
 ]
 
 
-@pytest.mark.xdist_group("explorer")
 @pytest.mark.parametrize(("name", "old", "new", "words"), BROKEN)
 def test_what_is_broken_is_found(
     objects: Path, tmp_path: Path, name: str, old: str, new: str, words: str

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from mcp2515_rig import Rig, build, driver_running
+from once import Once
 
 
 @pytest.fixture(scope="session")
-def driver(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def driver(session_gxx: str, once: Once) -> Path:
     """The driver as a program that asks for its wires."""
-    return build(session_gxx, tmp_path_factory.mktemp("mcp2515") / "driver")
+    return once("mcp2515", lambda folder: build(session_gxx, folder / "driver")) / "driver"
 
 
 @pytest.fixture

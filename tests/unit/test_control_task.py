@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mcp2515_chip import Mcp2515Chip, Wire
 from mcp2515_rig import CAPACITY, DISCHARGE, REQUEST, request
+from once import Once
 
 from evtool.protocol import can_tables
 from evtool.resources import firmware_dir
@@ -29,8 +30,11 @@ ASKS = Wire(REQUEST, dlc=8, data=bytes.fromhex("02D0012C00000000"))
 
 
 @pytest.fixture(scope="module")
-def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    binary = tmp_path_factory.mktemp("control") / "control"
+def program(session_gxx: str, once: Once) -> Path:
+    return once("control-task", lambda folder: _build(session_gxx, folder)) / "control"
+
+
+def _build(gxx: str, folder: Path) -> None:
     libraries = FIRMWARE / "lib"
     includes = [TESTS / "esp32_fakes", FIRMWARE / "src", FIRMWARE / "include"]
     includes += [libraries / name / "include" for name in LIBRARIES]
@@ -40,8 +44,7 @@ def program(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources += sorted((libraries / "evcore" / "src").glob("*.cpp"))
     flags = ["-std=c++17", "-Wall", "-Wextra", "-fsanitize=undefined"]
     flags += [f"-I{folder}" for folder in includes]
-    subprocess.run([session_gxx, *flags, *sources, "-o", binary], check=True, timeout=110)
-    return binary
+    subprocess.run([gxx, *flags, *sources, "-o", folder / "control"], check=True, timeout=110)
 
 
 @pytest.mark.parametrize(

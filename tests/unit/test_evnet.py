@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from once import Once
 
 from evtool.resources import firmware_dir
 
@@ -22,16 +22,9 @@ Ask = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(session_gxx: str, once: Once) -> Ask:
     """A fresh process for each list of questions; its answers, one a question."""
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    program = tmp_path_factory.mktemp("evnet") / "program"
-    sources = [Path(__file__).with_name("evnet_main.cpp"), *(EVNET / "src").glob("*.cpp")]
-    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
-    command = [gxx, *flags, f"-I{EVNET / 'include'}", *map(str, sources), "-o", str(program)]
-    subprocess.run(command, check=True, timeout=110)
+    program = once("evnet", lambda folder: _build(session_gxx, folder)) / "program"
 
     def run(*questions: str) -> list[str]:
         done = subprocess.run(
@@ -41,6 +34,13 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         return done.stdout.splitlines()
 
     return run
+
+
+def _build(gxx: str, folder: Path) -> None:
+    sources = [Path(__file__).with_name("evnet_main.cpp"), *(EVNET / "src").glob("*.cpp")]
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
+    command = [gxx, *flags, f"-I{EVNET / 'include'}", *map(str, sources)]
+    subprocess.run([*command, "-o", folder / "program"], check=True, timeout=110)
 
 
 def test_the_waits_double_up_to_five_minutes(ask: Ask) -> None:

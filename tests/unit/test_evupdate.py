@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from once import Once
 
 from evtool.resources import firmware_dir
 
@@ -28,11 +28,11 @@ def image(size: int = 5000, *, project: bytes = b"ours", chip: int = 0) -> bytes
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    out = tmp_path_factory.mktemp("evupdate") / "program"
+def program(session_gxx: str, once: Once) -> Path:
+    return once("evupdate", lambda folder: _build(session_gxx, folder)) / "program"
+
+
+def _build(gxx: str, folder: Path) -> None:
     sources = [
         Path(__file__).with_name("evupdate_main.cpp"),
         *(LIBRARIES / "evupdate" / "src").glob("*.cpp"),
@@ -41,9 +41,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     includes = [f"-I{LIBRARIES / name / 'include'}" for name in ("evupdate", "evnet")]
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread"]
     flags += ["-fsanitize=undefined,address"]
-    command = [gxx, *flags, *includes, *map(str, sources), "-o", str(out)]
-    subprocess.run(command, check=True, timeout=110)
-    return out
+    command = [gxx, *flags, *includes, *map(str, sources)]
+    subprocess.run([*command, "-o", folder / "program"], check=True, timeout=110)
 
 
 def answers(program: Path, commands: tuple[str, ...]) -> list[str]:

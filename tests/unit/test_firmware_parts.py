@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from once import Once
 
 from evtool.protocol import can_tables
 from evtool.resources import firmware_dir
@@ -86,12 +86,17 @@ Ask = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(session_gxx: str, once: Once) -> Ask:
     """Ask the compiled parts: a function's name and its arguments, all text."""
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    folder = tmp_path_factory.mktemp("parts")
+    driver = once("firmware-parts", lambda folder: _build(session_gxx, folder)) / "driver"
+
+    def run(*words: str) -> str:
+        return run_many(driver, [words])[0]
+
+    return run
+
+
+def _build(gxx: str, folder: Path) -> None:
     (folder / "driver.cpp").write_text(DRIVER)
     libraries = FIRMWARE / "lib"
     includes = [FIRMWARE / "src", *(libraries / n / "include" for n in LIBRARIES)]
@@ -111,11 +116,6 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         timeout=110,
     )
     assert compiled.returncode == 0, compiled.stderr
-
-    def run(*words: str) -> str:
-        return run_many(folder / "driver", [words])[0]
-
-    return run
 
 
 LIBRARIES = ("evcore", "evidentity", "evocpp", "evdiagnostics")

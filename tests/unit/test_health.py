@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from once import Once
 
 from evtool.protocol.console import Record, parse_line
 from evtool.protocol.partition_table import parse as parse_partitions
@@ -73,27 +75,13 @@ Ask = Callable[[list[str]], list[str]]
 
 
 @pytest.fixture(scope="module")
-def ask(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(session_gxx: str, once: Once) -> Ask:
     """The lines' answers, by a program that begins anew."""
-    folder = tmp_path_factory.mktemp("health")
-    (folder / "driver.cpp").write_text(DRIVER)
-    library = FIRMWARE / "lib" / "evhealth"
-    includes = [library / "include", FIRMWARE / "lib" / "evcore" / "include"]
-    compiled = subprocess.run(
-        [session_gxx, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
-        + [f"-I{include}" for include in includes]
-        + ["driver.cpp", *map(str, (library / "src").glob("*.cpp")), "-o", "driver"],
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert compiled.returncode == 0, compiled.stderr
+    driver = once("health", lambda folder: _build(session_gxx, folder)) / "driver"
 
     def run(lines: list[str]) -> list[str]:
         done = subprocess.run(
-            [folder / "driver"],
+            [driver],
             input="\n".join(lines) + "\n",
             capture_output=True,
             text=True,
@@ -103,6 +91,23 @@ def ask(session_gxx: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
         return done.stdout.split("\n--\n")[:-1]
 
     return run
+
+
+def _build(gxx: str, folder: Path) -> None:
+    (folder / "driver.cpp").write_text(DRIVER)
+    library = FIRMWARE / "lib" / "evhealth"
+    includes = [library / "include", FIRMWARE / "lib" / "evcore" / "include"]
+    compiled = subprocess.run(
+        [gxx, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
+        + [f"-I{include}" for include in includes]
+        + ["driver.cpp", *map(str, (library / "src").glob("*.cpp")), "-o", "driver"],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert compiled.returncode == 0, compiled.stderr
 
 
 def test_each_reset_is_counted_as_what_it_was_and_written_once(ask: Ask) -> None:

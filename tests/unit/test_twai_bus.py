@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from once import Once
 
 from evtool.resources import firmware_dir
 
@@ -102,11 +102,11 @@ RUNNING, BUS_OFF, RECOVERING, STOPPED = "1", "2", "3", "0"
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    gxx = shutil.which("g++")
-    if gxx is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
-    folder = tmp_path_factory.mktemp("twai")
+def program(session_gxx: str, once: Once) -> Path:
+    return once("twai", lambda folder: _build(session_gxx, folder)) / "main"
+
+
+def _build(gxx: str, folder: Path) -> None:
     (folder / "main.cpp").write_text(DRIVER)
     core = FIRMWARE / "lib" / "evcore"
     sources = [folder / "main.cpp", FIRMWARE / "src" / "twai_bus.cpp", core / "src" / "names.cpp"]
@@ -116,7 +116,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [gxx, "-std=c++17", *(f"-I{path}" for path in includes), *sources, "-o", folder / "main"],
         check=True,
     )
-    return folder / "main"
 
 
 def told(program: Path, script: str) -> list[str]:
