@@ -96,7 +96,11 @@ class Life:
             return rig.task()
         rotation = Rotation(rig.ledger, rig.sealed, rig.secrets, (KEY,), f"c{self.number}")
         return rig.task(
-            only_known=True, before=rotation.before, event="rotated", verdict=UnitVerdict.ROTATED
+            only_known=True,
+            before=rotation.before,
+            newest=rotation.newest,
+            event="rotated",
+            verdict=UnitVerdict.ROTATED,
         )
 
     def provision_all(self) -> None:

@@ -160,9 +160,10 @@ class FleetRig:
             **changes,
         )
 
-    def task(self, *, only_known: bool = False, before: Any = None, **changes: Any) -> UnitTask:
+    def task(
+        self, *, only_known: bool = False, before: Any = None, newest: Any = None, **changes: Any
+    ) -> UnitTask:
         assignment = Assignment(self.orders, self.ledger, only_known=only_known)
-        newest = frozenset({"authorization_key"})
         rotating = {} if before is None else {"before": before, "newest": newest}
         return UnitTask(
             targets=FleetTargets(

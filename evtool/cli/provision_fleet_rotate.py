@@ -111,7 +111,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             )
             return 0
         plan = asked_firmware(fleet.project, *options.build)
-        images = images_of(fleet, plan, before=rotation.before, newest=frozenset(chosen))
+        images = images_of(fleet, plan, before=rotation.before, newest=rotation.newest)
         task = unit_task(
             fleet, orders, images, options, only_known=True, event=ROTATED,
             verdict=UnitVerdict.ROTATED,

@@ -75,7 +75,8 @@ def command(
         place = sealing_place(options["sealing_key"], project)
         sealed = None if place is None else open_sealed(ledger, place, root)
         own = () if project is None else (project.charge_point.identity,)
-        keys = _keys(unit_secrets(sealed, root), units or (*_sealed_units(ledger), *own), units)
+        store = unit_secrets(sealed, root)
+        keys = exported_keys(ledger, store, units or (*_sealed_units(ledger), *own), units)
         rows = [(unit, exported_form(unit, key, form).reveal()) for unit, key in keys.items()]
         _record(ledger, [unit for unit, _ in rows], form, "stdout" if to == "-" else Path(to).name)
     if to == "-":
@@ -106,10 +107,14 @@ def _sealed_units(ledger: SqlLedger) -> list[str]:
     return list(dict.fromkeys(path[0] for path in paths if path[1:2] == [AUTHORIZATION_KEY]))
 
 
-def _keys(
-    store: UnitSecretStore, units: tuple[str, ...], named: tuple[str, ...]
+def exported_keys(
+    ledger: SqlLedger, store: UnitSecretStore, units: tuple[str, ...], named: tuple[str, ...]
 ) -> dict[str, Secret]:
-    """The keys, by identity.
+    """The keys, by identity: the newest, unless a rollback went back from that one.
+
+    Args:
+        units: whose,
+        named: and who of them was asked for by name.
 
     Raises:
         ConfigError: a unit that was named has none; or nobody has one.
@@ -135,7 +140,25 @@ def _keys(
             "there is no generated AuthorizationKey here",
             fix="name the ledger and its key: --ledger, --sealing-key",
         )
+    _undo_rolled_back(ledger, store, keys)
     return keys
+
+
+def _undo_rolled_back(ledger: SqlLedger, store: UnitSecretStore, keys: dict[str, Secret]) -> None:
+    """Where a rollback went back from the newest key, the unit has an older one again."""
+    from evtool.provision.fleet.order import AUTHORIZATION_KEY
+    from evtool.provision.ledger.unit_state import fold
+    from evtool.provision.run.given_secrets import ROLLED_BACK, given_generation, left_behind
+
+    for records in ledger.latest():
+        unit = str(records[0].unit)
+        if unit not in keys or all(record.event != ROLLED_BACK for record in records):
+            continue
+        history = ledger.history(unit=unit)
+        given = given_generation(fold(history), AUTHORIZATION_KEY)
+        newest = store.newest_generation(unit, AUTHORIZATION_KEY)
+        if given is not None and newest in left_behind(history, AUTHORIZATION_KEY):
+            keys[unit] = store.generation(unit, AUTHORIZATION_KEY, given) or keys[unit]
 
 
 def _record(ledger: SqlLedger, units: list[str], form: str, to: str) -> None:

@@ -13,6 +13,7 @@ from fleet_rig import EVCFG, FleetRig, MemoryBoard, mac_of, make_rig, order_of
 from evtool.cli.fleet_worker import mask_of, parts_work
 from evtool.cli.ledger_entry import LedgerEntry
 from evtool.cli.output import Output
+from evtool.cli.provision_secrets_export import exported_keys
 from evtool.errors import ConfigError, EvtoolError, Stopped
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.ledger_record import ClaimTaken
@@ -50,6 +51,7 @@ def rotation_task(rig: FleetRig, campaign: str = "") -> UnitTask:
     return rig.task(
         only_known=True,
         before=rotation.before,
+        newest=rotation.newest,
         event="rotated",
         verdict=UnitVerdict.ROTATED,
     )
@@ -174,8 +176,87 @@ def test_a_plain_run_writes_no_key_that_was_only_prepared_and_undoes_no_rollback
     roll_back(rig, board)
     assert rig.run(board)[0].verdict is UnitVerdict.UNCHANGED
     assert key_in(board) == first
-    rotate(rig, board)  # forward again, with the key that there is
-    assert key_in(board) == second
+    # Forward again, and never with the key that was gone back from.
+    rotate(rig, board)
+    assert key_in(board) not in (first, second)
+    written = known(rig).written
+    assert written is not None
+    assert written.fields["generations"] == {KEY: 3}
+    third = key_in(board)
+    roll_back(rig, board)
+    assert key_in(board) == first
+    rotate(rig, board)
+    assert key_in(board) not in (first, second, third)
+
+
+def test_a_rotation_that_was_cut_short_and_rolled_back_from_makes_another_key(
+    rig: FleetRig,
+) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    board.faults = {"write": [Stopped("stopped")]}  # planned, and perhaps in the board
+    assert rotate(rig, board).verdict is UnitVerdict.STOPPED
+    board.flash[EVCFG] = b"\xff" * (EVCFG.stop - EVCFG.start)  # half written
+    assert roll_back(rig, board).verdict is UnitVerdict.ROLLED_BACK
+    assert rotate(rig, board).verdict is UnitVerdict.ROTATED
+    written = known(rig).written
+    assert written is not None
+    assert written.fields["generations"] == {KEY: 3}
+
+
+def test_a_key_that_is_prepared_outlives_a_rollback(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    rotate(rig, board)
+    prepared = Rotation(rig.ledger, rig.sealed, rig.secrets, (KEY,))
+    assert prepared.prepare(rig.orders) == 1
+    roll_back(rig, board)
+    assert prepared.prepare(rig.orders) == 1
+    rotate(rig, board)
+    written = known(rig).written
+    assert written is not None
+    assert written.fields["generations"] == {KEY: 3}  # in no board before, and known to the CSMS
+    assert rig.secrets.generation("CP-001", KEY, 4) is None
+
+
+def test_what_is_exported_after_a_rollback_is_the_key_that_the_unit_has(rig: FleetRig) -> None:
+    boards = [MemoryBoard(1), MemoryBoard(2)]
+    rig.run(*boards)
+    units = ("CP-001", "CP-002")
+    for board in boards:
+        rotate(rig, board)
+    roll_back(rig, boards[0])
+    exported = exported_keys(rig.ledger, rig.secrets, units, units)
+    assert {unit: key.reveal().encode().hex() for unit, key in exported.items()} == {
+        unit: key_in(board) for unit, board in zip(units, boards, strict=True)
+    }
+    # One that is waiting to be written is what the CSMS must hear of.
+    Rotation(rig.ledger, rig.sealed, rig.secrets, (KEY,)).prepare(rig.orders)
+    exported = exported_keys(rig.ledger, rig.secrets, units, units)
+    waiting = [rig.secrets.generation(unit, KEY, 3) for unit in units]
+    assert list(exported.values()) == waiting
+
+
+def test_a_campaign_rotates_a_unit_again_that_was_rolled_back(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    assert rotate(rig, board, "spring").verdict is UnitVerdict.ROTATED
+    rolled = key_in(board)
+    roll_back(rig, board)
+    assert rotate(rig, board, "spring").verdict is UnitVerdict.ROTATED
+    assert key_in(board) != rolled
+    assert rotate(rig, board, "spring").verdict is UnitVerdict.UNCHANGED
+
+
+def test_a_campaign_that_is_done_writes_no_key_that_another_one_prepares(rig: FleetRig) -> None:
+    board = MemoryBoard(1)
+    rig.run(board)
+    rotate(rig, board, "spring")
+    held = key_in(board)
+    Rotation(rig.ledger, rig.sealed, rig.secrets, (KEY,), "autumn").prepare(rig.orders)
+    assert rotate(rig, board, "spring").verdict is UnitVerdict.UNCHANGED
+    assert key_in(board) == held
+    assert rotate(rig, board, "autumn").verdict is UnitVerdict.ROTATED
 
 
 def test_a_board_that_the_ledger_does_not_know_is_not_rotated(rig: FleetRig) -> None:

@@ -46,8 +46,8 @@ class Images:
         now: aware; certificates are checked against it.
         before: called for each unit before its secrets are looked up; a rotation makes new
             ones here, and returns what the record is to say of it.
-        newest: names of the secrets of which a unit gets the newest generation, not the one
-            that it has.
+        newest: names the secrets of which a unit gets the newest generation, not the one
+            that it has; asked before `before` is called.
     """
 
     secrets: UnitSecrets
@@ -58,7 +58,7 @@ class Images:
     mask: Mask
     now: Callable[[], datetime]
     before: Callable[[UnitOrder, UnitState | None], dict[str, object]] = lambda _order, _state: {}
-    newest: frozenset[str] = frozenset()
+    newest: Callable[[UnitState | None], frozenset[str]] = lambda _state: frozenset()
 
 
 class FleetTargets:
@@ -101,6 +101,7 @@ class FleetTarget:
         self._ledger = ledger
         self._images = images
         self._said: dict[str, object] | None = None
+        self._newest: frozenset[str] = frozenset()
         self._wrong = ""
         self.mac = mac
 
@@ -130,8 +131,9 @@ class FleetTarget:
         begin("image")
         _check_encryption(order, facts)
         if self._said is None:  # another try is no other rotation
+            self._newest = images.newest(self.state)
             self._said = images.before(order, self.state)
-        given = GivenSecrets(images.secrets, images.sealed, self.state, images.newest)
+        given = GivenSecrets(images.secrets, images.sealed, self.state, self._newest)
         identity = resolve(order, given, images.now())
         partitions = partitions_of(board, facts, images.firmware, images.encryption.cipher(facts))
         entries = images.entries(order, identity)

@@ -17,7 +17,7 @@ from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.board import SealedValues
 from evtool.provision.run.dry_run import CHECK, LEFT_OUT, RowPlan
-from evtool.provision.run.given_secrets import given_generation
+from evtool.provision.run.given_secrets import ROLLED_BACK, given_generation, left_behind
 from evtool.provision.run.journal import READ_BACK, UNCHANGED, WITHOUT_PROOF
 
 ROTATED, ROTATE = "rotated", "rotate"
@@ -37,8 +37,8 @@ class Rotation:
     Attributes:
         names: the secrets that get a new generation where they are generated ones; the
             others, and certificates, are what their references lead to by now.
-        campaign: its name: a unit that was rotated in it is not rotated in it again; "" rotates
-            every unit that is reached.
+        campaign: its name: a unit that was rotated in it, and not rolled back since, is not
+            rotated in it again; "" rotates every unit that is reached.
     """
 
     ledger: Ledger
@@ -62,6 +62,10 @@ class Rotation:
         said: dict[str, object] = {"rotated": list(self.names)}
         return said | ({"campaign": self.campaign} if self.campaign else {})
 
+    def newest(self, found: UnitState | None) -> frozenset[str]:
+        """Of which secrets a unit gets the newest generation: of none where it was rotated."""
+        return frozenset(() if _is_done(self.ledger, self.campaign, found) else self.names)
+
     def prepare(self, orders: Iterable[UnitOrder]) -> int:
         """Make the new generations of all units that have a board, and write none of them yet.
 
@@ -77,11 +81,16 @@ class Rotation:
         return count
 
     def is_pending(self, order: UnitOrder, name: str, found: UnitState | None) -> bool:
-        """Whether a newer generation is sealed than the board was given."""
+        """Whether a newer generation is sealed than the board was given, that can be written.
+
+        Not one that a rollback went back from: the next rotation makes another.
+        """
         latest = self.sealed.latest(order.identity, name)
         # A unit whose record does not say it was given its first one.
         has = 0 if found is None or found.written is None else 1
-        return latest is not None and latest[0] > (given_generation(found, name) or has)
+        if latest is None or latest[0] <= (given_generation(found, name) or has):
+            return False
+        return latest[0] not in left_behind(self.ledger.history(unit=order.identity), name)
 
 
 def planned_rows(
@@ -111,10 +120,12 @@ def _is_done(ledger: Ledger, campaign: str, found: UnitState | None) -> bool:
         return True  # written, and its proof is missing: that is what is left to do
     if not campaign:
         return False
-    return any(
-        record.event == ROTATED and record.fields.get("campaign") == campaign
-        for record in ledger.history(unit=found.unit)
-    )
+    for record in reversed(ledger.history(unit=found.unit)):
+        if record.event == ROLLED_BACK:
+            return False  # what the campaign did is undone
+        if record.event == ROTATED and record.fields.get("campaign") == campaign:
+            return True
+    return False
 
 
 def _is_finished(ledger: Ledger, found: UnitState) -> bool:

@@ -136,6 +136,11 @@ class UnitSecretStore:
         value = self.sealed.get(secret_name(unit, name, number))
         return None if value is None else Secret(value.decode())
 
+    def newest_generation(self, unit: str, name: str) -> int | None:
+        """The number of the newest generation; None where there is none."""
+        latest = None if self.sealed is None else self.sealed.latest(unit, name)
+        return None if latest is None else latest[0]
+
     def seal_kept(self, unit: str, name: str) -> Secret | None:
         """Seal what was kept in clear as the first generation.
 
