@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What costs much and no test changes, compiled programs above all, made once in a test run."""
+"""What costs much and no test changes, compiled programs above all, made once for all processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class Once:
     """Folders that whichever of pytest's processes needs them first fills for all.
 
     Args:
-        place: a folder that the processes share and the next run does not.
+        place: a folder that the processes share; where the next run does too, names must say
+            all that goes in.
     """
 
     def __init__(self, place: Path) -> None:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from controller_rig import Rig
+from once import Once
 
 from evtool.reference_impl.lockstep import Lockstep
 
@@ -53,17 +52,14 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 
 @pytest.fixture(scope="session")
-def build_cpp(request: pytest.FixtureRequest) -> Build:
+def build_cpp(session_gxx: str, request: pytest.FixtureRequest) -> Build:
     """`build_cpp("main.cpp", *flags)`: that file of this folder with the core and the lockstep.
 
     Programs are named by a hash of all that goes into them, so that a test run compiles only
-    what changed, and several workers never see a half-written file.
+    what changed.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("needs g++ (Debian: apt-get install g++)")
     assert request.config.cache is not None
-    folder = request.config.cache.mkdir("evcore")
+    kept = Once(request.config.cache.mkdir("evcore"))
 
     def build(main: str, *flags: str) -> Path:
         headers = [
@@ -82,14 +78,13 @@ def build_cpp(request: pytest.FixtureRequest) -> Build:
         digest = hashlib.sha256(repr(arguments).encode())
         for path in (*headers, *sources):
             digest.update(path.read_bytes())
-        program = Path(folder) / f"{Path(main).stem}-{digest.hexdigest()[:20]}"
-        if not program.exists():
-            unfinished = program.with_suffix(f".{os.getpid()}")
-            command = [compiler, *arguments, *map(str, sources), "-o", str(unfinished)]
+
+        def make(made: Path) -> None:
+            command = [session_gxx, *arguments, *map(str, sources), "-o", str(made / "program")]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-            unfinished.replace(program)
-        return program
+
+        return kept(f"{Path(main).stem}-{digest.hexdigest()[:20]}", make) / "program"
 
     return build
 
