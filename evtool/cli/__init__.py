@@ -8,6 +8,7 @@ committed text, before click is imported; everything else goes to `evtool.cli.gr
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -19,18 +20,34 @@ def main() -> None:
         sys.exit(130)
 
 
+def _print(text: str) -> NoReturn:
+    if getattr(sys, "stdout") is None:  # noqa: B009 - closed by whoever started us; mypy knows not
+        sys.exit(0)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from evtool.cli.output import leave_without_reader
+
+        leave_without_reader()
+    except OSError as error:
+        from evtool.cli.output import discard_stdout
+
+        discard_stdout()
+        sys.exit(f"evtool: cannot write the output: {error.strerror}")
+    sys.exit(0)
+
+
 def _main() -> None:
     arguments = sys.argv[1:]
     if arguments in ([], ["--help"], ["-h"]):
         from evtool.cli.help_text import HELP
 
-        sys.stdout.write(HELP)
-        sys.exit(0)
+        _print(HELP)
     if arguments == ["--version"]:
         from evtool import __version__
 
-        sys.stdout.write(f"evtool {__version__}\n")
-        sys.exit(0)
+        _print(f"evtool {__version__}\n")
     from evtool.cli.group import run
 
     run()

@@ -109,8 +109,8 @@ def _checked(
         tls = parse_csms_url(url).tls
     except ValueError as error:
         raise ConfigError(
-            f"URL {url}: {error}", fix="write for example ws://127.0.0.1:9000"
-        ) from error
+            f"URL: {error}", fix="write for example ws://127.0.0.1:9000"
+        ) from error  # without the URL itself: a password may stand in it
     key = read_key(key_file, key_env)
     texts = {
         "cp_id": identity,

@@ -30,13 +30,17 @@ def read_presets(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a BOM
         table = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(
             f"--configuration {path}: cannot be read: {error.strerror or error}",
             fix="name a file of lines such as ConnectionTimeOut = 60",
         ) from error
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"--configuration {path}: not UTF-8 text", fix="save the file as UTF-8 in your editor"
+        ) from None
     except (ValueError, RecursionError) as error:
         # Not TOML, or not UTF-8. `from None`: the error may carry the file's bytes.
         raise ConfigError(

@@ -89,10 +89,14 @@ def read_id_tags(path: Path | None, unknown: str | None) -> IdTags:
     if path is None:
         return IdTags(unknown or "Accepted")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a BOM
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         table = document.get("id_tags") if isinstance(document, dict) else None
         return parse_id_tags(table, unknown or "Invalid")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8 text", fix="save the file as UTF-8 in your editor"
+        ) from error
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path}: {error}", fix='write [id_tags] and lines such as "TAG-1" = "Accepted"'

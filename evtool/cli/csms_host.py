@@ -355,9 +355,21 @@ def is_loopback(host: str) -> bool:
 
 def _script(path: Path, control: Control) -> Script:
     try:
-        return Script(path.name, path.read_text(), control)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--script: {error}", fix="correct the line or the path") from error
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"--script {path}: not UTF-8 text", fix="name a script, or save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"--script {path}: cannot be read: {error.strerror or error}", fix="check the path"
+        ) from error
+    try:
+        return Script(path.name, text, control)
+    except ValueError as error:
+        raise ConfigError(
+            f"--script: {error}", fix="correct the line; docs/csms.md lists them all"
+        ) from error
 
 
 def _passed(lines: int) -> dict[str, object]:

@@ -66,9 +66,11 @@ def _python_packages() -> Iterator[Check]:
     except PackageNotFoundError:
         yield Check("evtool", False, "not installed as a package", _PIP)
         return
-    for row in sorted(rows):
+    named = {}  # a package may have a row for itself and one for its extras
+    for row in sorted(rows, reverse=True):
         cut = next((i for i, c in enumerate(row) if not (c.isalnum() or c in "-_.")), len(row))
-        name = row[:cut]
+        named[row[:cut]] = row
+    for name, row in sorted(named.items()):
         try:
             yield Check(name, True, version(name))
         except PackageNotFoundError:

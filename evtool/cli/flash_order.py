@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from evtool.flash.station.order import Order
     from evtool.protocol.board_flash import FlashPart
 
+# What the longest addresses of esptool's commands reach; a file beyond that is none of ours.
+_LARGEST_FLASH = 128 << 20
+
 
 def image_order(options: StationOptions) -> Order:
     """The images that `--image` names.
@@ -121,6 +124,17 @@ def _place(text: str) -> tuple[Path, int]:
 
 def _read(path: Path) -> bytes:
     try:
+        size = path.stat().st_size
+        if size > _LARGEST_FLASH:
+            raise ConfigError(
+                f"{path}: {size:,} bytes; no board has more flash than {_LARGEST_FLASH:,} bytes",
+                fix="check that it is an image",
+            )
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file", fix="check the name") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror or error}",
+            fix="name a file, and check its permissions",
+        ) from error

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,8 +17,17 @@ _NOT_COPIED = (".pio", "build", "secrets.h", "__pycache__", ".vscode", "compile_
 _GIT_IGNORED = "secrets.h\n.secrets.h.*\n.evtool/\n.pio/\n/build/\n__pycache__/\n"
 
 
+class _Directory(click.Path):
+    """A folder's name. An empty one, of a script's unset variable, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty; the current folder is `.`", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command("init", epilog=EXIT_CODES)
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", type=_Directory(file_okay=False, path_type=Path))
 @click.option("--identity", default="CP-0001", show_default=True, help="OCPP identity.")
 @click.option("--vendor", default="Example", show_default=True, help="Vendor name.")
 @click.option("--model", default="EV-CAN-1", show_default=True, help="Model name.")
@@ -48,6 +58,7 @@ def command(
     edit evtool.toml, then `evtool codegen` and `evtool build`.
     """
     _refuse_what_is_no_text(values)
+    _refuse_what_breaks_a_rule(values)
     made = _lay_out(directory, values)
     output = Output(as_json)
     lines = [f"made {path}" for path in made]
@@ -67,6 +78,41 @@ def _refuse_what_is_no_text(values: dict[str, str]) -> None:
                 f"{option}: not UTF-8 text, and evtool.toml is UTF-8",
                 fix="write it in UTF-8, or edit evtool.toml afterwards",
             ) from error
+
+
+def _refuse_what_breaks_a_rule(values: dict[str, str]) -> None:
+    """The rules that `evtool codegen` and `evtool provision` would name later."""
+    from datetime import UTC, datetime
+
+    from evtool.project import ChargePoint, Secret
+    from evtool.provision.identity import IdentityInput, judge_identity
+
+    unit = IdentityInput(
+        charge_point=ChargePoint(
+            values["identity"], values["vendor"], values["model"], values["serial_number"], "LOCAL"
+        ),
+        wifi_ssid=values["ssid"],
+        # What init does not ask for stands here for one that is right.
+        wifi_passphrase=Secret("0" * 8),
+        csms_url=values["csms_url"],
+        authorization_key=Secret("0" * 20),
+        security_profile=1,
+        ca_certificate=None,
+    )
+    options = {("csms", "url"): "--csms-url"} | {
+        (table, key): "--" + key.replace("_", "-")
+        for table, key in (
+            *(("charge_point", key) for key in ("identity", "vendor", "model", "serial_number")),
+            ("wifi", "ssid"),
+        )
+    }
+    problems = [
+        f"{options[table, key]}: {rule}"
+        for table, key, rule in judge_identity(unit, now=datetime.now(UTC)).problems
+        if (table, key) in options
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems), fix="mend what is named above; nothing was made")
 
 
 def _lay_out(directory: Path, values: dict[str, str]) -> list[Path]:

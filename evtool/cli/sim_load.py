@@ -141,8 +141,8 @@ def _tls(url: str, ca_certificate: Path | None) -> ssl.SSLContext | None:
         return client_tls(ca_certificate) if parse_csms_url(url).tls else None
     except ValueError as error:
         raise ConfigError(
-            f"URL {url}: {error}", fix="write for example ws://127.0.0.1:9000"
-        ) from error
+            f"URL: {error}", fix="write for example ws://127.0.0.1:9000"
+        ) from error  # without the URL itself: a password may stand in it
 
 
 def _client_contexts(

@@ -72,8 +72,13 @@ def _accounts_of_file(path: Path) -> dict[str, Account]:
             raise ConfigError(
                 f"{path}: holds keys, and others may read it", fix=f"run: chmod 600 {path}"
             )
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a BOM
+    except UnicodeDecodeError:
+        # `from None`: the error carries the file's bytes
+        raise ConfigError(
+            f"{path}: not UTF-8 text", fix="save the file as UTF-8 in your editor"
+        ) from None
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error}", fix="check --stations") from error
     try:
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

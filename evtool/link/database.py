@@ -38,6 +38,12 @@ class Database:
             # First whose it is: the mode stays in the file, also in one that is not ours.
             self._prepare(schema, version)
             self._connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            os.close(self._lock)
+            raise DeviceError(
+                f"{path}: {error}",
+                fix="check free space and permissions of the --database folder",
+            ) from error
         except sqlite3.DatabaseError as error:
             os.close(self._lock)
             raise ConfigError(

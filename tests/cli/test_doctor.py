@@ -90,6 +90,12 @@ def test_every_package_with_its_version_and_no_look_into_the_network(tmp_path: P
     assert "evtool bundle install" in str(bad["build --env esp32dev"]["fix"])
 
 
+def test_a_package_with_extras_is_named_once() -> None:
+    names = [check.name for check in doctor_checks.machine()]
+    assert "psycopg" in names
+    assert len(names) == len(set(names))
+
+
 def test_a_python_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 

@@ -347,6 +347,8 @@ def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
         (["--watch", "--flash-size", "4"], "must be a size such as 4MB"),
         (["--watch", "--mac-list", "none"], "none: no such file"),
         (["--retry-failed", "none"], "none: no such file"),
+        (["--watch", "--image", "/"], "/: cannot be read: Is a directory"),
+        (["--watch", "--image", "huge.bin", "--chip", "esp32"], "no board has more flash"),
         (["--match", "usb=ffff:ffff"], "no serial port matches"),
         (["--serial-port", "socket://h:1", "--boot-proof"], "carries no reset line"),
         (["--serial-port", "nonsense://h", "--report", "r"], "invalid URL"),
@@ -355,6 +357,8 @@ def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
 def test_what_makes_no_sense_is_refused_before_a_port_is_opened(
     project: Path, arguments: list[str], words: str
 ) -> None:
+    with (project / "huge.bin").open("wb") as huge:
+        huge.truncate(1 << 40)  # in no memory
     code, lines, errors = run(*arguments, cwd=project)
     assert code == (3 if "matches" in words else 2)
     assert words in errors.replace("\n", " ")

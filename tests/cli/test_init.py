@@ -27,11 +27,11 @@ def evtool(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
 
 
 def test_init_makes_a_project_that_loads(tmp_path: Path) -> None:
-    done = evtool("init", "p", "--identity", 'a"b\\', "--json", cwd=tmp_path)
+    done = evtool("init", "p", "--vendor", 'a"b\\', "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["directory"] == str(tmp_path / "p")
     project = load_project(tmp_path / "p" / "evtool.toml")
-    assert project.charge_point.identity == 'a"b\\'
+    assert project.charge_point.vendor == 'a"b\\'
     assert (tmp_path / "p/firmware/platformio.ini").is_file()
     assert "secrets.h" in (tmp_path / "p/.gitignore").read_text()
     assert not list(tmp_path.glob("p/.evtool-init-*"))
@@ -43,6 +43,29 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "overwrites nothing" in done.stderr
     assert not (tmp_path / "evtool.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["", "--json"], "the current folder is `.`"),
+        (["p", "--identity", "CP 1"], "--identity: 'CP 1' must be"),
+        (["p", "--serial-number", "9" * 26], "--serial-number: "),
+        (["p", "--ssid", ""], "--ssid: is 0 bytes"),
+        (["p", "--csms-url", "ws://cp:hush@csms"], "--csms-url: must be ws://host"),
+    ],
+)
+def test_init_refuses_what_breaks_a_rule(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = evtool("init", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "hush" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_init_takes_any_good_address(tmp_path: Path) -> None:
+    done = evtool("init", "p", "--csms-url", "wss://csms.example/ocpp", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_init_leaves_a_gitignore_that_is_there_and_does_not_claim_it(tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def test_csms_admits_its_stations_and_carries_out_commands(tmp_path: Path) -> No
         ('[stations]\n"CP-1" = "Hush!"\n', 0o600, "16 to 20"),
         ("[other]\n", 0o600, "[stations]"),
         ('[stations\n"CP-1" = "Hush!"\n', 0o600, "line 1"),
+        ('\ufeff[stations]\n"CP-1" = "Hush!"\n', 0o600, "16 to 20"),
     ],
 )
 def test_a_wrong_station_file_is_refused_without_showing_a_key(

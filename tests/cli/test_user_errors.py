@@ -89,7 +89,9 @@ def test_init_on_a_full_disk_says_so_once_and_can_be_repeated(tmp_path: Path) ->
 
 
 def test_init_that_cannot_write_the_settings_leaves_no_firmware(tmp_path: Path) -> None:
-    done = evtool("init", "p", "--vendor", "v" * 100_000, cwd=tmp_path, file_limit_kib=64)
+    done = evtool(
+        "init", "p", "--csms-url", "ws://h/" + "v" * 100_000, cwd=tmp_path, file_limit_kib=64
+    )
     assert done.returncode == 1
     assert "File too large" in done.stderr
     assert not list((tmp_path / "p").iterdir())
@@ -164,11 +166,14 @@ def test_doctor_with_a_broken_firmware(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-@pytest.mark.parametrize("arguments", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("verify", "--list"), ("verify", "--list", "--json"), ("--help",), ("--version",)],
+)
 def test_output_onto_a_full_disk(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            [*EVTOOL, "verify", "--list", *arguments],
+            [*EVTOOL, *arguments],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

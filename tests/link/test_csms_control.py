@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -304,6 +305,8 @@ def test_a_full_disk_ends_the_log_and_not_the_bench() -> None:
         (("--profiles", "/nowhere"), "no folder"),
         (("--script", "/nowhere"), "nowhere"),
         (("--script", "/dev/null"), "no line to run"),
+        (("--script", sys.executable), "not UTF-8 text"),
+        (("--id-tags", sys.executable), "not UTF-8 text"),
         (("--listen", "off"), "no station a way in"),
         ((*CONTROL, "--control-token", "NO_SUCH_VARIABLE"), "no token"),
     ],

@@ -58,6 +58,13 @@ def test_what_is_no_database_of_ours_is_left_alone(tmp_path: Path) -> None:
         Database(tmp_path / "x", SCHEMA, VERSION + 1)
 
 
+def test_a_file_system_that_refuses_is_no_foreign_database(tmp_path: Path) -> None:
+    (tmp_path / "x-journal").mkdir()  # SQLite cannot write its journal
+    with pytest.raises(DeviceError, match=r"x: unable to open") as refused:
+        Database(tmp_path / "x", SCHEMA, VERSION)
+    assert "free space" in str(refused.value.fix)
+
+
 @pytest.mark.parametrize("version", [VERSION, VERSION + 1])
 def test_the_database_of_another_program_is_not_changed(tmp_path: Path, version: int) -> None:
     path = tmp_path / "other"

@@ -75,12 +75,20 @@ def test_what_a_load_test_refuses(options: list[str], named: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "identity", "named"),
-    [("http://x", "CP-1", "URL http://x"), (URL, "a b", "IDENTITY"), (URL, "a/b", "IDENTITY"),
+    [("http://x", "CP-1", "URL: must be ws"), (URL, "a b", "IDENTITY"), (URL, "a/b", "IDENTITY"),
      ("wss://x", "CP-1", "--ca-certificate")],
 )  # fmt: skip
 def test_arguments_that_are_wrong(url: str, identity: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         identity_lines(url, identity, None, None, None, Product())
+
+
+@pytest.mark.parametrize("options", [["--storage", "s"], ["--count", "2"]])
+def test_a_password_in_the_address_is_not_repeated(options: list[str]) -> None:
+    ended = run("ws://cp:hush-hush@csms", "CP-{n}" if "--count" in options else "CP-1", *options)
+    assert ended.returncode == 2
+    assert "a user name or password does not belong in it" in ended.stderr
+    assert "hush" not in ended.stderr + ended.stdout
 
 
 def test_a_key_is_never_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

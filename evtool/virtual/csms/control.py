@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from evtool.protocol import ocpp16
 from evtool.virtual.csms.accounts import Account
@@ -38,6 +38,9 @@ LOCAL: Mapping[str, str] = {
     "reservations": "STATION",
 }
 """The commands beside those of `orders`, with what follows their names."""
+
+NAMES: Sequence[str] = sorted({*COMMANDS, *LOCAL})
+"""Of all commands."""
 
 
 class Control:
@@ -85,7 +88,7 @@ class Control:
             return await self.ask(name, order.station, order.action, order.payload)
         if name in self._local:
             return await self._local[name](words)
-        raise ValueError("the commands are: " + ", ".join(sorted({*COMMANDS, *LOCAL})))
+        raise ValueError("the commands are: " + ", ".join(NAMES))
 
     async def ask(self, command: str, station: str, action: str, payload: ocpp16.Payload) -> Event:
         """Send a Call; the answer as an event, without secrets. Raises as `Csms.ask` does."""

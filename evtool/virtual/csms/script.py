@@ -29,7 +29,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evtool.errors import CheckFailed, DeviceError
-from evtool.virtual.csms.control import Control
+from evtool.protocol import ocpp16
+from evtool.virtual.csms.control import NAMES, Control
 from evtool.virtual.csms.ports import Event
 from evtool.virtual.csms.waiting import Feed, sleep, within
 
@@ -37,6 +38,11 @@ _UNREAD = 10_000
 _LONGEST_S = 86_400.0
 _FIELD = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 _PLAIN = ("wait", "never", "expect", "pause")
+EVENTS = (
+    "connected", "credentials", "csr_refused", "disconnected", "fault", "flood", "gave_up",
+    "guessing", "message", "rejected", "transaction", "violation",
+)  # fmt: skip
+"""The events that name a station: what a wait may wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +244,8 @@ def _shown(line: str) -> str:
 
 def _check(line: str) -> None:
     name, _, rest = line.partition(" ")
+    if name not in _PLAIN and name not in NAMES and "${" not in name:
+        raise ValueError(f"{name!a}: the commands are: {', '.join((*_PLAIN, *NAMES))}")
     words = shlex.split(rest) if name in _PLAIN else []
     if name in ("wait", "never"):
         _seconds(words[0] if words else "")
@@ -257,7 +265,11 @@ def _wanted(words: list[str]) -> Wanted:
     if words[0] in ("received", "sent"):
         if len(words) < 3 or "=" in words[2]:
             raise ValueError(f"{words[0]} STATION ACTION [FIELD=VALUE ...]")
+        if words[2] not in ocpp16.ACTIONS and "${" not in words[2]:
+            raise ValueError(f"{words[2]!a} is no action of OCPP 1.6, so that it never comes")
         return Wanted(words[0], words[1], words[2], _fields(words[3:]))
+    if words[0] not in EVENTS and "${" not in words[0]:
+        raise ValueError(f"{words[0]!a}: the events are: received, sent, {', '.join(EVENTS)}")
     return Wanted(words[0], words[1], None, _fields(words[2:]))
 
 
