@@ -16,6 +16,7 @@ from evtool.errors import ConfigError
 from evtool.provision.fleet.check import FleetCheck, ReadSecrets
 from evtool.provision.fleet.columns import column_of
 from evtool.provision.fleet.csv_rows import DELIMITERS, CsvRows, Row
+from evtool.provision.fleet.drawn_serial import PLAIN, DrawnSerial
 from evtool.provision.fleet.finding import Finding
 from evtool.provision.fleet.fleet_toml import read_fleet_toml
 from evtool.provision.fleet.order import SECRET_NAMES, UnitOrder, Where
@@ -120,11 +121,14 @@ def open_fleet(
     template_path: Path | None = None,
     delimiter: str | None = None,
     shared: Iterable[str] = (),
+    serial_range: str | None = None,
+    serial_format: str | None = None,
 ) -> FleetInput:
     """The fleet that `file` describes, CSV or TOML.
 
     Args:
         project: gives what neither rows nor template say.
+        serial_range, serial_format: where serial numbers are drawn from that no row gives.
 
     Raises:
         ConfigError: a file cannot be read, or an option is wrong.
@@ -157,12 +161,36 @@ def open_fleet(
                 f"{toml_path} names units of its own", fix=f"leave {file} or --template out"
             )
     defaults = {} if project is None else _project_values(project)
+    draws = drawn_serial_option(serial_range, serial_format)
+    drawn = {}
+    if draws is not None:
+        value = {"range": draws.range, "format": draws.format}
+        drawn = {
+            "serial_number": Given(value, Where("--serial-range", 1), "", literal=True),
+        }
     template = replace(
         template,
-        values=defaults | dict(template.values),
+        values=defaults | dict(template.values) | drawn,
         shared=template.shared | frozenset(named),
     )
     return FleetInput(units, template, findings, separator, rows, is_readable)
+
+
+def drawn_serial_option(serial_range: str | None, serial_format: str | None) -> DrawnSerial | None:
+    """What `--serial-range` and `--serial-format` say together; None without a range.
+
+    Raises:
+        ConfigError: they say nothing that can be followed.
+    """
+    if serial_range is None:
+        if serial_format is not None:
+            raise ConfigError("--serial-format: of which range?", fix="give --serial-range NAME")
+        return None
+    try:
+        return DrawnSerial(serial_range, PLAIN if serial_format is None else serial_format)
+    except ValueError as error:
+        option = "--serial-range" if serial_format is None else "--serial-format"
+        raise ConfigError(f"{option}: {error}", fix="such as EV{number:06}") from None
 
 
 def _units_of(

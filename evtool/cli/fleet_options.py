@@ -13,8 +13,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
+def serial_range_options(function: F) -> F:
+    """`--serial-range` and `--serial-format`, passed on as `serial_range`, `serial_format`."""
+    from_range = click.option(
+        "--serial-range",
+        metavar="NAME",
+        help="Draw serial numbers that are not given from this range of the ledger.",
+    )
+    in_format = click.option(
+        "--serial-format",
+        metavar="TEXT",
+        help="With {number} or {number:06} in it (default: {number}).",
+    )
+    decorated: F = from_range(in_format(function))
+    return decorated
+
+
 def fleet_options(function: F) -> F:
-    """FILE, `--template`, `--delimiter` and `--shared`, as `open_fleet` takes them."""
+    """FILE, `--template`, `--delimiter`, `--shared`, `--serial-range` and `--serial-format`, as
+    `open_fleet` takes them."""
     decorated: F = click.argument("file", type=_PATH)(_reading_options(function))
     return decorated
 
@@ -45,5 +62,5 @@ def _reading_options(function: F) -> F:
         metavar="COLUMN",
         help="Several units may have the same secret here; as `shared` in the template.",
     )
-    decorated: F = template(delimiter(shared(function)))
+    decorated: F = template(delimiter(shared(serial_range_options(function))))
     return decorated

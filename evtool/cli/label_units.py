@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evtool.link.ledger_database import SqlLedger
     from evtool.project import ChargePoint, Project
     from evtool.provision.labels.content import LabelUnit
+    from evtool.provision.ledger.unit_state import UnitState
     from evtool.provision.secrets.unit_secrets import UnitSecretStore
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -154,6 +155,19 @@ class LabelUnits:
         network = (project.wifi.ssid, passphrase)
         yield self._unit(project.charge_point, project.csms.url, network, None, {})
 
+    def _drawn_serial(self, unit: str, known: UnitState | None) -> str:
+        """The serial number that the unit drew; raises ConfigError where it has none yet."""
+        from evtool.errors import ConfigError
+        from evtool.provision.run.serial_draw import held_serial
+
+        serial = None if self._ledger is None else held_serial(self._ledger, unit, known)
+        if serial is None:
+            raise ConfigError(
+                f"{unit} has no serial number yet: it is drawn when a board becomes the unit",
+                fix="provision it first, or name the units to print with --unit",
+            )
+        return serial
+
     def _secrets(self) -> UnitSecretStore:
         from evtool.cli.provision_fleet_check import opened
         from evtool.cli.sealing_option import unit_secrets
@@ -176,9 +190,10 @@ class LabelUnits:
 
         known = None if self._ledger is None else state(self._ledger, charge_point.identity)
         mac = (None if known is None else known.mac) or bound_mac or ""
+        serial = charge_point.serial_number or self._drawn_serial(charge_point.identity, known)
         own = {
             "identity": charge_point.identity,
-            "serial_number": charge_point.serial_number,
+            "serial_number": serial,
             "vendor": charge_point.vendor,
             "model": charge_point.model,
             "mac": mac,

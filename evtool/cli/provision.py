@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evtool.cli.fleet_options import serial_range_options
 from evtool.cli.group import LazyGroup, refuse_options
 from evtool.cli.ledger_option import ledger_option
 from evtool.cli.options import project_option
@@ -59,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     metavar="S",
     help="Seconds that the board may take to start and say its identity.",
 )
+@serial_range_options
 @ledger_option
 @click.option(
     "--reassign",
@@ -82,6 +84,8 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     identity: str | None,
     no_boot_proof: bool,
     boot_timeout: float,
+    serial_range: str | None,
+    serial_format: str | None,
     ledger_location: str | None,
     reassign: bool,
     sealing_key: str | None,
@@ -97,6 +101,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     wait until the board has started and says this identity. Each step is recorded in the
     ledger, without secrets. An identity that the ledger has on another board, or a board that
     has another identity there, is refused before anything is written.
+
+    With --serial-range the serial number is drawn from a range of the ledger, before the port is
+    opened. It is the unit's for good: the same command again finds it.
 
     Where the board has keys for its NVS, or its flash is encrypted, evcfg is encrypted with them.
     New ones are sealed in the ledger before they are written.
@@ -118,6 +125,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.ledger_entry import LedgerEntry, key_claims
     from evtool.cli.ledger_option import opened_ledger
     from evtool.cli.options import open_project
+    from evtool.cli.provision_serial import drawn_project
     from evtool.cli.sealing_option import sealing_place
     from evtool.link.nvs_files import new_keys
     from evtool.provision.evcfg import evcfg_entries
@@ -128,11 +136,13 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     if identity is not None:
         unit = dataclasses.replace(project.charge_point, identity=identity)
         project = dataclasses.replace(project, charge_point=unit)
+    if not no_boot_proof:
+        _check_console(serial_port)
+    draws = (serial_range, serial_format)
+    project = drawn_project(project, draws, ledger_location, dry_run=dry_run)
     checked = checked_identity(project)
     for warning in checked.warnings:
         output.say(f"note: {warning}")
-    if not no_boot_proof:
-        _check_console(serial_port)
     plan = ProvisionPlan(
         identity=checked.charge_point.identity,
         entries=tuple(evcfg_entries(checked, project.can, project.limits)),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evtool.project import Project
     from evtool.protocol.ledger_record import Claim
     from evtool.provision.fleet.finding import Finding
-    from evtool.provision.fleet.uniqueness import Held
+    from evtool.provision.fleet.uniqueness import Held, Numbers
     from evtool.provision.secrets.sealed_store import SealedStore
 
 SHOWN = 40
@@ -166,6 +166,7 @@ class LedgerHolders:
 
     ledger: SqlLedger
     _ahead: dict[tuple[str, str], Claim | None] = field(default_factory=dict)
+    _ranges: dict[str, Numbers] | None = None
 
     def prepare(self, wanted: Iterable[tuple[str, str]]) -> None:
         self._ahead.clear()
@@ -188,3 +189,19 @@ class LedgerHolders:
     def serial_of(self, identity: str) -> str | None:
         claims = self.ledger.claims_of(identity)
         return next((claim.value for claim in claims if claim.kind == "serial"), None)
+
+    def has_number(self, range_name: str, identity: str) -> bool:
+        return (
+            self.serial_of(identity) is not None
+            or self.ledger.number_of(range_name, identity) is not None
+        )
+
+    def numbers_of(self, range_name: str) -> Numbers | None:
+        from evtool.provision.fleet.uniqueness import Numbers
+
+        if self._ranges is None:
+            self._ranges = {
+                each.name: Numbers(each.last, each.last - each.next + 1)
+                for each in self.ledger.ranges()
+            }
+        return self._ranges.get(range_name)

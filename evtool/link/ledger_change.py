@@ -231,7 +231,9 @@ class SqlChange:
                 fix="name a new range: the numbers of this one are in use",
             )
 
-    def next_serial(self, range_name: str, unit: str) -> int:
+    def next_serial(
+        self, range_name: str, unit: str, is_free: Callable[[int], bool] = lambda _number: True
+    ) -> int:
         """The unit's number from a range: the next free one, or the one that it took before."""
         taken_before = sa.select(numbers.c.number).where(
             numbers.c.range == range_name, numbers.c.unit == unit
@@ -248,12 +250,14 @@ class SqlChange:
         number = self._connection.execute(taken_before).scalar_one_or_none()
         if number is not None:
             return int(number)
-        if found.next > found.last:
+        number = int(found.next)
+        while number <= found.last and not is_free(number):
+            number += 1
+        if number > found.last:
             raise RangeEnded(
                 f"range {range_name} is used up: {found.first} to {found.last} are all taken",
                 fix="define another range: evtool provision ledger range NAME FIRST LAST",
             )
-        number = int(found.next)
         self._connection.execute(
             ranges.update().where(ranges.c.name == range_name).values(next=number + 1)
         )

@@ -35,6 +35,7 @@ from evtool.link.ledger_schema import (
     claims,
     contested,
     migrate,
+    numbers,
     ranges,
     records,
     sealed,
@@ -349,6 +350,13 @@ class SqlLedger:
         with self._reading() as connection:
             found = connection.execute(sa.select(ranges).order_by(ranges.c.name))
             return [SerialRange(*row) for row in found]
+
+    def number_of(self, range_name: str, unit: str) -> int | None:
+        """The number that a unit drew from a range, if it did."""
+        query = sa.select(numbers.c.number)
+        query = query.where(numbers.c.range == range_name, numbers.c.unit == unit)
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def get_sealed(self, name: str) -> SealedBytes | None:
         """The sealed bytes of this name."""

@@ -24,7 +24,7 @@ from evtool.provision.fleet.columns import COLUMNS
 from evtool.provision.fleet.fleet_toml import read_fleet_toml
 from evtool.provision.fleet.order import Where
 from evtool.provision.fleet.seen import SeenValues
-from evtool.provision.fleet.uniqueness import Held
+from evtool.provision.fleet.uniqueness import Held, Numbers
 from evtool.provision.secrets.fingerprint import key_fingerprint
 
 KEYS = TEMPLATE.replace("{ generate = true }", '{ file = "keys/{serial}.txt" }')
@@ -204,6 +204,7 @@ class Recorded:
 
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     serials: dict[str, str] = field(default_factory=dict)
+    ranges: dict[str, Numbers] = field(default_factory=dict)
 
     def prepare(self, wanted: Iterable[tuple[str, str]]) -> None:
         pass
@@ -214,6 +215,68 @@ class Recorded:
 
     def serial_of(self, identity: str) -> str | None:
         return self.serials.get(identity)
+
+    def has_number(self, range_name: str, identity: str) -> bool:
+        return identity in self.serials
+
+    def numbers_of(self, range_name: str) -> Numbers | None:
+        return self.ranges.get(range_name)
+
+
+DRAWING = TEMPLATE.replace('"CP-{serial}"', '"CP-{n}"') + "serial_number = %s\n"
+FROM_RANGE = DRAWING % '{ range = "2030", format = "EV{number:06}" }'
+
+
+def test_a_serial_number_may_be_drawn_from_a_range() -> None:
+    recorded = Recorded(serials={"CP-2": "EV000001"}, ranges={"2030": Numbers(last=99, left=2)})
+    rows = "ssid,serial\n" + "a,\nb,\nc,OWN-1\nd,\n"
+    orders, problems, _ = Fleet(FROM_RANGE, holders=recorded).check(rows)
+    assert problems == []
+    assert [order.charge_point.serial_number for order in orders] == ["", "", "OWN-1", ""]
+    assert [order.draws is None for order in orders] == [False, False, True, False]
+    assert orders[0].draws is not None
+    assert (orders[0].draws.range, orders[0].draws.text(7)) == ("2030", "EV000007")
+    # Without a ledger nobody can say whether there is such a range.
+    assert Fleet(FROM_RANGE).check(rows)[1] == []
+
+
+def test_a_range_that_has_no_numbers_for_all_is_found_before_a_board_is_touched() -> None:
+    rows = "ssid\na\nb\nc\nd\n"
+    recorded = Recorded(ranges={"2030": Numbers(last=99, left=2)})
+    _, problems, _ = Fleet(FROM_RANGE, holders=recorded).check(rows)
+    assert [each.partition(": ")[0] for each in problems] == ["f.csv:4", "f.csv:5"]
+    assert "range '2030' has 2" in problems[0]
+    _, problems, _ = Fleet(FROM_RANGE, holders=Recorded()).check(rows)
+    assert len(problems) == 1  # of the template, once
+    assert "there is no range '2030'" in problems[0]
+    long = Recorded(ranges={"2030": Numbers(last=10**24, left=9)})
+    _, problems, _ = Fleet(FROM_RANGE, holders=long).check("ssid\na\n")
+    assert "longer than 25 characters" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('{ range = "" }', "the range has no name"),
+        ('{ range = "2030", format = "EV" }', "must hold {number}"),
+        ('{ range = "2030", format = "{number}{number}" }', "must hold {number}"),
+        ('{ range = "2030", format = "{n}{number}" }', "no other {}"),
+        ('{ range = "2030", form = "{number}" }', "must be a text, or { range"),
+        ("{ generate = true }", "must be a text, or { range"),
+        ('{ range = "2030", format = "ä{number}" }', "serial_number"),
+    ],
+)
+def test_a_range_is_written_in_one_way(value: str, said: str) -> None:
+    orders, problems, _ = Fleet(DRAWING % value).check("ssid\na\n")
+    assert orders == []
+    assert said in problems[0]
+
+
+def test_what_is_not_drawn_yet_stands_in_no_other_value() -> None:
+    template = FROM_RANGE.replace('"CP-{n}"', '"CP-{serial}"')
+    orders, problems, _ = Fleet(template).check("ssid\na\n")
+    assert orders == []
+    assert "{serial_number} is drawn when a board becomes the unit" in problems[0]
 
 
 def test_what_was_ever_provisioned_belongs_to_whom_it_was_given() -> None:

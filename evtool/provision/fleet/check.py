@@ -8,7 +8,7 @@ it likes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Protocol
@@ -144,8 +144,11 @@ class FleetCheck:
     def _judged(
         self, order: UnitOrder, row: Row, secrets: Mapping[str, Secret]
     ) -> Iterator[Finding]:
+        unit = order.charge_point
+        if order.draws is not None:
+            unit = replace(unit, serial_number=order.draws.text(0))
         values = IdentityInput(
-            charge_point=order.charge_point,
+            charge_point=unit,
             wifi_ssid=order.wifi_ssid,
             wifi_passphrase=secrets.get("wifi_passphrase", _TO_BE_GENERATED),
             csms_url=order.csms_url,

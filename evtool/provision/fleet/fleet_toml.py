@@ -164,7 +164,9 @@ class _Reader:
             ):
                 self._problem(table, key, "must be a text or a number")
                 continue
-            yield name, Given(value, self._where(table, key), self.folder)
+            # The {number} of a range is filled when it is drawn.
+            literal = name == "serial_number" and isinstance(value, dict)
+            yield name, Given(value, self._where(table, key), self.folder, literal=literal)
 
     def _is_column(self, name: str) -> bool:
         if name not in COLUMNS:

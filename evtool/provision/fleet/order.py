@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from evtool.project import ChargePoint, Secret, SecretRef
+from evtool.provision.fleet.drawn_serial import DrawnSerial
 from evtool.provision.identity import Identity, IdentityInput, check_identity
 
 # The secrets of a unit, by the names that columns, sealed values and ledger use.
@@ -40,7 +41,8 @@ class UnitOrder:
 
     Attributes:
         where: the row.
-        charge_point: identity, vendor, model, serial number and local id tag.
+        charge_point: identity, vendor, model, serial number ("" where it is drawn) and local id
+            tag.
         wifi_passphrase: where it comes from; never the passphrase.
         csms_url: without the identity.
         authorization_key: where it comes from; never the key.
@@ -51,6 +53,7 @@ class UnitOrder:
         mac: lower case with colons, where the row is bound to one board; else None.
         flash_encryption: the unit's flash is to be encrypted (irreversible: asked for again).
         shared: names of the secrets that several units may have.
+        draws: where the serial number is drawn from; None: it stands in `charge_point`.
     """
 
     where: Where
@@ -67,6 +70,7 @@ class UnitOrder:
     mac: str | None = None
     flash_encryption: bool = False
     shared: frozenset[str] = frozenset()
+    draws: DrawnSerial | None = None
 
     @property
     def identity(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from evtool.project import ChargePoint, SecretRef
 from evtool.provision.fleet.columns import COLUMNS, Column
 from evtool.provision.fleet.csv_rows import Row
+from evtool.provision.fleet.drawn_serial import DrawnSerial, read_drawn_serial
 from evtool.provision.fleet.finding import Finding, shown
 from evtool.provision.fleet.order import (
     AUTHORIZATION_KEY,
@@ -47,11 +48,12 @@ class OrderMaker:
     def make(self, row: Row) -> tuple[UnitOrder, list[Finding]]:
         """The order, and what is to be said about it: it is one only if nothing is a problem."""
         values = _RowValues(self, row)
+        serial, draws = values.serial()
         unit = ChargePoint(
             identity=values.text("identity"),
             vendor=values.text("vendor"),
             model=values.text("model"),
-            serial_number=values.text("serial_number"),
+            serial_number=serial,
             local_id_tag=values.text("local_id_tag"),
         )
         passphrase = values.secret(WIFI_PASSPHRASE)
@@ -76,6 +78,7 @@ class OrderMaker:
             mac=mac,
             flash_encryption=encrypt,
             shared=self.template.shared,
+            draws=draws,
         )
         return order, values.findings
 
@@ -90,8 +93,21 @@ class _RowValues:
     used: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        column = COLUMNS[name]
-        value, where = self._value(column)
+        return self._as_text(name, *self._value(COLUMNS[name]))
+
+    def serial(self) -> tuple[str, DrawnSerial | None]:
+        """The serial number, or where it is drawn from."""
+        name = "serial_number"
+        value, where = self._value(COLUMNS[name])
+        if not isinstance(value, dict):
+            return self._as_text(name, value, where), None
+        try:
+            return "", read_drawn_serial(value)
+        except ValueError as error:
+            self._problem(where, name, str(error))
+            return "", None
+
+    def _as_text(self, name: str, value: object, where: Where) -> str:
         if value is None:
             return ""
         if not isinstance(value, str):

@@ -123,6 +123,7 @@ class Expansion:
             raise ValueError(f"{{{name}}} is a secret, and has no place in another value")
         own = self.row.values.get(name)
         if own is not None:
+            own = _filled(name, own)
             if isinstance(own, bool) or not isinstance(own, str | int):
                 raise ValueError(f"{{{name}}}: the row's value must be a text or a number")
             self.used[name] = str(own)
@@ -136,7 +137,7 @@ class Expansion:
             raise ValueError(
                 f"{{{name}}} has no value: neither the row nor [variables] says what it stands for"
             )
-        text = str(given.value)
+        text = str(_filled(name, given.value))
         if given.literal:
             return text
         self._open.append(name)
@@ -144,6 +145,12 @@ class Expansion:
             return self.fill(text)
         finally:
             self._open.pop()
+
+
+def _filled(name: str, value: object) -> object:
+    if column_of(name) == "serial_number" and isinstance(value, dict):
+        raise ValueError(f"{{{name}}} is drawn when a board becomes the unit, so nothing holds it")
+    return value
 
 
 def no_path(used: Mapping[str, str]) -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from evtool.project import Secret
+from evtool.provision.fleet.drawn_serial import DrawnSerial
 from evtool.provision.fleet.finding import Finding
 from evtool.provision.fleet.order import WIFI_PASSPHRASE, UnitOrder, Where
 from evtool.provision.fleet.seen import SeenValues
 from evtool.provision.secrets.fingerprint import key_fingerprint
 
 # Central systems compare identities so, more often than not, and CiString is made so.
+_LONGEST_SERIAL = 25  # OCPP's CiString25Type
 _CASE = " (capital and small letters count as the same)"
 
 
@@ -30,6 +32,14 @@ class Held:
     since: str
 
 
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A range of serial numbers: its last one, and how many were not drawn yet."""
+
+    last: int
+    left: int
+
+
 class Holders(Protocol):
     """What was ever provisioned."""
 
@@ -41,6 +51,12 @@ class Holders(Protocol):
 
     def serial_of(self, identity: str) -> str | None:
         """The serial number that the unit was given; None where it never was one."""
+
+    def has_number(self, range_name: str, identity: str) -> bool:
+        """Whether the unit needs no other: it has a serial number, or drew one of this range."""
+
+    def numbers_of(self, range_name: str) -> Numbers | None:
+        """The numbers of a range; None where there is no such range."""
 
 
 @dataclass(slots=True)
@@ -55,6 +71,7 @@ class Uniqueness:
     hash_key: bytes
     holders: Holders | None = None
     _seen: dict[str, SeenValues] = field(default_factory=dict)
+    _draws: dict[str, int] = field(default_factory=dict)
 
     def prepare(self, units: Iterable[tuple[UnitOrder, Mapping[str, Secret]]]) -> None:
         """Find out at once what `findings` will need for these orders with their secrets."""
@@ -92,9 +109,32 @@ class Uniqueness:
                 rule = f"{value!a} is another unit's already{_CASE if kind != 'mac' else ''}"
                 yield Finding(place(column), column, rule, previous)
             yield from self._held(order, place(column), column, kind, value)
+        if order.draws is not None:
+            yield from self._drawn(order, order.draws, place("serial_number"))
         for name, secret in secrets.items():
             if name not in order.shared:
                 yield from self._secret(order, name, secret, place(name))
+
+    def _drawn(self, order: UnitOrder, draws: DrawnSerial, place: Where) -> Iterator[Finding]:
+        """Whether its range has a number for it."""
+        if self.holders is None or self.holders.has_number(draws.range, order.identity):
+            return
+        numbers = self.holders.numbers_of(draws.range)
+        column = "serial_number"
+        if numbers is None:
+            rule = (
+                f"there is no range {draws.range!a} of serial numbers (ledger); define it: "
+                "evtool provision ledger range NAME FIRST LAST"
+            )
+            yield Finding(place, column, rule)
+            return
+        if len(draws.text(numbers.last)) > _LONGEST_SERIAL:
+            rule = f"{draws.text(numbers.last)!a} would be longer than {_LONGEST_SERIAL} characters"
+            yield Finding(place, column, rule)
+        drawn = self._draws[draws.range] = self._draws.get(draws.range, 0) + 1
+        if drawn > numbers.left:
+            rule = f"no number is left for it: range {draws.range!a} has {numbers.left} (ledger)"
+            yield Finding(order.where, column, rule)
 
     def _secret(
         self, order: UnitOrder, name: str, secret: Secret, place: Where
@@ -125,7 +165,7 @@ class Uniqueness:
             what = "this secret" if kind == "key" else f"{value!a}"
             rule = f"{what} belongs to {held.unit!a} since {held.since} (ledger)"
             yield Finding(place, column, rule)
-        elif kind == "identity":
+        elif kind == "identity" and order.draws is None:
             serial = self.holders.serial_of(order.identity)
             if serial not in (None, order.charge_point.serial_number):
                 rule = f"was given to the unit with serial number {serial!a} (ledger)"

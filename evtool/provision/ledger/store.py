@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -124,8 +124,14 @@ class Change(Protocol):
             ConfigError: a range of this name has other limits, or `last` is below `first`.
         """
 
-    def next_serial(self, range_name: str, unit: str) -> int:
+    def next_serial(
+        self, range_name: str, unit: str, is_free: Callable[[int], bool] = lambda _number: True
+    ) -> int:
         """The unit's number from a range: the next free one, or the one that it took before.
+
+        Args:
+            is_free: says of a number whether it is to be had; the others are passed over for
+                good.
 
         Raises:
             RangeEnded: no number is left, or there is no such range.

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evtool.errors import ConfigError
 from evtool.protocol.ledger_record import ClaimTaken
 from evtool.provision.fleet.order import UnitOrder
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
+from evtool.provision.run.serial_draw import drawn_serial
 from evtool.provision.run.verdict import UnitRefused
 
 RETIRED = "decommissioned"
@@ -144,15 +145,13 @@ class Assignment:
         if found is not None and found.status == RETIRED:
             raise _retired(order, found)
         # What the row says may have changed since: it must be won as at the first time.
-        self._claim(order, mac)
-        return Assigned(order, found, is_new=False)
+        return Assigned(self._claimed(order, mac, found), found, is_new=False)
 
     def _named(self, mac: str, order: UnitOrder) -> Assigned:
         found = state(self._ledger, order.identity)
         if found is not None and found.status == RETIRED:
             raise _retired(order, found)
-        self._claim(order, mac)
-        return Assigned(order, found, is_new=True)
+        return Assigned(self._claimed(order, mac, found), found, is_new=True)
 
     def _first_free(self, mac: str) -> Assigned:
         taken: list[UnitOrder] = []
@@ -164,9 +163,9 @@ class Assignment:
                 self._check_free(order, mac)
                 found = state(self._ledger, order.identity)
                 if found is None or found.status != RETIRED:
-                    self._claim(order, mac)
+                    claimed = self._claimed(order, mac, found)
                     self._free.pop(0)
-                    return Assigned(order, found, is_new=True, passed=tuple(passed))
+                    return Assigned(claimed, found, is_new=True, passed=tuple(passed))
             except ClaimTaken as error:
                 # The whole row is another board's already, or it is wrong.
                 if (error.holder.kind, error.holder.unit) != ("identity", order.identity):
@@ -194,9 +193,15 @@ class Assignment:
                 return f" ({order.identity} is decommissioned and not used again)"
         return ""
 
-    def _claim(self, order: UnitOrder, mac: str) -> None:
+    def _claimed(self, order: UnitOrder, mac: str, found: UnitState | None) -> UnitOrder:
+        """The order, claimed for the board; a serial number that is drawn stands in it."""
         with self._ledger.change() as change:
+            if order.draws is not None:
+                serial = drawn_serial(self._ledger, change, order.identity, found, order.draws)
+                unit = replace(order.charge_point, serial_number=serial)
+                order = replace(order, charge_point=unit)
             change.claim(order.identity, claims(order, mac), mac=mac)
+        return order
 
 
 def claims(order: UnitOrder, mac: str) -> list[tuple[str, str]]:

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A serial number for a unit, out of a range: each number once, whoever draws and when."""
+
+from __future__ import annotations
+
+from evtool.provision.fleet.drawn_serial import DrawnSerial
+from evtool.provision.ledger.store import Change, Ledger
+from evtool.provision.ledger.unit_state import UnitState
+
+
+def drawn_serial(
+    ledger: Ledger, change: Change, unit: str, found: UnitState | None, wanted: DrawnSerial
+) -> str:
+    """The unit's serial number: the one that it has; else the one it drew before, or the next.
+
+    A number whose serial number another unit has already is passed over. The number stays the
+    unit's, also where its board fails: the next board that becomes the unit has it.
+
+    Args:
+        change: the transaction in which it is drawn; the caller claims it there.
+        found: what the ledger knows of the unit.
+
+    Raises:
+        RangeEnded: no number is left, or there is no such range.
+    """
+    held = held_serial(ledger, unit, found)
+    if held is not None:
+        return held
+
+    def is_free(number: int) -> bool:
+        holder = ledger.claim_holder("serial", wanted.text(number))
+        return holder is None or holder.unit == unit
+
+    return wanted.text(change.next_serial(wanted.range, unit, is_free))
+
+
+def held_serial(ledger: Ledger, unit: str, found: UnitState | None) -> str | None:
+    """The serial number that was written into the unit's board, where it is still the unit's."""
+    given = None if found is None or found.written is None else found.written.fields
+    text = None if given is None else given.get("serial_number")
+    if not isinstance(text, str) or not text:
+        return None
+    holder = ledger.claim_holder("serial", text)
+    return text if holder is not None and holder.unit == unit else None
