@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +177,8 @@ class _Replay:
                 source=name,
                 note=self._note(display),
             )
-            mask = text_mask(known_secrets(self._project_path))
+            secrets = known_secrets(self._project_path)
+            mask = text_mask(secrets)
             output = Output(self._as_json)
             panics = decoding(
                 self._elf,
@@ -192,7 +193,7 @@ class _Replay:
                 self._panics = panics
                 panics.waits = False
             audience.lines.append(stack.enter_context(panics))
-            played = self._play(self._lines(log, mask), display, audience)
+            played = self._play(self._lines(log, secrets), display, audience)
             if not played:
                 what = f"of port {self._options.port} " if self._options.port else ""
                 raise ConfigError(
@@ -202,14 +203,22 @@ class _Replay:
             if self._screen is not None:
                 self._stay(self._screen)
 
-    def _lines(self, log: ConsoleLog, mask: Callable[[str], str]) -> Iterator[Line]:
+    def _lines(self, log: ConsoleLog, secrets: Sequence[str]) -> Iterator[Line]:
         """The board's lines, masked."""
         from evtool.monitor.follow import read_line
+        from evtool.monitor.redact import LineRedactor
 
+        ports: dict[str, LineRedactor[int]] = {}
         for each in log.lines:
-            if self._options.port in (None, each.port):
-                text = mask(each.text)
-                yield read_line(text, each.at_ms, each.at_ms * 1_000_000, each.port)
+            if self._options.port not in (None, each.port):
+                continue
+            if each.port not in ports:
+                ports[each.port] = LineRedactor(secrets)
+            for at_ms, text in ports[each.port].feed(each.at_ms, each.text):
+                yield read_line(text, at_ms, at_ms * 1_000_000, each.port)
+        for port, redactor in ports.items():
+            for at_ms, text in redactor.finish():
+                yield read_line(text, at_ms, at_ms * 1_000_000, port)
 
     def _display(self, stack: ExitStack, log: ConsoleLog) -> Display:
         """What the lines are shown by, and how fast."""

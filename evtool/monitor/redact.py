@@ -3,9 +3,10 @@
 
 Each secret is masked as it stands and in the forms that firmware prints it in: hex, base64
 (also in the middle of a longer text, as in an `Authorization: Basic` header), percent-encoded
-and escaped in JSON. The bytes that could be the beginning of a secret are held back until the
-next ones tell; a line end always tells. Where nothing follows they are let go in time, and the rest
-of the secret is masked should it still come.
+and escaped in JSON, and in dumps of memory (`evtool.monitor.dump_rows`). The bytes that could be
+the beginning of a secret are held back until the next ones tell; a line end always tells, but that
+of a dump's row. Where nothing follows they are let go in time, and the rest of the secret is masked
+should it still come.
 
 All forms are looked for at once, by Aho and Corasick's automaton: the cost hardly depends on how
 many secrets there are.
@@ -16,13 +17,16 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from evtool.errors import EvtoolError, ToolError
+from evtool.monitor.dump_rows import Found, dump_marks, find_in_rows
 
 MASK = b"****"
 # A shorter text occurs everywhere by chance; passphrases have 8 characters, keys 16.
@@ -31,6 +35,13 @@ MIN_SECRET_BYTES = 4
 # of one, and a person who types waits for the echo; more letters of it are hardly chance.
 HOLD_MS = 50
 LONG_HOLD_MS = 1000
+T = TypeVar("T")
+_CONTEXT = 2048  # so long may a dump's rows be that show one secret
+_LONGEST_MARK = 16
+# Up to some 60 patterns are looked for at once in a tenth of the time that more take.
+_FEW_PATTERNS = 60
+_FEW_MARKS = 50
+_Find = Callable[[bytes], list[tuple[int, int, int]]]
 # An escape within an expression that an error quotes is escaped twice.
 _ESCAPINGS = 3
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
@@ -80,6 +91,91 @@ def _base64_forms(data: bytes) -> set[bytes]:
     return forms
 
 
+class _Patterns:
+    """What is looked for of some secrets; made once for all ports.
+
+    Attributes:
+        find: finds forms of the secrets; None where there is no secret. Of many secrets it
+            finds the marks of dumps, too: then these cost nothing more.
+        forms: so many of its patterns are forms; the marks follow.
+        quick: find the marks, each some of them, as fast as a few patterns are found.
+        find_begins: finds the first bytes of the forms.
+        find_marks: finds all marks of dumps.
+        prefixes: all beginnings of the forms.
+        lasts: what stands last where so much or more of a form has come.
+        longest: the longest form's length.
+    """
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        texts = {text for secret in secrets for text in (secret, *secret.splitlines())}
+        forms = {
+            form.lower() for text in texts for form in encoded_forms(text) if b"\n" not in form
+        }
+        self._dumped = _dumped(texts)
+        self._sorted = sorted(forms)
+        self.forms = len(forms)
+        self.prefixes = frozenset(form[:end] for form in forms for end in range(1, len(form)))
+        self.longest = max(map(len, forms), default=0)
+        self.lasts = frozenset(
+            form[end - MIN_SECRET_BYTES : end]
+            for form in forms
+            for end in range(MIN_SECRET_BYTES, len(form))
+        )
+        self.find = None
+        self.quick: list[_Find] = []
+        if forms:
+            self._marks = sorted(self._dumped)
+            patterns = list(self._sorted)
+            if len(patterns) > _FEW_PATTERNS:
+                patterns += [mark for mark in self._marks if mark not in forms]
+            else:
+                self.quick = [
+                    _few_patterns(self._marks[at : at + _FEW_MARKS])
+                    for at in range(0, len(self._marks), _FEW_MARKS)
+                ]
+            automaton = BytesAhoCorasick(patterns, matchkind=MatchKind.LeftmostLongest)
+            self.find = automaton.find_matches_as_indexes
+            begins = BytesAhoCorasick(sorted({form[:MIN_SECRET_BYTES] for form in forms}))
+            self.find_begins = begins.find_matches_as_indexes
+            self.find_marks = BytesAhoCorasick(self._marks).find_matches_as_indexes
+
+    @cached_property
+    def find_forms(self) -> _Find:
+        """Finds forms alone: one may begin within a mark."""
+        automaton = BytesAhoCorasick(self._sorted, matchkind=MatchKind.LeftmostLongest)
+        return automaton.find_matches_as_indexes
+
+    def secrets_in_dump(self, lowered: bytes) -> set[bytes]:
+        """Those of which a dump in `lowered` may show something."""
+        marks = {self._marks[which] for which, _, _ in self.find_marks(lowered, overlapping=True)}
+        return {secret for mark in marks for secret in self._dumped[mark]}
+
+
+def _few_patterns(patterns: list[bytes]) -> _Find:
+    """Finds any of a few patterns, in the way that is fast for few (packed comparisons).
+
+    It is chosen where the patterns have no few rare bytes that could be looked for first; of hex
+    digits it would be thought that they are rare. The further patterns never come.
+    """
+    never = [bytes([0xF5 + at]) * 6 for at in range(6)]
+    automaton = BytesAhoCorasick([*patterns, *never], matchkind=MatchKind.LeftmostFirst)
+    return automaton.find_matches_as_indexes
+
+
+def _dumped(texts: Iterable[str]) -> dict[bytes, list[bytes]]:
+    """The marks of dumps, each with the secrets that it may be of."""
+    found: dict[bytes, list[bytes]] = {}
+    for text in texts:
+        for data in {text.encode(), _hex_decoded(text)}:
+            if len(data) >= MIN_SECRET_BYTES:
+                for mark in dump_marks(data):
+                    found.setdefault(mark, []).append(data)
+    return found
+
+
+_patterns = lru_cache(maxsize=4)(_Patterns)
+
+
 class Redactor:
     """Masks the secrets it was made with.
 
@@ -88,27 +184,10 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {
-            form.lower()
-            for secret in secrets
-            for text in {secret, *secret.splitlines()}
-            for form in encoded_forms(text)
-            if b"\n" not in form
-        }
-        self._prefixes = frozenset(form[:end] for form in forms for end in range(1, len(form)))
-        self._longest = max(map(len, forms), default=0)
-        self._find = None
-        if forms:
-            automaton = BytesAhoCorasick(sorted(forms), matchkind=MatchKind.LeftmostLongest)
-            self._find = automaton.find_matches_as_indexes
-            begins = BytesAhoCorasick(sorted({form[:MIN_SECRET_BYTES] for form in forms}))
-            self._find_begins = begins.find_matches_as_indexes
-        # What stands last where so much or more of a form has come.
-        self._lasts = frozenset(
-            form[end - MIN_SECRET_BYTES : end]
-            for form in forms
-            for end in range(MIN_SECRET_BYTES, len(form))
-        )
+        self._patterns = _patterns(frozenset(secrets))
+        self._find = self._patterns.find
+        self._context = b""  # the last of what came before the bytes below, as it came
+        self._is_in_rows = False  # a dump's rows go on
         self._let_go = b""  # shown, and perhaps the beginning of a secret all the same
         self._held = b""
 
@@ -123,12 +202,20 @@ class Redactor:
         lowered = data.lower()
         hold = self._hold_from(lowered, 0)
         matches = self._find(lowered)
-        if not matches and not position:
+        before = self._context
+        if not (matches or position or self._is_in_rows or self._is_marked(lowered)):
             if hold == len(data):
+                self._context = (before + data[-_CONTEXT:])[-_CONTEXT:]
                 return data
             self._held = data[hold:]
+            self._context = (before + data[:hold])[-_CONTEXT:]
             return data[:hold]
-        return self._mask(data, lowered, position, [(start, end) for _, start, end in matches])
+        found = self._look_in(before, lowered, matches)
+        self._is_in_rows = found.is_open
+        shown = self._mask(data, lowered, position, found.spans, found.hold)
+        rest = len(self._let_go) + len(self._held)
+        self._context = (before + data[: len(data) - rest])[-_CONTEXT:]
+        return shown
 
     @property
     def hold_ms(self) -> int | None:
@@ -148,29 +235,62 @@ class Redactor:
         """What was held back, masked where it is a secret."""
         text, position = self._let_go + self._held, len(self._let_go)
         self._let_go = self._held = b""
+        context, self._context, self._is_in_rows = self._context, b"", False
         if self._find is None or position == len(text):
             return b""
+        lowered = text.lower()
         shown = []
-        for _, start, end in self._find(text.lower()):
-            shown += [text[position:start], MASK]
-            position = max(position, end)
+        for start, end in self._look_in(context, lowered, self._find(lowered)).spans:
+            if end > position:
+                shown += [text[position:start], MASK]
+                position = end
         return b"".join([*shown, text[position:]])
 
+    def _is_marked(self, lowered: bytes) -> bool:
+        """Whether `lowered` holds a mark of a dump, or the end of one."""
+        for find in self._patterns.quick:
+            if find(lowered):
+                return True
+        joined = self._context[-_LONGEST_MARK:].lower() + lowered[:_LONGEST_MARK]
+        return bool(self._patterns.find_marks(joined))
+
+    def _look_in(
+        self, context: bytes, lowered: bytes, matches: list[tuple[int, int, int]]
+    ) -> Found:
+        """What is to be masked of `lowered`, and from where on what follows will tell."""
+        patterns = self._patterns
+        spans = [(start, end) for which, start, end in matches if which < patterns.forms]
+        before = context.lower()
+        secrets = patterns.secrets_in_dump(before + lowered)
+        if not secrets:
+            return Found(spans, len(lowered))
+        if len(spans) < len(matches):
+            spans = [(start, end) for _, start, end in patterns.find_forms(lowered)]
+        rows = find_in_rows(before + lowered, secrets)
+        size = len(before)
+        spans += [(max(0, start - size), end - size) for start, end in rows.spans if end > size]
+        return Found(sorted(spans), max(0, rows.hold - size), rows.is_open)
+
     def _mask(
-        self, data: bytes, lowered: bytes, position: int, matches: list[tuple[int, int]]
+        self,
+        data: bytes,
+        lowered: bytes,
+        position: int,
+        matches: list[tuple[int, int]],
+        row_hold: int,
     ) -> bytes:
         """`data` from `position` on as it may be shown; the rest is held back."""
         was_shown = position
         begin = 0
         shown = []
         for start, end in matches:
-            if start >= self._hold_from(lowered, begin):
+            if start >= min(row_hold, self._hold_from(lowered, begin)):
                 break
             begin = end
             if end > position:
                 shown += [data[position:start], MASK]
                 position = end
-        hold = self._hold_from(lowered, begin)
+        hold = max(begin, min(row_hold, self._hold_from(lowered, begin)))
         if hold < was_shown:
             self._let_go = data[hold:was_shown]
         self._held = data[max(hold, position) :]
@@ -179,17 +299,43 @@ class Redactor:
     def _hold_from(self, lowered: bytes, position: int) -> int:
         """Where the first beginning of a secret stands that reaches the end."""
         end = len(lowered)
-        at = max(position, end - self._longest + 1, lowered.rfind(b"\n") + 1)
+        at = max(position, end - self._patterns.longest + 1, lowered.rfind(b"\n") + 1)
         if at >= end:
             return end
-        if lowered[-MIN_SECRET_BYTES:] in self._lasts:
-            for _, start, _ in self._find_begins(lowered[at:], overlapping=True):
-                if lowered[at + start :] in self._prefixes:
+        patterns = self._patterns
+        if lowered[-MIN_SECRET_BYTES:] in patterns.lasts:
+            for _, start, _ in patterns.find_begins(lowered[at:], overlapping=True):
+                if lowered[at + start :] in patterns.prefixes:
                     return at + start
         for start in range(max(at, end - MIN_SECRET_BYTES + 1), end):
-            if lowered[start:] in self._prefixes:
+            if lowered[start:] in patterns.prefixes:
                 return start
         return end
+
+
+class LineRedactor(Generic[T]):
+    """Masks lines that come one by one, of one board; a dump's rows together, so some come later.
+
+    Each has something with it (`T`), such as its time.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._redactor = Redactor(secrets)
+        self._waiting: deque[T] = deque()
+        self._shown = b""
+
+    def feed(self, of: T, line: str) -> list[tuple[T, str]]:
+        """The lines that are safe to show by now, in order."""
+        self._waiting.append(of)
+        return self._take(self._redactor.feed(line.encode(errors="backslashreplace") + b"\n"))
+
+    def finish(self) -> list[tuple[T, str]]:
+        """Those that were held back."""
+        return self._take(self._redactor.finish())
+
+    def _take(self, shown: bytes) -> list[tuple[T, str]]:
+        *lines, self._shown = (self._shown + shown).split(b"\n")
+        return [(self._waiting.popleft(), line.decode(errors="replace")) for line in lines]
 
 
 def text_mask(secrets: Iterable[str]) -> Callable[[str], str]:

@@ -234,3 +234,23 @@ def test_a_panic_is_decoded_at_the_time_of_the_log(log: Path, tmp_path: Path) ->
     documents = [json.loads(line) for line in done.stdout.splitlines()]
     (decoded,) = [each for each in documents if each["event"] == "panic_decoded"]
     assert stamped(last_ms + 1000, "")[:19] <= decoded["time"] <= stamped(last_ms + 9000, "")
+
+
+def test_a_secret_across_the_rows_of_a_dump_is_masked_in_a_replay(tmp_path: Path) -> None:
+    assert evtool("init", ".", "--identity", "CP-0001", cwd=tmp_path).returncode == 0
+    data = bytes(10) + b"correct-horse-battery"
+    rows = [data[at : at + 16].hex(" ") for at in range(0, len(data), 16)]
+    (tmp_path / "run.log").write_text("".join(f"I (1) net: {row} \n" for row in rows) + "last\n")
+    environment = os.environ | {"EVTOOL_WIFI_PASSPHRASE": "correct-horse-battery"}
+    done = subprocess.run(
+        [sys.executable, "-m", "evtool", "monitor", "replay", "run.log"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    zeros = "00 " * 10
+    assert done.stdout == f"I (1) net: {zeros}**** \nI (1) net: **** \nlast\n", done.stderr

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets in dumps of memory: digits in rows, with a prefix, an offset, and a column of text.
+
+A secret may begin in one row and end in the next, and a dump of words shows its bytes in another
+order. No form of it stands there as a whole, so rows are read: but only where a few bytes of a
+secret stand as a dump prints them (`dump_marks`), which costs nothing more to look for. What is
+masked is the whole secret, wherever its rows break it, and never a part of it alone: other data
+may well share some bytes with it.
+
+Rows that are read: as ESP-IDF's ESP_LOG_BUFFER_HEX and ESP_LOG_BUFFER_HEXDUMP print them, xxd,
+hexdump, arrays of C, and words of 16 and 32 bits in either order of their bytes, as in the stack
+that a panic prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+_FEW_BYTES = 4
+_SEPARATORS = (" ", "  ", ":", ", 0x", " 0x")
+_NOWHERE = 1 << 62
+_WIDTHS = (2, 4, 8)
+_RUNS = {
+    width: re.compile(
+        rb"(?<![0-9A-Za-z])(?:0x)?[0-9a-f]{%d}(?:(?:, ?| {1,2}|[:-])(?:0x)?[0-9a-f]{%d})*"
+        rb"(?![0-9A-Za-z])" % (width, width)
+    )
+    for width in _WIDTHS
+}
+_FEW_DIGITS = 8  # a shorter row is one only below another, as the last of a dump is
+_LINES_BETWEEN = 1  # so many lines of another task may stand between two rows
+_BETWEEN = re.compile(rb"[ ,:-]{0,4}(?:0x)?")  # two bytes that stand next to each other
+
+Span = tuple[int, int]
+
+
+def dump_marks(secret: bytes) -> set[bytes]:
+    """What stands in the first or the second row, in whatever dump `secret` is, and soon.
+
+    Two pairs of bytes of which no row's end parts both, each as the dumps print it; and the words
+    that hold three of its first bytes.
+    """
+    pairs = [f"{byte:02x}" for byte in secret]
+    starts = (2, 3) if len(secret) > _FEW_BYTES else (0, 2)
+    marks = {
+        f"{pairs[start]}{separator}{pairs[start + 1]}"
+        for start in starts
+        for separator in _SEPARATORS
+    }
+    for start in range(1, min(3, len(secret) - 3) + 1):
+        part = pairs[start : start + 3]
+        marks |= {"".join(part), "".join(reversed(part))}
+    return {mark.encode() for mark in marks}
+
+
+@dataclass(slots=True)
+class _Row:
+    """One row of a dump.
+
+    Attributes:
+        values: its bytes, in the order of memory.
+        spans: where the two digits of each stand.
+        text: where its column of text begins; None where it has none.
+        line: the number of its line.
+        column: where its first digits stand in it.
+    """
+
+    values: bytes
+    spans: list[Span]
+    text: int | None
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is found in rows.
+
+    Attributes:
+        spans: what is to be masked, in order.
+        hold: from where on only what follows will tell; the length of the data where all is told.
+        is_open: whether what follows belongs to rows that show a secret, or may show one.
+    """
+
+    spans: list[Span]
+    hold: int
+    is_open: bool = False
+
+
+def find_in_rows(data: bytes, secrets: Iterable[bytes]) -> Found:
+    """Look for `secrets` in the rows of `data`, in small letters; its last line may go on."""
+    lines = data.split(b"\n")
+    spans: set[Span] = set()
+    hold = _NOWHERE
+    for rows in _readings(lines):
+        for group in _groups(rows):
+            for secret in secrets:
+                begin = _look(group, secret, len(lines) - 1, spans)
+                hold = min(hold, begin)
+    return Found(_joined(spans, data), min(hold, len(data)), hold != _NOWHERE)
+
+
+def _look(rows: Sequence[_Row], secret: bytes, last_line: int, spans: set[Span]) -> int:
+    """Add what is to be masked to `spans`; where to hold back from."""
+    values = b"".join(row.values for row in rows)
+    places = [(row, index) for row in rows for index in range(len(row.values))]
+    hold = _NOWHERE
+    at = values.find(secret)
+    while at >= 0:
+        found = places[at : at + len(secret)]
+        for row, index in found:
+            spans.add(row.spans[index])
+            if row.text is not None:
+                spans.add((row.text + index, row.text + index + 1))
+        if found[-1][0].line == last_line:  # its column of text is still to come
+            row = found[-1][0]
+            hold = min(hold, max(row.spans[index][1] for each, index in found if each is row))
+        at = values.find(secret, at + 1)
+    if rows[-1].line + _LINES_BETWEEN + 1 >= last_line:
+        for size in range(min(len(secret) - 1, len(values)), 0, -1):
+            if values.endswith(secret[:size]):
+                row, index = places[len(values) - size]
+                hold = min(hold, *(span[0] for span in row.spans[index:]))
+                break
+    return hold
+
+
+def _groups(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    """Rows that belong together."""
+    group: list[_Row] = []
+    for row in rows:
+        if group and row.line - group[-1].line > _LINES_BETWEEN + 1:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _readings(lines: Sequence[bytes]) -> Iterator[list[_Row]]:
+    """All ways to read the lines as rows: in bytes, or in words of either order; the first word
+    may be an offset."""
+    for width in _WIDTHS:
+        found: list[_Row] = []
+        start = 0
+        for number, line in enumerate(lines):
+            row = _read(line, start, number, width, found[-1] if found else None)
+            if row is not None:
+                found.append(row)
+            start += len(line) + 1
+        if not found:
+            continue
+        yield found
+        size = width // 2
+        if size == 1:
+            continue
+        yield [_turned(row, size) for row in found]
+        cut = [_without_first(row, size) for row in found if len(row.values) > size]
+        if cut:
+            yield cut
+            yield [_turned(row, size) for row in cut]
+
+
+def _read(line: bytes, start: int, number: int, width: int, above: _Row | None) -> _Row | None:
+    """The line as a row, which begins at `start`; None where it is none."""
+    runs = list(_RUNS[width].finditer(line))
+    if not runs:
+        return None
+    # an offset before the digits may look like one of them
+    run = max(runs, key=lambda each: (each.end() - each.start(), each.start()))
+    digits = [
+        (match.start() + at, match.start() + at + 2)
+        for match in re.finditer(
+            rb"(?<![0-9a-f])[0-9a-f]{%d}(?![0-9a-z])" % width, line[: run.end()]
+        )
+        if match.start() >= run.start()
+        for at in range(0, width, 2)
+    ]
+    is_short = len(digits) * 2 < _FEW_DIGITS
+    if is_short and (above is None or abs(above.column - digits[0][0]) > 1):
+        return None
+    values = bytes(int(line[begin:end], 16) for begin, end in digits)
+    text = _text_column(line.removesuffix(b"\r"), run.end(), len(values))
+    return _Row(
+        values,
+        [(start + begin, start + end) for begin, end in digits],
+        None if text is None else start + text,
+        number,
+        digits[0][0],
+    )
+
+
+def _text_column(line: bytes, end: int, count: int) -> int | None:
+    """Where the characters of `count` bytes stand behind their digits."""
+    bar = line.find(b"|", end)
+    if bar >= 0:
+        return bar + 1 if not line[end:bar].strip() else None
+    begin = len(line) - count
+    is_column = begin > end and not line[end:begin].strip() and b"\x1b" not in line[begin:]
+    return begin if is_column else None
+
+
+def _turned(row: _Row, size: int) -> _Row:
+    """The same with the bytes of each word in the other order."""
+    order = [
+        index
+        for word in range(0, len(row.values), size)
+        for index in range(min(word + size, len(row.values)) - 1, word - 1, -1)
+    ]
+    values = bytes(row.values[index] for index in order)
+    spans = [row.spans[index] for index in order]
+    return _Row(values, spans, row.text, row.line, row.column)
+
+
+def _without_first(row: _Row, size: int) -> _Row:
+    return _Row(row.values[size:], row.spans[size:], row.text, row.line, row.column)
+
+
+def _joined(spans: set[Span], data: bytes) -> list[Span]:
+    """Spans in order; those of bytes that stand next to each other as one."""
+    joined: list[Span] = []
+    for start, end in sorted(spans):
+        if joined and _BETWEEN.fullmatch(data, joined[-1][1], start):
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

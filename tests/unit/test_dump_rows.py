@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No secret passes in a dump of memory, wherever its rows break; other dumps stay as they are."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evtool.monitor.dump_rows import dump_marks
+from evtool.monitor.redact import LONG_HOLD_MS, LineRedactor, Redactor, text_mask
+
+SECRET = b"correct-horse-7"
+KEY = "5f3c9A01bEefD2c4a5b6C7d8e9f0a1b2c3d4e5f6"
+
+
+def rows_of(data: bytes, width: int) -> list[tuple[int, bytes]]:
+    return [(at, data[at : at + width]) for at in range(0, len(data), width)]
+
+
+def visible(data: bytes) -> str:
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data)
+
+
+def log_buffer_hex(data: bytes) -> str:
+    rows = (row.hex(" ") for _, row in rows_of(data, 16))
+    return "".join(f"\x1b[0;32mI (1234) net: {row} \x1b[0m\r\n" for row in rows)
+
+
+def log_buffer_hexdump(data: bytes) -> str:
+    return "".join(
+        f"I (1234) net: {0x3FFB4280 + at:#010x}   {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  "
+        f"|{visible(row)}|\r\n"
+        for at, row in rows_of(data, 16)
+    )
+
+
+def hexdump_c(data: bytes) -> str:
+    return "".join(
+        f"{at:08x}  {row[:8].hex(' '):<23}  {row[8:].hex(' '):<23}  |{visible(row)}|\n"
+        for at, row in rows_of(data, 16)
+    )
+
+
+def plain_rows(data: bytes) -> str:
+    return "".join(f"{row.hex(' ')}\n" for _, row in rows_of(data, 8))
+
+
+def colons(data: bytes) -> str:
+    return "".join(f"    {row.hex(':')}:\n" for _, row in rows_of(data, 15))
+
+
+def c_array(data: bytes) -> str:
+    return "".join(
+        f"  {', '.join(f'{byte:#04x}' for byte in row)},\n" for _, row in rows_of(data, 8)
+    )
+
+
+def words(order: str, prefix: str) -> Callable[[bytes], str]:
+    def dump(data: bytes) -> str:
+        data += bytes(-len(data) % 4)
+        return "".join(
+            f"{0x3FFB0000 + at:08x}: "
+            + " ".join(f"{prefix}{word:08x}" for (word,) in struct.iter_unpack(f"{order}I", row))
+            + "\r\n"
+            for at, row in rows_of(data, 32)
+        )
+
+    return dump
+
+
+DUMPS: dict[str, Callable[[bytes], str]] = {
+    "ESP_LOG_BUFFER_HEX": log_buffer_hex,
+    "ESP_LOG_BUFFER_HEXDUMP": log_buffer_hexdump,
+    "hexdump -C": hexdump_c,
+    "rows alone": plain_rows,
+    "colons": colons,
+    "array of C": c_array,
+    "words of a stack": words("<", "0x"),
+    "little-endian words": words("<", ""),
+    "big-endian words": words(">", ""),
+}
+
+
+def redact(secrets: list[str], data: bytes, cuts: list[int]) -> bytes:
+    redactor = Redactor(secrets)
+    shown, start = b"", 0
+    for cut in [*sorted(cuts), len(data)]:
+        shown += redactor.feed(data[start:cut])
+        start = max(start, cut)
+    return shown + redactor.finish()
+
+
+def given_away(shown: str, secret: bytes, most: int) -> list[str]:
+    """Parts of the secret, longer than `most` bytes, that can be read in a dump."""
+    parts = {secret[at : at + most + 1] for at in range(len(secret) - most)}
+    digits = re.sub(r"0x|[^0-9a-f*]", "", re.sub(r"\|[^|\n]*\|", "", shown))
+    found = [part.hex() for part in parts if part.hex() in digits]
+    found += [part[::-1].hex() for part in parts if len(part) == 4 and part[::-1].hex() in digits]
+    texts = [part.decode() for part in parts if part.isascii() and part.decode().isprintable()]
+    return found + [text for text in texts if text in shown]
+
+
+@pytest.mark.parametrize("name", DUMPS)
+@pytest.mark.parametrize("before", range(34))
+def test_a_secret_is_masked_wherever_the_rows_break(name: str, before: int) -> None:
+    dump = DUMPS[name]
+    data = bytes(before) + SECRET + b"\x01\x02\x03\x04\x05\x06\x07"
+    text = dump(data)
+    shown = redact([SECRET.decode(), KEY], text.encode(), []).decode()
+    assert given_away(shown, SECRET, 1) == [], shown
+    assert "****" in shown
+    # a row is still a row
+    assert shown.count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_key_written_in_hex_is_masked_as_bytes(name: str) -> None:
+    for before in range(20):
+        text = DUMPS[name](bytes(before) + bytes.fromhex(KEY))
+        shown = redact([KEY], text.encode(), []).decode()
+        assert given_away(shown, bytes.fromhex(KEY), 2) == [], shown
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(sorted(DUMPS)),
+    st.integers(0, 40),
+    st.lists(st.integers(0, 500), max_size=6),
+    st.integers(5, 24),
+)
+def test_it_does_not_matter_how_a_dump_is_read(
+    name: str, before: int, cuts: list[int], size: int
+) -> None:
+    secret = b"pa$$ wort: Zug9!xyzLMNop"[:size]
+    text = DUMPS[name](bytes(before) + secret + b"\x01\x02\x03").encode()
+    shown = redact([secret.decode()], text, cuts).decode()
+    # What a row's first bytes are of, or its last, only the rest tells; few are shown by then.
+    assert given_away(shown, secret, 4) == [], shown
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(sorted(DUMPS)), st.binary(max_size=200), st.lists(st.integers(0, 900)))
+def test_honest_rows_stay_as_they_are(name: str, data: bytes, cuts: list[int]) -> None:
+    text = DUMPS[name](data).encode()
+    assert redact([SECRET.decode(), KEY], text, cuts) == text
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_part_of_a_secret_is_no_secret(name: str) -> None:
+    data = b"that is not correct, says the horse: correct-hors, orrect-horse-7, correct-horse-8"
+    text = DUMPS[name](data).encode()
+    assert redact([SECRET.decode()], text, []) == text
+
+
+def test_a_row_between_lines_of_another_task() -> None:
+    first, second = log_buffer_hexdump(bytes(10) + SECRET).splitlines(keepends=True)
+    shown = redact([SECRET.decode()], f"{first}I (1) wifi: up\r\n{second}".encode(), []).decode()
+    assert given_away(shown, SECRET, 1) == []
+    assert "wifi: up" in shown
+
+
+def test_what_may_go_on_in_the_next_row_is_held_for_a_while() -> None:
+    first, second = log_buffer_hex(bytes(10) + SECRET).encode().splitlines(keepends=True)
+    redactor = Redactor([SECRET.decode()])
+    shown = redactor.feed(first)
+    assert b"63 6f" not in shown
+    assert redactor.hold_ms == LONG_HOLD_MS
+    assert b"****" in redactor.feed(second)
+    assert redactor.hold_ms is None
+    # nothing follows that belongs to it
+    redactor = Redactor([SECRET.decode()])
+    shown = redactor.feed(first) + redactor.feed(b"hello\nworld\n")
+    assert shown == first + b"hello\nworld\n"
+    # nothing follows in time: the rest is masked, should it still come
+    redactor = Redactor([SECRET.decode()])
+    assert redactor.feed(first) + redactor.let_go() == first
+    assert redactor.feed(second).count(b"****") == 1
+
+
+def test_texts_are_masked_one_by_one() -> None:
+    mask = text_mask([SECRET.decode()])
+    first, second = log_buffer_hex(bytes(10) + SECRET).splitlines()
+    assert mask(first) == first
+    assert mask(second) == second
+    assert given_away(mask(f"{first}\n{second}"), SECRET, 1) == []
+
+
+@given(st.binary(min_size=4, max_size=40))
+def test_marks_are_few(secret: bytes) -> None:
+    assert 0 < len(dump_marks(secret)) <= 16
+
+
+def test_lines_that_come_one_by_one_keep_their_order_and_what_is_with_them() -> None:
+    text = log_buffer_hexdump(bytes(10) + SECRET + bytes(40)) + "hello\nlast\n"
+    lines = text.splitlines()
+    redactor: LineRedactor[int] = LineRedactor([SECRET.decode()])
+    shown = [each for number, line in enumerate(lines) for each in redactor.feed(number, line)]
+    shown += redactor.finish()
+    assert [number for number, _ in shown] == list(range(len(lines)))
+    assert [line for _, line in shown][2:] == lines[2:]
+    assert given_away("\n".join(line for _, line in shown), SECRET, 1) == []
