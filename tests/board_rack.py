@@ -21,7 +21,7 @@ from evtool.cli.board_host import BoardHost
 from evtool.link.line_news import LineNews
 from evtool.link.pty_line import PtyLine
 from evtool.virtual.board import Board
-from evtool.virtual.chips import ESP32
+from evtool.virtual.chips import ESP32, Chip
 from evtool.virtual.chips.description import Field
 from evtool.virtual.flash_chip import SECTOR_SIZE, FlashChip
 from evtool.virtual.fuses import Fuses, factory_bits
@@ -122,6 +122,7 @@ class RackBoard:
     host: BoardHost | None = None
     line: PtyLine | None = None
     plugged: bool = False
+    described: Chip = ESP32
 
     def holds(self, offset: int, data: bytes) -> bool:
         return self.flash[offset : offset + len(data)] == data
@@ -157,10 +158,12 @@ class BoardRack:
     def ports(self) -> list[str]:
         return [board.port for board in self.boards]
 
-    def add(self, faults: Faults | None = None, flash: bytearray | None = None) -> RackBoard:
+    def add(
+        self, faults: Faults | None = None, flash: bytearray | None = None, chip: Chip = ESP32
+    ) -> RackBoard:
         """Plug in a board more."""
         mac = bytes([0x24, 0x0A, 0xC4, 0, 0, len(self.boards) + 1])
-        board = RackBoard(faults or Faults(), mac)
+        board = RackBoard(faults or Faults(), mac, described=chip)
         if flash is not None:
             board.flash = flash
         self._call(self._plug(board))
@@ -179,8 +182,9 @@ class BoardRack:
         dead = board.faults.dead_sector
         storage = memoryview(board.flash)
         chip = FlashChip(storage) if dead is None else _WornChip(storage, dead)
-        magic = ESP32.magic if board.faults.magic is None else board.faults.magic
-        described = replace(ESP32, magic=magic)
+        described = board.described
+        if board.faults.magic is not None:
+            described = replace(described, magic=board.faults.magic)
         fuses = Fuses(described, factory_bits(described, board.mac))
         if board.faults.burned is not None:
             fuses.burn(0, board.faults.burned.mask.to_bytes(32, "little"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evtool.protocol import app_image, host_image, partition_table
 from evtool.resources import firmware_dir
+from evtool.virtual.chips import CHIPS
 
 KEY = "kEy-for-tests-0001zZ"
 PASSPHRASE = "correct horse battery"
@@ -70,12 +71,15 @@ environment = "host"
     return path
 
 
-def make_build(folder: Path) -> Path:
+def make_build(folder: Path, chip: str = "esp32") -> Path:
     """A build folder as `evtool build --env host` leaves it; returns its manifest."""
+    number, place = CHIPS[chip].image_chip_id, CHIPS[chip].bootloader_offset
     table = partition_table.parse((firmware_dir() / "partitions.csv").read_text())
-    application = host_image.host_image(PROGRAM, version="1.2.3", project_name="test")
+    application = host_image.host_image(
+        PROGRAM, version="1.2.3", project_name="test", chip_id=number
+    )
     files = {
-        "bootloader": app_image.encode(host_image.virtual_bootloader()),
+        "bootloader": app_image.encode(host_image.virtual_bootloader(number)),
         "partition-table": partition_table.encode(table),
         "firmware": app_image.encode(application),
     }
@@ -85,7 +89,7 @@ def make_build(folder: Path) -> Path:
     sha256 = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {
         "schema": 1,
-        "chip": "esp32",
+        "chip": chip,
         "env": "host",
         "flash_size": "4MB",
         "flash_mode": "dio",
@@ -93,7 +97,7 @@ def make_build(folder: Path) -> Path:
         "build_id": "cafe",
         "version": "1.2.3",
         "images": [
-            {"name": "bootloader", "offset": 0x1000, "file": "bootloader.bin"},
+            {"name": "bootloader", "offset": place, "file": "bootloader.bin"},
             {"name": "partition-table", "offset": 0x8000, "file": "partition-table.bin"},
             {"name": "app", "partition": "app0", "file": "firmware.bin"},
         ],

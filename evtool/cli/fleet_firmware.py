@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from evtool.errors import ConfigError
 from evtool.flash.image_plan import FlashPlan, parse_manifest, plan_flash
 from evtool.flash.station.order import Order, order_of_plan
+from evtool.protocol.board_flash import ANY_CHIP
 from evtool.provision.run.board import Firmware
 
 if TYPE_CHECKING:
     from evtool.project import Project
 
-_CHIP = "esp32"
 _FLASH_SIZE = 0  # nothing is known of what a board without a build needs
 
 
@@ -55,10 +55,10 @@ def firmware_of(plan: FlashPlan | None) -> Firmware | None:
 
 
 def gate_order(plan: FlashPlan | None) -> Order:
-    """What the gates compare a board with; without a build only the chip's family."""
+    """What the gates compare a board with; without a build any chip will do."""
     if plan is not None:
         return order_of_plan(plan)
-    return Order(_CHIP, _FLASH_SIZE, (), "", "identities alone")
+    return Order(ANY_CHIP, _FLASH_SIZE, (), "", "identities alone")
 
 
 def _read(path: Path) -> bytes | None:

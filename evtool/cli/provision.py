@@ -128,6 +128,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.provision_serial import drawn_project
     from evtool.cli.sealing_option import sealing_place
     from evtool.link.nvs_files import new_keys
+    from evtool.protocol.board_flash import ANY_CHIP
     from evtool.provision.evcfg import evcfg_entries
     from evtool.provision.plan import Encryption, ProvisionPlan, run_plan
 
@@ -156,7 +157,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
         keys = LedgerKeys(ledger, place, project.root)
         encryption = Encryption(keys, new_keys, encrypt, replace_nvs_keys)
         entry = LedgerEntry(output, project, ledger, key_claims(checked), reassign=reassign)
-        board = open_board(output, serial_port, "esp32", 460_800)
+        board = open_board(output, serial_port, ANY_CHIP, 460_800)
         plan = dataclasses.replace(plan, encryption=encryption)
         work = partial(run_plan, plan, board, lambda: _open_console(serial_port))
         done = _provision(output, checked, entry, work)

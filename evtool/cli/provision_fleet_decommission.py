@@ -119,6 +119,7 @@ def _erase(output: Output, serial_port: str, found: UnitState, firmware: Firmwar
     from evtool.cli.fleet_worker import parts_work
     from evtool.link.deflated import Streams
     from evtool.link.esptool_packets import make_packets_cheap
+    from evtool.protocol.board_flash import ANY_CHIP
     from evtool.provision.run.decommission import erase
 
     def tell(name: str, fields: Mapping[str, object]) -> None:
@@ -127,7 +128,7 @@ def _erase(output: Output, serial_port: str, found: UnitState, firmware: Firmwar
 
     board = open_station_board(
         serial_port,
-        "esp32",
+        ANY_CHIP,
         lambda: False,
         lambda _line: None,
         streams=Streams() if make_packets_cheap() else None,

@@ -55,6 +55,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.fleet_station import run_fleet
     from evtool.cli.fleet_worker import StationAttempts, mask_of, parts_work
     from evtool.cli.provision_fleet_run import encryption_of
+    from evtool.protocol.board_flash import ANY_CHIP
     from evtool.provision.run.rollback import RollbackTargets, chosen
     from evtool.provision.run.task import UnitTask
     from evtool.provision.run.verdict import UnitVerdict
@@ -91,5 +92,5 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             event="rolled_back",
             verdict=UnitVerdict.ROLLED_BACK,
         )
-        head = {"action": "rollback", "unit": unit, "chip": "esp32", "fingerprint": ""}
+        head = {"action": "rollback", "unit": unit, "chip": ANY_CHIP, "fingerprint": ""}
         return run_fleet(output, options, task, gate_order(None), head, _COMMAND)

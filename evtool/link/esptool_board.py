@@ -12,7 +12,7 @@ import errno
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ from evtool.link.esptool_packets import checksum
 from evtool.link.serial_line import port_error
 from evtool.link.watched_port import WatchedPort, is_rfc2217, open_watched_port
 from evtool.protocol.board_flash import (
+    ANY_CHIP,
     FLASH_ENCRYPTION,
     SECURE_BOOT,
     SECURE_DOWNLOAD,
@@ -68,7 +69,7 @@ class EsptoolBoard:
 
     Args:
         port: a device, or a URL of pyserial.
-        chip: the family, as esptool names it; any other is refused.
+        chip: the family, as esptool names it; any other is refused. ANY_CHIP takes what there is.
         streams: shared by all boards of a run.
         total_bytes: of all that may be written, for the deadline of the whole.
         was_there: the port was seen before: if it is missing, it may only blink.
@@ -197,10 +198,14 @@ class EsptoolBoard:
     # --- in esptool's words -----------------------------------------------------------
 
     def _connect(self, baudrate: int) -> BoardFacts:
-        rom = CHIP_DEFS[self._chip](self._port, ROM_BAUDRATE)
-        rom.USES_RFC2217 = is_rfc2217(self._name)
-        rom.checksum = checksum
-        _connect(rom)
+        rom = self._loader("esp32" if self._chip == ANY_CHIP else self._chip)
+        if self._chip != ANY_CHIP:
+            _connect(rom)
+        else:
+            self._chip = _detected(rom)
+            if self._chip != "esp32":
+                rom = self._loader(self._chip)
+                _connect(rom)
         if rom.secure_download_mode:
             self._esp = rom
             info = ChipInfo(self._chip, rom.CHIP_NAME, "")
@@ -225,6 +230,12 @@ class EsptoolBoard:
         ]
         info = ChipInfo(self._chip, description, mac)
         return BoardFacts(info, revision, size, tuple(secured))
+
+    def _loader(self, chip: str) -> Any:
+        rom = CHIP_DEFS[chip](self._port, ROM_BAUDRATE)
+        rom.USES_RFC2217 = is_rfc2217(self._name)
+        rom.checksum = checksum
+        return rom
 
     def _md5(self, part: FlashPart) -> str:
         digest: str = self._esp.flash_md5sum(part.offset, len(part.data))
@@ -282,6 +293,23 @@ class EsptoolBoard:
             # A complaint that has no sentence of its own: of the line, while the line is in use.
             return TransferFault(f"{self._name}: {str(error).splitlines()[0]}", fix=CABLE_FIX)
         return meant
+
+
+def _detected(rom: Any) -> str:
+    """Which family answers; `rom` is an ESP32's, and is connected if it is one.
+
+    Raises:
+        esptool.FatalError: none that esptool knows, or nobody.
+    """
+    rom.connect(detecting=True)
+    with suppress(esptool.FatalError):  # in secure download mode no chip reads a register
+        if rom.read_reg(rom.CHIP_DETECT_MAGIC_REG_ADDR) == rom.MAGIC_VALUE:
+            return "esp32"
+    number = rom.get_chip_id()
+    for name, kind in CHIP_DEFS.items():
+        if not kind.USES_MAGIC_VALUE and number == kind.IMAGE_CHIP_ID:
+            return str(name)
+    raise esptool.FatalError(f"Unexpected chip ID value {number}.")
 
 
 def _connect(rom: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError
 from evtool.link.command import CommandResult, CommandTimeout
+from evtool.protocol.board_flash import ANY_CHIP
 
 _NO_SYNC_FIX = "hold BOOT while you press RESET, check cable and power, then run the command again"
 CABLE_FIX = "use a shorter cable or another USB port, then run the command again"
@@ -106,9 +107,8 @@ def translate(
         sentence = _sentence(output)
         error = SerialFault(f"{port}: {sentence}", silent="data" in sentence, tool=tool)
     elif _NO_SYNC.search(output):
-        error = LinkTimeout(
-            f"{port}: no {chip.upper()} answered ({_sentence(output)})", fix=_NO_SYNC_FIX
-        )
+        wanted = "board" if chip == ANY_CHIP else chip.upper()
+        error = LinkTimeout(f"{port}: no {wanted} answered ({_sentence(output)})", fix=_NO_SYNC_FIX)
     return error
 
 

@@ -7,6 +7,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+ANY_CHIP = "auto"
+"""esptool's word for whichever family answers."""
 SECTOR = 0x1000
 FLASH_ENCRYPTION, SECURE_BOOT = "flash encryption", "secure boot"
 SECURE_DOWNLOAD = "secure download mode"

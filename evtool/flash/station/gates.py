@@ -11,7 +11,7 @@ from pathlib import Path
 from evtool.errors import ConfigError, DeviceError
 from evtool.flash.station.order import Order, boot_loader_demand
 from evtool.protocol.app_image import ANY_REVISION
-from evtool.protocol.board_flash import SECURE_DOWNLOAD, BoardFacts
+from evtool.protocol.board_flash import ANY_CHIP, SECURE_DOWNLOAD, BoardFacts
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
 _REVISION = re.compile(r"v?([0-9]{1,2})\.([0-9]{1,2})\Z")
@@ -52,7 +52,7 @@ def check_board(facts: BoardFacts, order: Order, gates: Gates) -> None:
 def _refusals(facts: BoardFacts, order: Order, gates: Gates) -> Iterator[tuple[str, str]]:
     """Every rule that is broken, with what to do about it."""
     chip = facts.chip
-    if chip.chip != order.chip:
+    if order.chip not in (ANY_CHIP, chip.chip):
         yield f"the chip is {chip.chip}, the images are for {order.chip}", "connect another board"
     if SECURE_DOWNLOAD in facts.secured:
         yield (

@@ -33,7 +33,7 @@ class Order:
     """What is written to every board.
 
     Attributes:
-        chip: the family that it is for, as esptool names it.
+        chip: the family that it is for, as esptool names it; ANY_CHIP for any.
         flash_size: that it needs, in bytes.
         build_id: what the firmware says of itself at boot; "" where nobody knows.
         title: for people.
