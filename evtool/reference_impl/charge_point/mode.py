@@ -57,6 +57,8 @@ class Mode:
             transaction yet.
         unavailable_until_accepted: a connector is Unavailable until the CSMS has accepted the
             BootNotification (a triggered StatusNotification can show it).
+        stops_unregistered: RemoteStopTransaction counts before the BootNotification is accepted,
+            too.
         silent_in_rejected: OCPP 1.6, 4.2: no message at all while the registration is Rejected.
         starts_on_connector_zero: RemoteStartTransaction with connectorId 0 takes the first free
             connector; else it is Rejected.
@@ -148,6 +150,7 @@ class Mode:
     resumes_transactions: bool = False
     schedules_in_preparing: bool = True
     unavailable_until_accepted: bool = False
+    stops_unregistered: bool = False
     silent_in_rejected: bool = True
     starts_on_connector_zero: bool = False
     unknown_connector: str = ""
@@ -249,6 +252,7 @@ MICROOCPP_1_2_0 = Mode(
     resumes_transactions=True,
     schedules_in_preparing=False,
     unavailable_until_accepted=True,
+    stops_unregistered=True,
     silent_in_rejected=False,
     starts_on_connector_zero=True,
     unknown_connector="PropertyConstraintViolation",

@@ -74,7 +74,8 @@ def _start_target(
 
 def _remote_stop(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:
     wanted = call.payload["transactionId"]
-    for connector in charge_point.connectors if charge_point.registered else ():
+    may_stop = charge_point.registered or charge_point.mode.stops_unregistered
+    for connector in charge_point.connectors if may_stop else ():
         transaction = connector.transaction
         if transaction is not None and transaction.transaction_id == wanted:
             return status("Accepted", partial(connector.end, "Remote"))
@@ -88,6 +89,8 @@ def _change_availability(charge_point: ChargePoint, call: ocpp16.Call) -> Answer
     if not is_connector(charge_point, connector_id):
         return no_such_connector(charge_point, "Rejected")
     operative = kind == "Operative"
+    # A connector that is Unavailable in any case is used by nobody.
+    shows_use = charge_point.registered or not charge_point.mode.unavailable_until_accepted
     scheduled = False
     if connector_id == 0:
         charge_point.is_whole_operative = operative
@@ -97,7 +100,7 @@ def _change_availability(charge_point: ChargePoint, call: ocpp16.Call) -> Answer
         if connector_id not in (0, connector.number):
             continue
         connector.still_used = not operative and _is_used(charge_point, connector)
-        scheduled = scheduled or connector.still_used
+        scheduled = scheduled or (connector.still_used and shows_use)
         connector.is_operative = operative
         charge_point.persist(f"availability.{connector.number}", kind)
     return status("Scheduled" if scheduled else "Accepted")
