@@ -262,7 +262,7 @@ def test_an_identity_goes_to_one_board_from_memory_and_is_in_the_ledger(
     assert stored.get("evcfg", "wifi_pass") == PASSPHRASE
     ledger = open_ledger(project / ".evtool" / "ledger.db", "looking")
     assert [each.event for each in ledger.history(unit="CP-0001")] == [
-        "claimed", "claimed", "written",
+        "claimed", "claimed", "claimed", "written",  # identity and MAC, key, serial number
     ]  # fmt: skip
     ledger.close()
     said += report.read_text() + next(logs.iterdir()).read_text()
