@@ -8,7 +8,6 @@ committed text, before click is imported; everything else goes to `evtool.cli.gr
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
 
 
 def main() -> None:
@@ -20,9 +19,10 @@ def main() -> None:
         sys.exit(130)
 
 
-def _print(text: str) -> NoReturn:
+def _print(text: str) -> None:
+    """Print it without click, and without a traceback where nobody takes it."""
     if getattr(sys, "stdout") is None:  # noqa: B009 - closed by whoever started us; mypy knows not
-        sys.exit(0)
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -35,7 +35,6 @@ def _print(text: str) -> NoReturn:
 
         discard_stdout()
         sys.exit(f"evtool: cannot write the output: {error.strerror}")
-    sys.exit(0)
 
 
 def _main() -> None:
@@ -44,10 +43,12 @@ def _main() -> None:
         from evtool.cli.help_text import HELP
 
         _print(HELP)
+        sys.exit(0)
     if arguments == ["--version"]:
         from evtool import __version__
 
         _print(f"evtool {__version__}\n")
+        sys.exit(0)
     from evtool.cli.group import run
 
     run()
