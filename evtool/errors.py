@@ -9,6 +9,7 @@
         SecretMissing  2   a secret's reference leads nowhere yet
       DeviceError      3   cable, port, board, bus, CSMS
         LinkTimeout    3   it was there, then said nothing
+        WrongBoard     3   it is not the board that was meant; nothing was written
         TransferFault  3   bytes were lost or spoiled on their way
       ToolError        4   esptool or pio failed
       Stopped        130   asked to end before it was done
@@ -71,6 +72,11 @@ class DeviceError(EvtoolError):
 
 class LinkTimeout(DeviceError):
     """It was there, then said nothing within its time limit."""
+
+
+class WrongBoard(DeviceError):
+    """It is not the board that was meant: another chip, or a rule keeps it out. Nothing was
+    written."""
 
 
 class TransferFault(DeviceError):

@@ -109,6 +109,7 @@ class StationRun(Generic[R]):
         self, ports: Sequence[str], look: Callable[[], list[str]] | None
     ) -> tuple[int, list[R]]:
         """Work at `ports`, and at those that `look` finds from now on; then report."""
+        self._prepare(ports)
         with FlashProgress(self._output, self._account.board) as progress:
             try:
                 self._start(ports)
@@ -126,10 +127,13 @@ class StationRun(Generic[R]):
         code = document["exit_code"]
         return code if isinstance(code, int) else 1, self._results
 
-    def _start(self, ports: Sequence[str]) -> None:
+    def _prepare(self, ports: Sequence[str]) -> None:
+        """Open the logs and write the reports: what cannot be written is said before the start."""
         for port in ports:
             self._logs.open(port)
         self._write(self._document(ports))
+
+    def _start(self, ports: Sequence[str]) -> None:
         for port in ports:
             self._rack.start(port, self._worker.deadline_s)
 
@@ -142,7 +146,10 @@ class StationRun(Generic[R]):
                 next_look_s = now_s + _LOOK_S
                 there = unique([*self._rack.running, *look()])
                 new = appearing.look(there)
-                self._start([port for port in new if port not in self._rack.running])
+                appeared = [port for port in new if port not in self._rack.running]
+                if appeared:
+                    self._prepare(appeared)
+                    self._start(appeared)
             self._take(progress, _WAIT_S)
             if look is not None and self._enough():
                 look = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError
+from evtool.errors import DeviceError, EvtoolError, LinkTimeout, ToolError, WrongBoard
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.protocol.board_flash import ANY_CHIP
 
@@ -80,7 +80,7 @@ def translate(
             fix="check that the board is connected and that no other program uses the port",
         )
     elif found := _WRONG_CHIP.search(output):
-        error = DeviceError(
+        error = WrongBoard(
             f"{port}: the chip is {found[1]}, the firmware is for {found[2]}",
             fix="connect the right board, or build for this one",
         )

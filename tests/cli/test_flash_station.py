@@ -326,8 +326,9 @@ def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
     board = rack.add()
     (tmp_path / "file").touch()
     report = str(tmp_path / "file" / "r.json")
-    code, lines, _ = run(*at([board.port]), "--report", report, cwd=project)
+    code, lines, errors = run(*at([board.port]), "--report", report, cwd=project)
     assert code == 1
+    assert "takes it up" not in errors
     assert report in lines[-1]["message"]
     assert set(board.flash) == {0xFF}
 

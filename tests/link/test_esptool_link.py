@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from evtool.errors import ConfigError, DeviceError, EvtoolError, LinkTimeout, ToolError
+from evtool.errors import (
+    ConfigError,
+    DeviceError,
+    EvtoolError,
+    LinkTimeout,
+    ToolError,
+    WrongBoard,
+)
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool import Esptool, Retry, chip_info, write_progress
 from evtool.link.esptool_faults import FlashDiffers, SecureDownloadMode
@@ -108,7 +115,7 @@ _FATAL = "A fatal error occurred: "
 @pytest.mark.parametrize(
     ("output", "kind", "words"),
     [
-        (_FATAL + "This chip is ESP32-S3, not ESP32. Wrong chip argument?", DeviceError,
+        (_FATAL + "This chip is ESP32-S3, not ESP32. Wrong chip argument?", WrongBoard,
          "the chip is ESP32-S3, the firmware is for ESP32"),
         (_FATAL + "Failed to connect to ESP32: No serial data received.", LinkTimeout,
          "no ESP32 answered"),

@@ -105,7 +105,6 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
         (loses_power, LinkTimeout, "no ESP32 answered"),
         (worn, ProofFailed, "app at 0x13000"),
         (unplugged, DeviceError, "no serial port"),
-        (other_chip, DeviceError, "the chip is ESP32-S2, the firmware is for ESP32"),
         (busy, DeviceError, "is in use"),
     ):
         result = results[board.port]
@@ -116,6 +115,8 @@ def test_a_rack_with_every_fault_in_it_gets_each_verdict_right(rack: BoardRack) 
         assert results[board.port].verdict is Verdict.REFUSED, results[board.port]
         assert f"{words} is switched on" in str(results[board.port].error)
         assert board.flash == bytearray(b"\xff" * len(board.flash))
+    assert results[other_chip.port].verdict is Verdict.REFUSED
+    assert "the chip is ESP32-S2, the firmware is for ESP32" in str(results[other_chip.port].error)
     assert results[worn.port].exit_code == 1
     assert results["/dev/ttyNO_SUCH_PORT"].exit_code == 3
     assert other_chip.flash == busy.flash == bytearray(b"\xff" * len(busy.flash))

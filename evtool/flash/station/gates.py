@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evtool.errors import ConfigError, DeviceError
+from evtool.errors import ConfigError, WrongBoard
 from evtool.flash.station.order import Order, boot_loader_demand
 from evtool.protocol.app_image import ANY_REVISION
 from evtool.protocol.board_flash import ANY_CHIP, SECURE_DOWNLOAD, BoardFacts
@@ -17,7 +17,7 @@ _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}\Z")
 _REVISION = re.compile(r"v?([0-9]{1,2})\.([0-9]{1,2})\Z")
 
 
-class BoardRefused(DeviceError):
+class BoardRefused(WrongBoard):
     """This board is not one that may be written to; nothing was."""
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from evtool.errors import EvtoolError, Stopped
-from evtool.flash.station.gates import BoardRefused
+from evtool.errors import EvtoolError, Stopped, WrongBoard
 from evtool.protocol.board_flash import BoardFacts
 
 
@@ -34,7 +33,7 @@ class Verdict(Enum):
         """The verdict on a board whose work ended with `error`."""
         if isinstance(error, AlreadyDone):
             return cls.REPEATED
-        if isinstance(error, BoardRefused):
+        if isinstance(error, WrongBoard):
             return cls.REFUSED
         return cls.STOPPED if isinstance(error, Stopped) else cls.FAILED
 

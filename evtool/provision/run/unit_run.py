@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from evtool.errors import ConfigError, EvtoolError, Stopped
+from evtool.errors import ConfigError, EvtoolError, Stopped, WrongBoard
 from evtool.protocol.board_flash import BoardFacts
 from evtool.provision.boot_proof import ConsoleLines, boot_line, csms_reached
 from evtool.provision.plan import compare
@@ -203,7 +203,7 @@ class UnitRun:
             return UnitVerdict.REPEATED
         if isinstance(error, Stopped):
             return UnitVerdict.STOPPED
-        if isinstance(error, UnitRefused) or (
+        if isinstance(error, (UnitRefused, WrongBoard)) or (
             isinstance(error, ConfigError) and not self._is_admitted
         ):
             return UnitVerdict.REFUSED
