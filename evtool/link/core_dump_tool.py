@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from evtool.errors import ToolError
 from evtool.link.command import CommandRunner
+from evtool.link.private_folder import private_folder
 
 _TIMEOUT_S = 300.0
 
@@ -21,8 +21,8 @@ def full_report(image: bytes, elf: Path, chip: str, gdb: Path) -> str:
         ToolError: it failed.
     """
     # A dump holds the stacks of all tasks: it lies in a folder that only we can enter.
-    with tempfile.TemporaryDirectory(prefix="evtool-coredump-") as folder:
-        path = Path(folder) / "core.bin"
+    with private_folder() as folder:
+        path = folder / "core.bin"
         path.touch(0o600)
         path.write_bytes(image)
         argv = [

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +19,7 @@ from typing import Protocol
 from evtool.errors import DeviceError, EvtoolError, ToolError, TransferFault
 from evtool.link.command import CommandResult, CommandTimeout
 from evtool.link.esptool_faults import CABLE_FIX, SerialFault, deadline_passed, translate
+from evtool.link.private_folder import private_folder
 from evtool.link.serial_line import check_url, is_url, open_serial_line
 from evtool.protocol.board_flash import (
     BoardFacts,
@@ -324,13 +324,13 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
-    """A folder of mode 0700 that goes away with everything in it."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="evtool-")
-    except OSError as error:
-        raise _no_room(None, error) from error
-    with folder as name:
-        yield Path(name)
+    """`private_folder`, and evtool's own error where it cannot be made."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(private_folder())
+        except OSError as error:
+            raise _no_room(None, error) from error
+        yield folder
 
 
 def _write_private(path: Path, data: bytes) -> None:
