@@ -24,7 +24,7 @@ from evtool.link.websocket import WebSocket, start_server
 from evtool.protocol.can_frame import CanFrame
 from evtool.virtual.effects import StartApp
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -33,14 +33,14 @@ def _is_running(pid: int) -> bool:
 
 
 def _wait_until_gone(pid: int) -> None:
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while _is_running(pid):
         assert time.monotonic() < limit, f"process {pid} was left running"
         time.sleep(0.02)
 
 
 def _wait_for_pid(path: Path) -> int:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 60
     while time.monotonic() < limit:
         if path.exists() and (text := path.read_text().strip()):
             return int(text)
@@ -83,8 +83,8 @@ def test_what_a_killed_program_means() -> None:
 def test_at_the_deadline_the_whole_group_ends(tmp_path: Path) -> None:
     script = f"sleep 600 & echo $! > {tmp_path}/pid; echo waiting; wait"
     with pytest.raises(CommandTimeout) as caught:
-        CommandRunner().run(["sh", "-c", script], timeout_s=0.5)
-    assert "did not finish within 0.5 s" in str(caught.value)
+        CommandRunner().run(["sh", "-c", script], timeout_s=5)
+    assert "did not finish within 5 s" in str(caught.value)
     assert caught.value.output == "waiting"
     _wait_until_gone(_wait_for_pid(tmp_path / "pid"))
 

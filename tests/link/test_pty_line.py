@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import os
+import select
 import termios
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from evtool.link.outbox import BACKLOG_BYTES, GREET_MS, RECENT_BYTES, RECENT_MS
 from evtool.link.pty_line import PtyLine
-
-DEADLINE_S = 10.0
 
 
 class Clock:
@@ -42,15 +40,8 @@ def attach(line: PtyLine) -> int:
 def waiting(descriptor: int) -> bytes:
     """Everything that can be read, once nothing more comes."""
     found = b""
-    silence_ends = time.monotonic() + 0.05
-    while time.monotonic() < silence_ends:
-        try:
-            part = os.read(descriptor, 65536)
-        except BlockingIOError:
-            continue
-        if part:
-            found += part
-            silence_ends = time.monotonic() + 0.05
+    while select.select([descriptor], [], [], 0.25)[0]:
+        found += os.read(descriptor, 65536)
     return found
 
 
