@@ -19,7 +19,7 @@ from evtool.link.line_news import Line
 from evtool.link.pty_line import PtyLine
 from evtool.link.pty_lines import PtyLines, lines_folder
 from evtool.link.socket_line import SocketLine
-from evtool.link.symlink import temporary_link
+from evtool.link.symlink import reserved_link, temporary_link
 from evtool.virtual.board import Board
 from evtool.virtual.chips import CHIPS
 from evtool.virtual.flash_chip import FlashChip
@@ -88,6 +88,8 @@ class BoardUnit:
         settings = self._settings
         folder = FlashFile(settings.state_dir, settings.flash_size, settings.mac)
         self._things.callback(folder.close)
+        if settings.link is not None:
+            self._things.enter_context(reserved_link(settings.link, lines_folder(os.environ)))
         chip = CHIPS[settings.chip]
         bits = folder.fuses(chip.name, factory_bits(chip, folder.mac))
         self.fuses = Fuses(chip, bits, lambda raw: folder.write_fuses(chip.name, raw))

@@ -380,6 +380,24 @@ def test_bad_options_are_named(tmp_path: Path, options: list[str], says: bytes) 
     assert says in done.stderr
 
 
+def test_a_board_takes_no_link_of_another_one_that_runs(tmp_path: Path) -> None:
+    link = tmp_path / "ttyBOARD"
+    board = Board(tmp_path / "board", "--link", str(link))
+    try:
+        with pytest.raises(pytest.fail.Exception, match="another virtual board that runs"):
+            Board(tmp_path / "other", "--link", str(tmp_path / "other" / ".." / "ttyBOARD"))
+        assert link.readlink() == Path(board.serial_port)
+        board.process.kill()
+        board.process.wait(timeout=DEADLINE_S)
+        other = Board(tmp_path / "other", "--link", str(link))
+        try:
+            assert link.readlink() == Path(other.serial_port)
+        finally:
+            other.end()
+    finally:
+        board.end()
+
+
 def test_the_link_points_at_the_port_and_goes_with_the_board(tmp_path: Path) -> None:
     link = tmp_path / "ttyBOARD"
     board = Board(tmp_path / "board", "--link", str(link))
