@@ -81,6 +81,7 @@ class FakeWaiter:
         self._clock = clock
         self.ports: list[ScriptedPort] = []
         self.wants_room: set[int] = set()
+        self.was_alarmed = True
 
     def add(self, port: Port) -> None:
         assert isinstance(port, ScriptedPort)
@@ -101,10 +102,6 @@ class FakeWaiter:
 
     def rest(self, seconds: float) -> None:
         self._clock.now += round(seconds * 1000)
-
-    @property
-    def was_alarmed(self) -> bool:
-        return True
 
 
 @dataclass
@@ -147,6 +144,7 @@ class Rig:
     secrets: tuple[str, ...] = ()
     stopped: Callable[[], bool] = lambda: False
     display: bool = True
+    polls_keys: bool = True
     audience: Audience = field(default_factory=Audience)
 
     def __post_init__(self) -> None:
@@ -163,6 +161,7 @@ class Rig:
             keys=lambda: self.pressed.pop(0) if self.pressed else b"",
             stopped=self.stopped,
             redactor=lambda: Redactor(self.secrets),
+            polls_keys=self.polls_keys,
         )
         self.session = Session(
             wiring,
@@ -313,6 +312,18 @@ def test_keys_go_to_the_board_and_q_ends() -> None:
     notebook = Rig({"PORT": [port]}, pressed=[b"S\x1bx", b"3", b"q9"]).run()
     assert port.sent == b"1s3"
     assert notebook.notes == ["connected", "s", "3"]
+
+
+@pytest.mark.parametrize("polls", [True, False])
+def test_keys_that_end_the_waiting_need_not_be_asked_for(*, polls: bool) -> None:
+    goal = Goal(duration_ms=5_000)
+    rig = Rig({"P": [ScriptedPort([])]}, goal, pressed=[b"2"], polls_keys=polls, display=False)
+    rig.waiter.was_alarmed = False
+    rig.run()
+    assert rig.pressed == ([] if polls else [b"2"])
+    woken = Rig({"P": [ScriptedPort([])]}, goal, pressed=[b"2"], polls_keys=False, display=False)
+    woken.run()
+    assert woken.pressed == []
 
 
 def test_keys_go_to_every_port() -> None:
