@@ -62,11 +62,20 @@ class Seen:
 def tools(folder: Path) -> dict[str, Command]:
     """The tools that are here, by name: ours, and those that are installed."""
     python = sys.executable
-    found: dict[str, Command] = {
-        "evtool": lambda port, baud: [
+
+    def ours(port: str, baud: int) -> list[str]:
+        return [
             *(python, "-m", "evtool", "monitor", "--serial-port", port, "--baudrate", str(baud)),
             *("--raw", "--timestamps", "iso"),
             *("--project", str(folder / "unit" / "evtool.toml")),
+        ]
+
+    found: dict[str, Command] = {
+        "evtool": ours,
+        # Every record read and written, and every line looked at for the board's time.
+        "evtool --jsonl": lambda port, baud: [
+            *ours(port, baud),
+            *("--jsonl", str(folder / f"records-{baud}.jsonl")),
         ],
         "plain reader": lambda port, baud: [python, str(HERE / "plain_reader.py"), port],
         "miniterm": lambda port, baud: [
@@ -271,7 +280,7 @@ def print_rate(rate: str, folder: Path, seconds: float) -> None:
     ours = seen["evtool"].core
     for name, each in seen.items():
         say(
-            f"  {name:13} {each.core:6.2%} of a core  evtool/it {ours / max(each.core, 1e-9):5.2f}"
+            f"  {name:14} {each.core:6.2%} of a core  evtool/it {ours / max(each.core, 1e-9):5.2f}"
             f"  lost {each.lost}/{each.lines}  latency {each.latency_ms:.1f} ms"
         )
 
