@@ -37,9 +37,22 @@ def read_images(texts: Sequence[str]) -> list[tuple[str, int, bytes]]:
     """Name, offset in flash and contents of each FILE@OFFSET.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such file, or one that is not merged has no offset.
     """
-    return [(path.name, offset, _read(path)) for path, offset in map(_place, texts)]
+    from evtool.flash.station.order import is_merged
+
+    images = []
+    for text in texts:
+        path, offset = _place(text)
+        data = _read(path)
+        # An empty one is refused with the others.
+        if offset is None and data and not is_merged(data):
+            raise ConfigError(
+                f"{path}: holds no boot loader where a chip looks for it, so it is no merged image",
+                fix=f"say where in the flash it belongs: --image {path}@OFFSET",
+            )
+        images.append((path.name, offset or 0, data))
+    return images
 
 
 def known_parts(options: StationOptions) -> tuple[FlashPart, ...] | None:
@@ -61,7 +74,7 @@ def known_parts(options: StationOptions) -> tuple[FlashPart, ...] | None:
             manifest = parse_manifest(data.decode("utf-8", "replace"), path)
             parts += plan_flash(manifest, lambda file: file.read_bytes()).parts
         else:
-            parts.append(FlashPart(path.name, offset, data))
+            parts.append(FlashPart(path.name, offset or 0, data))
     return tuple(parts)
 
 
@@ -113,13 +126,13 @@ def boot_proof_of(options: StationOptions, order: Order) -> BootProof | None:
     return BootProof(order.build_id, round(options.boot_timeout * 1000))
 
 
-def _place(text: str) -> tuple[Path, int]:
-    """`FILE@0x10000`, or a file at 0; the name of a file may hold an @ itself."""
+def _place(text: str) -> tuple[Path, int | None]:
+    """`FILE@0x10000`, or a file without an offset; the name of a file may hold an @ itself."""
     file, at, offset = text.rpartition("@")
     try:
-        return (Path(file), int(offset, 0)) if at and file else (Path(text), 0)
+        return (Path(file), int(offset, 0)) if at and file else (Path(text), None)
     except ValueError:
-        return Path(text), 0
+        return Path(text), None
 
 
 def _read(path: Path) -> bytes:

@@ -38,6 +38,7 @@ HEADER_SIZE = 24
 HASH_SIZE = 32
 DESCRIPTION_MAGIC = 0xABCD5432
 DESCRIPTION_SIZE = 256
+DESCRIPTION_OFFSET = 32  # behind the header and that of the first segment
 
 FLASH_MODES = {"qio": 0, "qout": 1, "dio": 2, "dout": 3}
 FLASH_FREQUENCIES = {"40m": 0x0, "26m": 0x1, "20m": 0x2, "80m": 0xF}

@@ -135,7 +135,7 @@ def test_the_next_run_takes_up_what_this_one_left(
     assert holds_build(rack.boards[2], project)
 
     (tmp_path / "m.bin").write_bytes(b"x")
-    image = ["--image", str(tmp_path / "m.bin"), "--chip", "esp32"]
+    image = ["--image", str(tmp_path / "m.bin") + "@0", "--chip", "esp32"]
     code, _, errors = run("--retry-failed", report, *image, cwd=project)
     assert code == 2
     assert "that run wrote other images" in errors
@@ -350,6 +350,8 @@ def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
         (["--retry-failed", "none"], "none: no such file"),
         (["--watch", "--image", "/"], "/: cannot be read: Is a directory"),
         (["--watch", "--image", "huge.bin", "--chip", "esp32"], "no board has more flash"),
+        (["--watch", "--image", "evtool.toml", "--chip", "esp32"], "--image evtool.toml@OFFSET"),
+        (["--watch", "--image", "build/host/firmware.bin"], "so it is no merged image"),
         (["--match", "usb=ffff:ffff"], "no serial port matches"),
         (["--serial-port", "socket://h:1", "--boot-proof"], "carries no reset line"),
         (["--serial-port", "nonsense://h", "--report", "r"], "invalid URL"),

@@ -23,13 +23,14 @@ from evtool.flash.station.gates import (
     parse_revision,
 )
 from evtool.flash.station.junit import render_junit
-from evtool.flash.station.order import Order, order_of_images
+from evtool.flash.station.order import Order, is_merged, order_of_images
 from evtool.flash.station.ports import Appearing, matching, parse_pattern
 from evtool.flash.station.report import check_same_order, parse_report, run_document
 from evtool.flash.station.table import render_table
 from evtool.flash.station.verdict import AlreadyDone, BoardResult, FailedAttempt, Verdict
 from evtool.link.serial_line import SerialPort
 from evtool.protocol.app_image import (
+    DESCRIPTION_MAGIC,
     HEADER_SIZE,
     AppImage,
     ChipDemand,
@@ -75,6 +76,16 @@ def test_a_merged_image_says_its_chip_by_its_boot_loader() -> None:
     assert order.parts[0].data == merged
     with pytest.raises(ConfigError, match="is for esp32, not for esp32s3"):
         order_of_images([("merged.bin", 0, merged)], "esp32s3")
+
+
+def test_what_can_stand_at_0_alone_is_a_merged_image() -> None:
+    loader = encode(AppImage(0x40380000, (Segment(0x40380000, bytes(16)),), chip_id=5))
+    described = DESCRIPTION_MAGIC.to_bytes(4, "little") + bytes(12)
+    application = encode(AppImage(0x40380000, (Segment(0x3C000020, described),), chip_id=5))
+    assert is_merged(b"\xff" * 0x1000 + bootloader())
+    assert is_merged(loader + b"\xff" * 0x1000)
+    for other in (bootloader(), application, b"# A readme", b"\xff" * 0x2000, b""):
+        assert not is_merged(other)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,18 @@ def order_of_images(
     return Order(chip or found or "", end, parts, build_id, title)
 
 
+def is_merged(data: bytes) -> bool:
+    """Whether an image that begins at 0 holds a boot loader where a chip's ROM looks for it.
+
+    An application looks the same where that place is 0, but for its description.
+    """
+    chip = boot_loader_chip((FlashPart("", 0, data),))
+    if chip is None:
+        return False
+    start = _CHIPS[chip][0] + app_image.DESCRIPTION_OFFSET
+    return data[start : start + 4] != app_image.DESCRIPTION_MAGIC.to_bytes(4, "little")
+
+
 def boot_loader_chip(parts: Sequence[FlashPart]) -> str | None:
     """The family whose boot loader stands where that family's ROM looks for it."""
     found = _boot_loader(parts)
