@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evtool.errors import ConfigError
-from evtool.link.ledger_claims import claims_of, give_up, insert_if_new, take
+from evtool.link.ledger_claims import claims_of, give_up, insert_if_new, take_all
 from evtool.link.ledger_schema import about, numbers, ranges, records, sealed, stations
 from evtool.protocol.ledger_record import (
     CLAIM_KINDS,
@@ -30,6 +30,17 @@ from evtool.protocol.ledger_record import (
 
 MOVING_LOCK = 0x65766D76  # "evmv": shared by those who change, of one who moves the ledger
 
+_BEGIN = sa.select(
+    sa.func.pg_advisory_xact_lock_shared(MOVING_LOCK),
+    sa.func.set_config("idle_in_transaction_session_timeout", "60s", True),
+    sa.func.clock_timestamp(),
+)
+_HEAD = (
+    sa.select(about.c.moved_to, stations.c.seq, stations.c.hash)
+    .select_from(about.join(stations, sa.true()))
+    .where(stations.c.name == sa.bindparam("station"))
+    .with_for_update(of=stations)
+)
 _SEALING_LOCK = 0x65766B79  # "evky": shared by those who seal, of one who makes or changes a key
 _LAST_NUMBER = 2**63 - 1  # the next one must fit into its column too
 
@@ -51,8 +62,20 @@ class SqlChange:
     ) -> None:
         self._connection = connection
         self._station = station
-        self.head = self._locked_head()
-        self._clock = now or self._clock_of_database()
+        clock = self._begin()
+        self.head = self._kept_head = self._locked_head()
+        self._clock = now or clock
+
+    def _begin(self) -> Callable[[], datetime]:
+        """The clock: one for all stations of a server, so that records can be put in order."""
+        if self._connection.dialect.name == "sqlite":
+            return lambda: datetime.now(UTC)
+        # Who moves the ledger waits for changes that are under way; and one whose computer
+        # stands still in the middle of it loses what it has locked.
+        *_, moment = self._connection.execute(_BEGIN).one()
+        began = monotonic()
+        start: datetime = moment
+        return lambda: start + timedelta(seconds=monotonic() - began)
 
     def _locked_head(self) -> Head:
         """The end of this station's chain; until the transaction ends no other adds to it.
@@ -60,33 +83,24 @@ class SqlChange:
         Raises:
             ConfigError: the ledger was moved elsewhere.
         """
-        if self._connection.dialect.name == "postgresql":
-            # Who moves the ledger waits for changes that are under way; and one whose computer
-            # stands still in the middle of it loses what it has locked.
-            self._connection.execute(
-                sa.select(
-                    sa.func.pg_advisory_xact_lock_shared(MOVING_LOCK),
-                    sa.func.set_config("idle_in_transaction_session_timeout", "60s", True),
-                )
-            )
-        moved_to = self._connection.execute(sa.select(about.c.moved_to)).scalar_one()
+        # In a statement of its own: it must see what the wait for the lock has let happen.
+        row = self._connection.execute(_HEAD, {"station": self._station}).one_or_none()
+        if row is None:
+            moved_to = self._connection.execute(sa.select(about.c.moved_to)).scalar_one()
+        else:
+            moved_to = row.moved_to
         if moved_to is not None:
             raise ConfigError(
                 f"this ledger was moved to {moved_to}",
                 fix="name that one as `ledger` in [provision] of evtool.toml; if the move was "
                 "stopped, run `evtool provision ledger move` again",
             )
-        return locked_head(self._connection, self._station)
+        return locked_head(self._connection, self._station) if row is None else Head(*row[1:])
 
-    def _clock_of_database(self) -> Callable[[], datetime]:
-        """One clock for all stations of a server, so that their records can be put in order."""
-        if self._connection.dialect.name == "sqlite":
-            return lambda: datetime.now(UTC)
-        began = monotonic()
-        moment: datetime = self._connection.execute(
-            sa.select(sa.func.clock_timestamp())
-        ).scalar_one()
-        return lambda: moment + timedelta(seconds=monotonic() - began)
+    def finish(self) -> None:
+        """Note where the chain ends now; called once, before the transaction is committed."""
+        if self.head != self._kept_head:
+            set_head(self._connection, self._station, self.head)
 
     def _now(self) -> str:
         return time_text(self._clock())
@@ -128,7 +142,6 @@ class SqlChange:
         )
         self._connection.execute(records.insert(), row_of(record))
         self.head = Head(record.seq, record.hash)
-        set_head(self._connection, self._station, self.head)
         return record
 
     def claim(
@@ -141,18 +154,20 @@ class SqlChange:
             if kind not in CLAIM_KINDS:
                 raise ValueError(f"no kind of claim: {kind}")
         time = self._now()
-        with self._connection.begin_nested():
-            won = [each for each in wanted if self._win(*each, unit, mac, time)]
-            if not won:
-                return None
-            return self._keep(time, "claimed", unit, mac, {"claims": won})
-
-    def _win(self, kind: str, value: str, unit: str, mac: str | None, time: str) -> bool:
-        wanted = Claim(kind, value, unit, mac, self._station, self.head.seq + 1, time)
-        is_new, holder = take(self._connection, wanted)
+        origin = self._station, self.head.seq + 1, time
+        made = [Claim(kind, value, unit, mac, *origin) for kind, value in wanted]
+        new, holder = take_all(self._connection, made)
         if holder is not None:
-            raise ClaimTaken(holder, unit, mac, value)
-        return is_new
+            wants = next(
+                value
+                for kind, value in wanted
+                if (kind, folded(value)) == (holder.kind, folded(holder.value))
+            )
+            raise ClaimTaken(holder, unit, mac, wants)
+        if not new:
+            return None
+        won = [(each.kind, each.value) for each in new]
+        return self._keep(time, "claimed", unit, mac, {"claims": won})
 
     def release(
         self,

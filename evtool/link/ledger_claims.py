@@ -17,11 +17,63 @@ from evtool.protocol.ledger_record import Claim, folded
 
 def insert_if_new(connection: sa.Connection, table: sa.Table, **values: Any) -> bool:
     """Insert a row; False: there is one of its key. Waits for who is about to insert it."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
     # Not by the number of rows: for an INSERT not every driver says it.
     returned = statement.returning(*table.primary_key.columns)
     return connection.execute(returned).one_or_none() is not None
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def take_all(
+    connection: sa.Connection, wanted: Sequence[Claim]
+) -> tuple[list[Claim], Claim | None]:
+    """Win all of these claims, or none; or bind those that their unit has to its board.
+
+    Args:
+        wanted: in the order in which every station takes them, so that no two wait for one
+            another.
+
+    Returns:
+        Those that are new or bound, and the claim of another holder that is in the way.
+    """
+    if not wanted:
+        return [], None
+    # All at once, as nearly every claim is new: each statement is a way to the server and back.
+    statement = _insert(connection, claims).on_conflict_do_nothing()
+    returned = connection.execute(
+        statement.returning(claims.c.kind, claims.c.value),
+        [dataclasses.asdict(claim) for claim in wanted],
+    )
+    won = {(row.kind, row.value) for row in returned}
+    there = [claim for claim in wanted if (claim.kind, claim.value) not in won]
+    holder, unsettled = None, []
+    for claim in there:
+        holder = holder_of(connection, claim.kind, claim.value)
+        if holder is not None and not holder.fits(claim.unit, claim.mac):
+            break
+        if holder is None or (claim.mac is not None and holder.mac is None):
+            unsettled.append(claim)  # released just now, or to be bound to its board
+        holder = None
+    if unsettled and holder is None:
+        with connection.begin_nested() as savepoint:
+            for claim in unsettled:
+                is_new, holder = take(connection, claim)
+                if holder is not None:
+                    savepoint.rollback()
+                    break
+                if is_new:
+                    won.add((claim.kind, claim.value))
+    if holder is None:
+        return [claim for claim in wanted if (claim.kind, claim.value) in won], None
+    for claim in wanted:
+        if claim not in there:
+            connection.execute(claims.delete().where(*_key(claims, claim)))
+    return [], holder
 
 
 def take(connection: sa.Connection, wanted: Claim) -> tuple[bool, Claim | None]:

@@ -221,6 +221,7 @@ class SqlLedger:
         with self._writing() as connection:
             change = SqlChange(connection, self._station, self._now)
             yield change
+            change.finish()
         self._committed(change.head)
 
     @contextmanager
@@ -230,6 +231,7 @@ class SqlLedger:
             self._alone(connection, _MERGING_LOCK)
             change = SqlMergingChange(connection, self._station, self._now)
             yield change
+            change.finish()
         self._committed(change.head)
 
     def _committed(self, head: Head) -> None:

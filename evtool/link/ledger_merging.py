@@ -21,7 +21,7 @@ class SqlMergingChange(SqlChange):
 
     def head_of(self, station: str) -> Head:
         """Where our copy of a chain ends; no other adds to it until the transaction ends."""
-        return locked_head(self._connection, station)
+        return self.head if station == self._station else locked_head(self._connection, station)
 
     def take_chain(self, station: str, taken: Iterable[Record], after: Head) -> int:
         """Add records behind `after`, all of them or none; returns how many.
