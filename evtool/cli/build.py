@@ -208,7 +208,7 @@ def _run(
     output.say(f"building {plan.environment}{source}")
     try:
         with workspace.lock(plan.lock) as descriptor:
-            runner = CommandRunner([descriptor, *held])
+            runner = CommandRunner([descriptor, *held], guarded=True)
             run_build(plan, runner, workspace, progress, clean=clean)
             try:
                 return collect(plan)

@@ -13,11 +13,12 @@ import re
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,8 @@ _POLL_S = 0.1
 # Most programs end at once when they have closed their output.
 _FIRST_PAUSE_S = 0.001
 _GRACE_S = 3.0
+# Nothing that the environment or the current folder holds is imported (-I, -S).
+_GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
 _LINE_END = re.compile(r"[\r\n]")
 
 
@@ -50,14 +53,21 @@ class CommandRunner:
 
     Args:
         keep_open: descriptors that the programs get as well, such as that of a lock.
+        guarded: the programs, and what they start, are killed where we are (`link.guard`); one
+            that cannot be started ends with 127.
         stop: asked again and again while a program runs, whether it is to end; for threads,
             which Ctrl-C does not reach.
     """
 
     def __init__(
-        self, keep_open: Sequence[int] = (), stop: Callable[[], bool] | None = None
+        self,
+        keep_open: Sequence[int] = (),
+        stop: Callable[[], bool] | None = None,
+        *,
+        guarded: bool = False,
     ) -> None:
         self._keep_open = tuple(keep_open)
+        self._guarded = guarded
         self._stop = stop
 
     def run(
@@ -88,8 +98,12 @@ class CommandRunner:
         command = [os.fspath(part) for part in argv]
         deadline = time.monotonic() + timeout_s
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        with _termination_raises():
-            process = _start(command, cwd, env, self._keep_open)
+        with _termination_raises(), ExitStack() as stack:
+            started, keep_open = command, self._keep_open
+            if self._guarded:
+                guard = stack.enter_context(_guard())
+                started, keep_open = [*_GUARD, str(guard), *command], (*keep_open, guard)
+            process = _start(started, cwd, env, keep_open)
             try:
                 ended = _follow(process, deadline, lines, on_line, self._stop)
                 if not ended:
@@ -110,6 +124,17 @@ class CommandRunner:
                 output=output,
             )
         return CommandResult(process.returncode, output)
+
+
+@contextmanager
+def _guard() -> Iterator[int]:
+    """The end of a pipe that is closed at the other end when we leave, or die."""
+    watched, ours = os.pipe()
+    try:
+        yield watched
+    finally:
+        os.close(watched)
+        os.close(ours)
 
 
 def _start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -156,6 +157,59 @@ def test_being_stopped_is_passed_on_and_leaves_no_orphan(
         assert b"KeyboardInterrupt" in errors
     else:
         assert parent.returncode == 128 + signal.SIGTERM
+
+
+def test_a_guarded_program_dies_with_us_and_so_does_what_it_started(tmp_path: Path) -> None:
+    """PlatformIO waits for ever when nobody reads it any more, with the build's lock in hand."""
+    script = """
+import sys
+from evtool.link.command import CommandRunner
+child = f"sleep 600 & echo $$ > {sys.argv[1]}/new; mv {sys.argv[1]}/new {sys.argv[1]}/pid; wait"
+CommandRunner([int(sys.argv[2])], guarded=True).run(["sh", "-c", child], timeout_s=60)
+"""
+    ours, theirs = os.pipe()
+    with subprocess.Popen(
+        [*_python(script), str(tmp_path), str(theirs)], pass_fds=[theirs]
+    ) as parent:
+        os.close(theirs)
+        _wait_for_pid(tmp_path / "pid")
+        parent.kill()
+    with os.fdopen(ours, "rb", buffering=0) as end:
+        # Readable once nobody holds the other end: neither the program nor what it started.
+        assert select.select([end], [], [], 60)[0]
+        assert end.read(1) == b""
+
+
+def test_a_guarded_program_is_run_as_any_other(tmp_path: Path) -> None:
+    runner = CommandRunner(guarded=True)
+    folder = tmp_path / "json.py"
+    folder.mkdir()
+    done = runner.run(
+        ["sh", "-c", "pwd; echo $MARK; exit 7"],
+        cwd=folder,
+        env={"MARK": "here", "PATH": os.environ["PATH"]},
+        timeout_s=_LONG_S,
+    )
+    assert (done.return_code, done.output) == (7, f"{folder}\nhere")
+    assert runner.run(["sh", "-c", "kill -9 $$"], timeout_s=_LONG_S).return_code == -9
+    assert runner.run(["sh", "-c", "kill -TERM $$"], timeout_s=_LONG_S).return_code == -15
+    assert "cannot start" in runner.run(["/no/such/program"], timeout_s=_LONG_S).output
+    with pytest.raises(CommandTimeout) as late:
+        runner.run(["sleep", "600"], timeout_s=0.2)
+    assert late.value.argv == ("sleep", "600")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_guarded_program_hears_why_it_ends(tmp_path: Path, number: signal.Signals) -> None:
+    script = _PARENT.replace("CommandRunner()", "CommandRunner(guarded=True)")
+    with subprocess.Popen(
+        [*_python(script), _CHILD, str(tmp_path)], stderr=subprocess.DEVNULL, process_group=0
+    ) as parent:
+        child = _wait_for_pid(tmp_path / "pid")
+        os.kill(parent.pid, number)
+        parent.wait(timeout=30)
+    assert (tmp_path / "signal").read_text() == str(int(number))
+    assert not _is_running(child)
 
 
 def test_a_child_that_outlives_us_keeps_the_lock(tmp_path: Path) -> None:
