@@ -13,6 +13,7 @@ import termios
 import time
 from collections.abc import Callable, Sequence
 from fcntl import ioctl
+from pathlib import Path
 
 import pyte
 
@@ -78,12 +79,20 @@ class Terminal:
         """The exit code; the last of the text is read meanwhile, so that it can be written."""
         deadline = time.monotonic() + LIMIT_S
         while self.process.poll() is None:
-            assert time.monotonic() < deadline, self.text
+            assert time.monotonic() < deadline, f"{self._signals()}\n{self.text[-2000:]}"
             if select.select([self.master], [], [], 0.05)[0]:
                 self._take()
         while select.select([self.master], [], [], 0)[0]:
             self._take()
         return self.process.returncode
+
+    def _signals(self) -> str:
+        """What became of a signal, or of a key that is one: why does the monitor go on?"""
+        status = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        modes = termios.tcgetattr(self.slave)[3]
+        signals = ", ".join(line for line in status if line.startswith(("Sig", "Shd", "State")))
+        has_keys = bool(modes & termios.ISIG)
+        return f"it goes on: {signals}; ISIG {has_keys}; group {os.tcgetpgrp(self.master)}"
 
     def hang_up(self) -> None:
         """Close the terminal, as a person does who closes its window."""

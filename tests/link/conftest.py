@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def _build(gxx: str, folder: Path) -> None:
     with ThreadPoolExecutor(_COMPILERS) as pool:
         list(pool.map(compile_one, SOURCES, objects))
     _run([gxx, *objects, "-o", folder / "program"])
+
+
+@pytest.fixture(scope="module")
+def libyaml() -> Iterator[None]:
+    """espefuse reads its tables anew for each command, in Python; libyaml does so at once."""
+    yaml = pytest.importorskip("yaml")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "safe_load", partial(yaml.load, Loader=loader))
+        yield
 
 
 def _run(command: list[str | Path]) -> None:

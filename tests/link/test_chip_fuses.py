@@ -28,9 +28,12 @@ LATER = ["esp32s3", "esp32c3"]
 
 
 # The emulation leaves its file open.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
+    pytest.mark.usefixtures("libyaml"),
+]
 
 
 def state(chip: str, folder: Path, *burns: tuple[str, int]) -> FuseState:

@@ -20,9 +20,12 @@ from evtool.provision.security.plan import CHIPS, plan_security
 from evtool.provision.security.secure_unit import burn_one
 
 # The emulation leaves its file open.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
+    pytest.mark.usefixtures("libyaml"),
+]
 KEY, DIGEST = bytes(range(32)), bytes(range(100, 132))
 RELEASE = SecurityWish(flash_encryption=True, digests=(DIGEST,), release=True, lock_loader=True)
 DEVELOPMENT = SecurityWish(flash_encryption=True, digests=(DIGEST,))
