@@ -89,12 +89,17 @@ class Stdout(io.TextIOBase):
         self._say = say
         self._hang_up = hang_up
         self._closed = False
+        self._descriptor = sys.stdout.fileno()
         self.put = outlet.write
 
     def write(self, text: str, /) -> int:
         """Text, as `print` and `click.echo` have it."""
         self.put(text.encode(errors="backslashreplace"))
         return len(text)
+
+    def fileno(self) -> int:
+        """That of the output itself, for whoever gives it up (`discard_stdout`)."""
+        return self._descriptor
 
     def on_time(self, now_ms: int) -> int | None:
         """Write more of what was not taken yet; end where nobody reads any more."""

@@ -115,7 +115,7 @@ def _pattern(text: str) -> PortPattern | None:
     if _VENDOR_AND_PRODUCT.match(text):
         return PortPattern(USB, text.lower())
     if text.startswith(_PREFIXES):
-        return parse_pattern(text)
+        return parse_pattern(text, "--serial-port")
     if any(each in text for each in "*?[") and not Path(text).exists():
         return PortPattern(PATH, text)
     return None

@@ -98,7 +98,9 @@ def _watch(
     from evtool.monitor.stream import Audience
 
     stream = order.stream
-    if stream.show_secrets and not may_show("Show this project's secrets on the screen?"):
+    if stream.show_secrets and not may_show(
+        "Show this project's secrets on the screen?", without_asking=None
+    ):
         stream = replace(stream, show_secrets=False)
         order = replace(order, stream=stream)
     search = Search(

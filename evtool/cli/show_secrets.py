@@ -32,9 +32,12 @@ def without_asking_option(function: F) -> F:
 
 
 def may_show(
-    question: str, *, without_asking: bool = False, option: str = "--show-secrets"
+    question: str, *, without_asking: bool | None = False, option: str = "--show-secrets"
 ) -> bool:
     """Whether secrets may be printed: a person agrees, or the second word was given.
+
+    Args:
+        without_asking: whether it was; None where the command has no such word.
 
     Raises:
         ConfigError: nobody is there to ask, and the word was not given.
@@ -44,9 +47,9 @@ def may_show(
     if without_asking:
         return True
     if not sys.stdin.isatty():
-        raise ConfigError(
-            f"{option} asks first, and there is no terminal",
-            fix="run it in a terminal with secrets from a file or variable, leave it out, or add "
-            "--without-asking",
-        )
+        fix = "run it in a terminal with secrets from a file or variable, leave it out, or add "
+        fix += "--without-asking"
+        if without_asking is None:
+            fix = "run it in a terminal, or leave it out"
+        raise ConfigError(f"{option} asks first, and there is no terminal", fix=fix)
     return click.confirm(question, err=True)

@@ -390,3 +390,20 @@ def test_no_color_and_a_dumb_terminal_are_respected(
     dumb.press(b"q")
     assert dumb.end() == 0
     assert "\x1b" not in dumb.text
+
+
+@pytest.mark.parametrize("how", [(), ("--json",), ("--raw", "--view", "all"), ("--jsonl", "-")])
+def test_a_reader_that_goes_away_ends_the_watch(board: FakeConsole, how: tuple[str, ...]) -> None:
+    process = subprocess.Popen(
+        command("--serial-port", board.port, *how),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=LIMIT_S) == 141
+    assert process.stderr.read() == b""
+    process.stderr.close()

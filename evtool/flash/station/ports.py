@@ -60,8 +60,11 @@ class PortPattern:
         return bool(text) and fnmatchcase(text, self.pattern)
 
 
-def parse_pattern(text: str) -> PortPattern:
+def parse_pattern(text: str, option: str = "--match") -> PortPattern:
     """`usb=10c4:ea60`, `serial=A50*`, `location=1-2.*`, `path=/dev/ttyUSB*`, or a path alone.
+
+    Args:
+        option: the option that it was given to, for the error.
 
     Raises:
         ConfigError: another word before `=`, or a pattern that can match nothing.
@@ -71,14 +74,14 @@ def parse_pattern(text: str) -> PortPattern:
         kind, pattern = PATH, text
     if kind not in _KINDS or not pattern:
         raise ConfigError(
-            f"--match {text}: must be one of {', '.join(f'{each}=PATTERN' for each in _KINDS)}",
-            fix="for example --match usb=10c4:ea60, or --match '/dev/ttyUSB*'",
+            f"{option} {text}: must be one of {', '.join(f'{each}=PATTERN' for each in _KINDS)}",
+            fix=f"for example {option} usb=10c4:ea60, or {option} '/dev/ttyUSB*'",
         )
     if kind == USB:
         pattern = pattern.lower()
         if not _USB.match(pattern):
             raise ConfigError(
-                f"--match {text}: usb= takes VENDOR:PRODUCT, four hex digits each",
+                f"{option} {text}: usb= takes VENDOR:PRODUCT, four hex digits each",
                 fix="`evtool doctor` lists the ports of this machine with theirs",
             )
     return PortPattern(kind, pattern)
