@@ -71,6 +71,11 @@ def command(
     if (serial_port is None) == (image is None):
         raise click.UsageError("name a board with --serial-port, or a saved dump with --image")
     output = Output(as_json)
+    if save is not None and not save.absolute().parent.is_dir():
+        raise ConfigError(  # before a board is reset for it
+            f"--save {save}: there is no folder {save.absolute().parent}",
+            fix="make the folder, or name another file",
+        )
     if image is not None:
         source, data = str(image), image.read_bytes()
     else:

@@ -89,6 +89,8 @@ class Screen:
             self._status = short[event]
         elif event in _EXPLAINED:
             self.dashboard.recent.append(Line(self.dashboard.heard_ms or 0, text))
+            if not text.startswith(" "):  # the boot log pushes it out of a small terminal
+                self._note, self._note_until_ms = text, None
         else:
             self._note, self._note_until_ms = text, None
         if not self._entered:

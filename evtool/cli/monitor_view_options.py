@@ -63,6 +63,12 @@ def _picture(context: click.Context, parameter: click.Parameter, value: Path | N
     return value
 
 
+def _table(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value == Path("-"):
+        raise click.BadParameter("a table is a FILE; --jsonl - prints records on stdout")
+    return value
+
+
 _VIEWS = (
     click.option(
         "--view",
@@ -81,6 +87,7 @@ _OUTPUTS = (
         "--csv",
         "csv_path",
         type=click.Path(dir_okay=False, path_type=Path),
+        callback=_table,
         metavar="FILE",
         help="Add every value of every record to this file, one a row.",
     ),

@@ -174,9 +174,17 @@ def _style_of(alarm: Alarm) -> str:
     return "alarm" if alarm.level is Level.ALARM else "warning"
 
 
+def _end_of(text: str, width: int, ellipsis: str) -> str:
+    """A question whose beginning is cut off: at its end stands what may be answered."""
+    cut = text
+    while cut and width_of([(cut, "")]) > width - (cut != text):
+        cut = cut[1:]
+    return text if cut == text else ellipsis + cut
+
+
 def _foot(frame: Frame, width: int) -> list[Span]:
     if frame.question:
-        return [(f" {frame.question} ", "ask")]
+        return [(f" {_end_of(frame.question, width - 2, frame.ellipsis)} ", "ask")]
     if frame.note:
         return [(frame.note, "warning")]
     keys = next((keys for keys in (KEYS, SHORT_KEYS) if len(keys) <= width), FEW_KEYS)

@@ -139,6 +139,12 @@ def test_one_source(arguments: tuple[str, ...]) -> None:
     assert coredump(*arguments).returncode == 2
 
 
+def test_a_place_that_is_not_there_is_told_before_a_board_is_reset() -> None:
+    done = coredump("--serial-port", "/dev/none", "--save", "/nowhere/core.bin")
+    assert done.returncode == 2, done.stderr
+    assert "there is no folder /nowhere" in done.stderr
+
+
 def test_the_whole_report_needs_a_gdb(
     image: Path, program: samples.Program, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_what_a_user_may_get_wrong(log: Path, tmp_path: Path) -> None:
         (("run.log", "--plot", "x.pdf"), 2, "FILE.html or FILE.png"),
         (("run.log", "--plot", "away/x.html"), 1, "no folder"),
         (("run.log", "--csv", "other.csv"), 2, "begins otherwise"),
+        (("run.log", "--csv", "-"), 2, "a table is a FILE"),
         (("run.log", "--csv", "x", "--jsonl", "x"), 2, "the same file"),
         (("run.log", "--jsonl", "../" + tmp_path.name + "/run.log"), 2, "the same file"),
         (("run.log", "--port", "nobody"), 2, "holds no line of port nobody"),

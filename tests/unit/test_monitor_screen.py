@@ -99,6 +99,14 @@ def test_a_question_takes_the_place_of_the_keys() -> None:
     assert picture(dashboard(), 1500, 80, 24, frame)[-1].strip() == "really?"
 
 
+def test_of_a_long_question_the_end_is_shown() -> None:
+    name = "/dev/serial/by-id/usb-Silicon_Labs_CP2102_USB_to_UART_Bridge_Controller_0001-if00-port0"
+    question = f"{name} is live: send s (start: power may flow)? y: yes, other key: no"
+    shown = picture(dashboard(), 1500, 80, 24, Frame(name, "connected", question=question))[-1]
+    assert shown.strip().endswith("send s (start: power may flow)? y: yes, other key: no")
+    assert len(shown) <= 80
+
+
 def test_faults_and_limits_stand_in_a_line_of_their_own() -> None:
     board = dashboard(
         "[event] gate state=closed reason=fault",
@@ -288,3 +296,10 @@ def test_a_decoded_panic_stands_among_the_boards_lines() -> None:
         screen.note("panic_decoded", "  #0  0x400d1f24 ev::Gate::open at gate.cpp:12")
         screen.refresh(1000)
         assert "ev::Gate::open at gate.cpp:12" in place.written[-1]
+        # where a board's start pushes its lines out, what happened stands in the last one
+        screen.note("panic_decoded", "panic (abort): abort() was called")
+        for _ in range(50):
+            screen.show(read_line("I (1) boot: ...", 1000))
+        screen.note("panic_decoded", "  #0  0x400d1f24 somewhere")
+        screen.refresh(1001)
+        assert "panic (abort): abort() was called" in place.written[-1]
