@@ -30,7 +30,7 @@ from evtool.virtual.pace import Faults as LineFaults
 T = TypeVar("T")
 FLASH_SIZE = 4 << 20
 ESP32_S2_MAGIC = 0x000007C6
-_WAIT_S = 30
+_WAIT_S = 60
 
 
 @dataclass

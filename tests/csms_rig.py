@@ -21,7 +21,7 @@ from evtool.link.ocpp_server import OcppServer, Request
 from evtool.virtual.csms import Account, Csms, Event, Knock
 from evtool.virtual.csms.control import Control
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 KEY = b"0123456789abcdefgh"
 BOOT = {"chargePointVendor": "Vendor", "chargePointModel": "Model"}
 

@@ -19,7 +19,7 @@ import pytest
 from fake_console import BOOT, RECORDS, FakeConsole
 from monitor_terminal import Terminal
 
-LIMIT_S = 30
+LIMIT_S = 60
 
 
 @pytest.fixture

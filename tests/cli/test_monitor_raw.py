@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from fake_console import BOOT, FakeConsole
 
-LIMIT_S = 40
+LIMIT_S = 60
 COMMAND = (sys.executable, "-m", "evtool", "monitor")
 
 

@@ -295,7 +295,7 @@ def board(tmp_path: Path) -> Iterator[str]:
     """The serial port of a virtual board that holds nothing."""
     argv = [*EVTOOL, "sim", "board", "--state-dir", str(tmp_path / "board"), "--json"]
     with BackgroundProcess("board", argv, tmp_path / "board.log") as process:
-        ready = process.wait_for(lambda event: event.get("event") == "ready", "board", 30)
+        ready = process.wait_for(lambda event: event.get("event") == "ready", "board", 60)
         yield str(ready["serial_port"])
 
 

@@ -23,7 +23,7 @@ from evtool.link.websocket import open_websocket
 from evtool.protocol import ocpp16
 from evtool.protocol.csms_url import charge_point_url
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Simulator:

@@ -40,7 +40,7 @@ def is_ready(event: dict[str, object]) -> bool:
 
 def test_events_commands_and_quit(tmp_path: Path) -> None:
     with start(ECHO, tmp_path) as process:
-        process.wait_for(is_ready, "ready", 20)
+        process.wait_for(is_ready, "ready", 60)
         mark = process.mark
         process.send("hello")
         event = process.wait_for(lambda e: e["event"] == "said", "echo", 20, since=mark)
@@ -55,13 +55,13 @@ def test_waiting_for_one_that_ended(tmp_path: Path) -> None:
         start("raise SystemExit(3)", tmp_path) as process,
         pytest.raises(DeviceError, match="ended while waiting for ready"),
     ):
-        process.wait_for(is_ready, "ready", 20)
+        process.wait_for(is_ready, "ready", 60)
 
 
 def test_one_that_does_not_listen_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evtool.link.background_process._QUIT_S", 0.2)
     process = start(DEAF, tmp_path)
-    process.wait_for(is_ready, "ready", 20)
+    process.wait_for(is_ready, "ready", 60)
     pid = process._process.pid
     process.close()
     with pytest.raises(ProcessLookupError):
@@ -72,7 +72,7 @@ def test_a_simulator_is_told_to_end_with_us(tmp_path: Path) -> None:
     # However we end, by SIGKILL too: tests/cli/test_sim.py shows that a simulator keeps to it.
     script = f"import json, os; print(json.dumps({{'event': os.environ['{END_WITH_STDIN}']}}))"
     with start(script, tmp_path) as process:
-        assert process.wait_for(lambda event: True, "its event", 20)["event"] == "1"
+        assert process.wait_for(lambda event: True, "its event", 60)["event"] == "1"
 
 
 def test_no_such_program(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ IDENTITY = {
 }
 PERMITTED = "ocpp connected=1 transaction=1 permitted=1 limit_ma=-"
 REFUSED = "ocpp connected=1 transaction=1 permitted=0 limit_ma=-"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class BoardUnderTest:

@@ -27,7 +27,7 @@ NOON_MS = 1_714_564_800_000
 KEY = bytes(range(20))
 CHARGING = Inputs(True, True, True, 5_000_000, 2_139_000, 71_950, 29_750, 30_000, 41_200, 551)
 UNPLUGGED = Inputs(evse_ready=True, energy_mwh=5_600_000)
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Closed(DeviceError):

@@ -105,7 +105,7 @@ def test_what_is_no_request_is_one_event() -> None:
 
 
 def test_silent_watchers_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 3)
     monkeypatch.setattr(control_server, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(control_server, "_BODY_S", 0.05)
     refused: list[str] = []
@@ -141,7 +141,7 @@ def test_silent_watchers_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert b" 408 " in await reader.readline()
             writer.close()
         await server.close()
-        assert refused == ["more than 2 connections", *["no request within 0.3 s"] * 2]
+        assert refused == ["more than 2 connections", *["no request within 3 s"] * 2]
 
     asyncio.run(main())
 

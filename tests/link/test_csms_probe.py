@@ -21,7 +21,7 @@ from evtool.errors import ConfigError
 from evtool.link.csms_probe import Probe, tls_context, try_connection
 
 NOW = datetime.now(UTC)
-DEADLINE_S = 30
+DEADLINE_S = 60
 Answer = Callable[[bytes], bytes]
 
 

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, web
 
 from evtool.link.event_stream import EventStream
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 def test_a_watcher_gets_the_latest_and_all_that_follow() -> None:

@@ -62,13 +62,13 @@ def test_one_that_is_too_large_leaves_nothing(
 def test_one_that_falls_silent_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_server, "_SILENCE_S", 0.05)
+    monkeypatch.setattr(file_server, "_SILENCE_S", 1)
 
     async def main(session: ClientSession, url: str) -> None:
         port = int(url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"PUT /uploads/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert b"408" in await reader.readline()
         writer.close()
 
@@ -140,7 +140,7 @@ def test_uploads_at_the_same_time_share_the_room(tmp_path: Path) -> None:
                 return response.status
 
         uploads = [asyncio.create_task(put(number)) for number in range(4)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             for each in begun:
                 await each.wait()
             go_on.set()
@@ -180,7 +180,7 @@ def test_the_disk_is_waited_for_beside_the_others(
 def test_a_form_that_falls_silent_or_has_no_end_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_server, "_SILENCE_S", 0.05)
+    monkeypatch.setattr(file_server, "_SILENCE_S", 1)
     head = (
         b"POST /uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
         b"Content-Type: multipart/form-data; boundary=B\r\n\r\n"
@@ -199,7 +199,7 @@ def test_a_form_that_falls_silent_or_has_no_end_leaves_nothing(
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(head + begun)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 assert status in await reader.readline()
             writer.close()
 
@@ -212,7 +212,7 @@ def test_silent_connections_are_cut_and_many_are_not_taken(
 ) -> None:
     async def main(session: ClientSession, url: str) -> None:
         port = int(url.rpartition(":")[2])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
             reader, third = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b"", "one too many"
@@ -224,6 +224,6 @@ def test_silent_connections_are_cut_and_many_are_not_taken(
             async with session.put(f"{url}/uploads/a.log", data=b"x") as response:
                 assert response.status == 201
 
-    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 3)
     events = run(tmp_path, main, max_connections=2)
     assert [event.get("status") for event in events] == [503, 408, 408, None]

@@ -28,7 +28,7 @@ from evtool.link.esptool_packets import checksum, make_packets_cheap
 from evtool.link.rack import Rack, Word
 from evtool.link.watched_port import WatchedPort
 
-_DEADLINE_S = 30
+_DEADLINE_S = 60
 
 
 class Clock:

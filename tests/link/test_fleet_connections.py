@@ -22,7 +22,7 @@ from evtool.reference_impl.charge_point import Settings
 from evtool.reference_impl.fleet.station import Load, Station
 from evtool.reference_impl.fleet.tally import Tally
 
-WAIT_S = 30
+WAIT_S = 60
 COUNT = 12
 
 

@@ -15,7 +15,7 @@ from evtool.link.keyboard import Keyboard
 from evtool.link.port_waiter import PortWaiter
 from evtool.link.terminal import Terminal
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 class Pty:

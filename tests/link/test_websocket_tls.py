@@ -17,7 +17,7 @@ from evtool.errors import ConfigError, DeviceError
 from evtool.link.tls import client_tls, server_tls
 from evtool.link.websocket import WebSocket, WebSocketServer, open_websocket, start_server
 
-WAIT_S = 30
+WAIT_S = 60
 BEGIN = datetime.now(UTC) - timedelta(days=1)
 
 
