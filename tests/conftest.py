@@ -10,11 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from once import Once
 
 pytest_plugins = ["evtool.pytest_plugin", "ledger_rig"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "evtool", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("evtool")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
