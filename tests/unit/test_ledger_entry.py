@@ -83,3 +83,13 @@ def test_the_key_of_a_fleets_unit_is_no_single_boards(rig: FleetRig) -> None:
     assert holder is not None
     with pytest.raises(ClaimTaken, match="belongs to CP-001"):
         entry(rig, "CP-B", made.reveal()).claim(mac_of(2))
+
+
+def test_an_identity_in_other_letters_is_refused_until_it_is_reassigned(rig: FleetRig) -> None:
+    entry(rig, "CP-A", KEY).claim(mac_of(1))
+    with pytest.raises(ClaimTaken, match="cannot have the identity cp-a") as taken:
+        entry(rig, "cp-a", "K3y-of-the-second-on").claim(mac_of(2))
+    assert "--reassign" in str(taken.value)
+    assert rig.ledger.claims_of("cp-a") == []
+    entry(rig, "cp-a", "K3y-of-the-second-on", reassign=True).claim(mac_of(2))
+    assert rig.ledger.claims_of("CP-A") == []
