@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from evtool.provision.fleet.order import UnitOrder
 
 Event = Mapping[str, Any]
-"""A line of a command's `--json`; the last one is its result."""
+"""A line of a command's `--json`, with `event` always; the last one is its result."""
 
 _LAST_LINES = 40
 _PATIENCE_S = 15.0
@@ -101,9 +101,11 @@ class Command:
         for line in self._process.stdout:
             if not line.endswith("\n"):  # it was killed while it wrote
                 return
-            event = json.loads(line)
-            if not isinstance(event, dict):
+            document = json.loads(line)
+            if not isinstance(document, dict):
                 continue
+            # What is no step of something long has no name of its own.
+            event = {"event": "error" if "error" in document else "result"} | document
             self._last = event
             yield event
 

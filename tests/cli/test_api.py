@@ -175,6 +175,13 @@ class TestFleet:
         with Fleet(Path("fleet.toml")).command("status") as job:
             assert job.result()["total"] == 2
 
+    def test_every_event_has_a_name(self, folder: Path) -> None:
+        with Fleet(Path("fleet.toml")).run([str(folder / "none")]) as job:
+            *_, last = job
+        assert (last["event"], last["exit_code"]) == ("error", 2)
+        with Command("codegen", "--only", "controller-config", folder=folder) as job:
+            assert [event["event"] for event in job] == ["result"]
+
     def test_a_run_without_a_board(self, folder: Path) -> None:
         secret = {"EVTOOL_WIFI_PASSPHRASE": "a passphrase", "SEAL": "9" * 64}
         fleet = Fleet(Path("fleet.toml"), sealing_key="env:SEAL", environment=secret)
