@@ -48,9 +48,9 @@ def drawn_project(
         with existing_ledger(ledger_location, project) as ledger:
             return _with_serial(project, _next_serial(ledger, unit, wanted))
     with opened_ledger(ledger_location, project) as opened:
-        found = state(opened, unit)
+        held = held_serial(opened, unit, state(opened, unit))
         with opened.change() as change:
-            serial = drawn_serial(opened, change, unit, found, wanted)
+            serial = drawn_serial(change, unit, held, wanted)
             drawn = _with_serial(project, serial)
             checked_identity(drawn)  # also its length
     return drawn

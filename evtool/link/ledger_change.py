@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evtool.errors import ConfigError
-from evtool.link.ledger_claims import claims_of, give_up, insert_if_new, take_all
+from evtool.link.ledger_claims import claims_of, give_up, holder_of, insert_if_new, take_all
 from evtool.link.ledger_schema import about, numbers, ranges, records, sealed, stations
 from evtool.protocol.ledger_record import (
     CLAIM_KINDS,
@@ -168,6 +168,10 @@ class SqlChange:
             return None
         won = [(each.kind, each.value) for each in new]
         return self._keep(time, "claimed", unit, mac, {"claims": won})
+
+    def claim_holder(self, kind: str, value: str) -> Claim | None:
+        """Who has this value, if anyone, as this transaction sees it."""
+        return holder_of(self._connection, kind, value)
 
     def release(
         self,

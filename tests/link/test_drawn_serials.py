@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
+import sqlalchemy as sa
 from fleet_rig import EVCFG, FleetRig, MemoryBoard, make_rig, order_of
 
 from evtool.link.ledger_database import SqlLedger
@@ -88,6 +89,26 @@ def test_a_number_whose_serial_is_another_units_is_passed_over(
     assert refused.verdict is UnitVerdict.REFUSED
     assert isinstance(refused.error, RangeEnded)
     assert rig.ledger.claims_of("CP-002") == []
+
+
+def test_a_draw_needs_one_connection_however_many_boards_wait(
+    open_at: OpenAt, tmp_path: Path
+) -> None:
+    """All others may be held by boards that wait for this very transaction to end."""
+    rig = make(tmp_path, open_at(), 1)
+    with rig.ledger.change() as change:
+        change.claim("OLD", [("serial", "EV0007")])
+    pool, most = rig.ledger._engine.pool, 0
+
+    def count(*_: object) -> None:
+        nonlocal most
+        assert isinstance(pool, sa.QueuePool)
+        most = max(most, pool.checkedout())
+
+    sa.event.listen(rig.ledger._engine, "before_cursor_execute", count)
+    assigned = Assignment(rig.orders, rig.ledger).take("24:0a:c4:00:00:01")
+    assert assigned.order.charge_point.serial_number == "EV0008"
+    assert most == 1
 
 
 def test_two_stations_that_draw_at_once_get_each_a_number_of_its_own(

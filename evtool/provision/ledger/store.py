@@ -84,6 +84,9 @@ class Change(Protocol):
             ClaimTaken: another unit, or another board, has one of them. None was won.
         """
 
+    def claim_holder(self, kind: str, value: str) -> Claim | None:
+        """Who has this value, if anyone, as this transaction sees it."""
+
     def release(
         self,
         unit: str,

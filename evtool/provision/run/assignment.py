@@ -17,7 +17,7 @@ from evtool.protocol.ledger_record import ClaimTaken
 from evtool.provision.fleet.order import UnitOrder
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
-from evtool.provision.run.serial_draw import drawn_serial
+from evtool.provision.run.serial_draw import drawn_serial, held_serial
 from evtool.provision.run.verdict import UnitRefused
 
 RETIRED = "decommissioned"
@@ -195,12 +195,15 @@ class Assignment:
 
     def _claimed(self, order: UnitOrder, mac: str, found: UnitState | None) -> UnitOrder:
         """The order, claimed for the board; a serial number that is drawn stands in it."""
+        draws, unit = order.draws, order.identity
+        held = None if draws is None else held_serial(self._ledger, unit, found)
         with self._ledger.change() as change:
-            if order.draws is not None:
-                serial = drawn_serial(self._ledger, change, order.identity, found, order.draws)
-                unit = replace(order.charge_point, serial_number=serial)
-                order = replace(order, charge_point=unit)
-            change.claim(order.identity, claims(order, mac), mac=mac)
+            if draws is not None:
+                serial = drawn_serial(change, unit, held, draws)
+                order = replace(
+                    order, charge_point=replace(order.charge_point, serial_number=serial)
+                )
+            change.claim(unit, claims(order, mac), mac=mac)
         return order
 
 

@@ -8,9 +8,7 @@ from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
 
 
-def drawn_serial(
-    ledger: Ledger, change: Change, unit: str, found: UnitState | None, wanted: DrawnSerial
-) -> str:
+def drawn_serial(change: Change, unit: str, held: str | None, wanted: DrawnSerial) -> str:
     """The unit's serial number: the one that it has; else the one it drew before, or the next.
 
     A number whose serial number another unit has already is passed over. The number stays the
@@ -18,17 +16,17 @@ def drawn_serial(
 
     Args:
         change: the transaction in which it is drawn; the caller claims it there.
-        found: what the ledger knows of the unit.
+        held: `held_serial`, asked before the transaction began: within it nothing is asked of
+            another connection, of which there may be none while many boards wait for this one.
 
     Raises:
         RangeEnded: no number is left, or there is no such range.
     """
-    held = held_serial(ledger, unit, found)
     if held is not None:
         return held
 
     def is_free(number: int) -> bool:
-        holder = ledger.claim_holder("serial", wanted.text(number))
+        holder = change.claim_holder("serial", wanted.text(number))
         return holder is None or holder.unit == unit
 
     return wanted.text(change.next_serial(wanted.range, unit, is_free))
