@@ -7,6 +7,7 @@ committed text, before click is imported; everything else goes to `evtool.cli.gr
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -39,6 +40,8 @@ def _print(text: str) -> None:
 
 def _main() -> None:
     arguments = sys.argv[1:]
+    if "_EVTOOL_COMPLETE" in os.environ:  # a shell asks for completions, without arguments
+        arguments = ["completions"]
     if arguments in ([], ["--help"], ["-h"]):
         from evtool.cli.help_text import HELP
 

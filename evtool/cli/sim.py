@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "vehicle": ("evtool.cli.sim_vehicle", "A vehicle's BMS and a power module on a CAN bus."),
     "charge-point": (
         "evtool.cli.sim_charge_point",
-        "The firmware with MicroOcpp, vehicle and module, as one charge point.",
+        "A charge point, in Python or the firmware with MicroOcpp; or thousands.",
     ),
     "csms": ("evtool.cli.sim_csms", "A central system: OCPP 1.6J over WebSocket."),
 }

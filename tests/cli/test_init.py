@@ -101,6 +101,15 @@ def test_every_command_explains_itself(name: str) -> None:
     assert f"Usage: evtool {name}" in done.stdout
 
 
+def test_a_shell_gets_its_completions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("_EVTOOL_COMPLETE", "zsh_source")
+    assert "_EVTOOL_COMPLETE=zsh_complete" in evtool(cwd=tmp_path).stdout
+    monkeypatch.setenv("_EVTOOL_COMPLETE", "zsh_complete")
+    monkeypatch.setenv("COMP_WORDS", "evtool sim bo")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert "board" in evtool(cwd=tmp_path).stdout.splitlines()
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = evtool("flsh")
     assert done.returncode == 2
