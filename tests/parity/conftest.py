@@ -59,7 +59,7 @@ def build_cpp(session_gxx: str, request: pytest.FixtureRequest) -> Build:
     what changed.
     """
     assert request.config.cache is not None
-    kept = Once(request.config.cache.mkdir("evcore"))
+    kept = Once(request.config.cache.mkdir("evcore-programs"))
 
     def build(main: str, *flags: str) -> Path:
         headers = [
