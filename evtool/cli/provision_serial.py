@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from evtool.cli.fleet_input import drawn_serial_option
 from evtool.cli.identity_input import checked_identity
 from evtool.cli.ledger_option import existing_ledger, opened_ledger
-from evtool.protocol.ledger_record import RangeEnded
+from evtool.protocol.ledger_record import RangeEnded, free_number
 from evtool.provision.ledger.unit_state import state
-from evtool.provision.run.serial_draw import drawn_serial, held_serial
+from evtool.provision.run.serial_draw import drawn_serial, free_for, held_serial
 
 if TYPE_CHECKING:
     from evtool.link.ledger_database import SqlLedger
@@ -74,4 +74,7 @@ def _next_serial(ledger: SqlLedger | None, unit: str, wanted: DrawnSerial) -> st
     if held is not None:
         return held
     number = ledger.number_of(wanted.range, unit)
-    return wanted.text(found.next if number is None else number)
+    if number is None:
+        is_free = free_for(ledger, unit, wanted)
+        number = free_number(found.name, found.first, found.last, found.next, is_free)
+    return wanted.text(number)

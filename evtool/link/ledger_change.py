@@ -24,6 +24,7 @@ from evtool.protocol.ledger_record import (
     Record,
     canonical_json,
     folded,
+    free_number,
     next_record,
     time_text,
 )
@@ -269,14 +270,7 @@ class SqlChange:
         number = self._connection.execute(taken_before).scalar_one_or_none()
         if number is not None:
             return int(number)
-        number = int(found.next)
-        while number <= found.last and not is_free(number):
-            number += 1
-        if number > found.last:
-            raise RangeEnded(
-                f"range {range_name} is used up: {found.first} to {found.last} are all taken",
-                fix="define another range: evtool provision ledger range NAME FIRST LAST",
-            )
+        number = free_number(range_name, found.first, found.last, found.next, is_free)
         self._connection.execute(
             ranges.update().where(ranges.c.name == range_name).values(next=number + 1)
         )

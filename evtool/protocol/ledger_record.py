@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -136,6 +136,23 @@ class ClaimTaken(ConfigError):
 
 class RangeEnded(ConfigError):
     """A range of serial numbers is used up, or is not defined."""
+
+
+def free_number(
+    name: str, first: int, last: int, start: int, is_free: Callable[[int], bool]
+) -> int:
+    """The first number of the range `name`, from `start` to `last`, that is to be had.
+
+    Raises:
+        RangeEnded: none is.
+    """
+    for number in range(start, last + 1):
+        if is_free(number):
+            return number
+    raise RangeEnded(
+        f"range {name} is used up: {first} to {last} are all taken",
+        fix="define another range: evtool provision ledger range NAME FIRST LAST",
+    )
 
 
 def canonical_json(value: object) -> str:

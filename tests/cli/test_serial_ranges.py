@@ -61,8 +61,17 @@ def test_a_single_board_is_given_the_next_number_for_good(project: Path, here: H
     code, told, _ = here(*words, "--dry-run")
     assert told[-1]["serial_number"] == "EV00007"
     assert here(*words, "--identity", "CP-0002")[0] == 3
-    code, told, _ = here(*words, "--identity", "CP-0003")
-    assert (code, told[-1]["error"]) == (2, "RangeEnded")
+    for more in ((), ("--dry-run",)):
+        code, told, _ = here(*words, "--identity", "CP-0003", *more)
+        assert (code, told[-1]["error"]) == (2, "RangeEnded")
+
+
+def test_a_dry_run_passes_over_what_another_unit_has(project: Path, here: Here) -> None:
+    assert here("ledger", "range", "2030", "7", "8")[0] == 0
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger, ledger.change() as made:
+        made.claim("OLD", [("serial", "7")])
+    code, told, _ = here("--serial-port", "/dev/ttyNO_SUCH_PORT", *RANGE, "--dry-run")
+    assert (code, told[-1]["serial_number"]) == (0, "8")
 
 
 def test_a_bad_project_or_format_draws_nothing(project: Path, here: Here) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from evtool.provision.fleet.drawn_serial import DrawnSerial
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
@@ -24,12 +26,18 @@ def drawn_serial(change: Change, unit: str, held: str | None, wanted: DrawnSeria
     """
     if held is not None:
         return held
+    is_free = free_for(change, unit, wanted)
+    return wanted.text(change.next_serial(wanted.range, unit, is_free))
+
+
+def free_for(claims: Ledger | Change, unit: str, wanted: DrawnSerial) -> Callable[[int], bool]:
+    """Tells of a number whether no other unit has its serial number."""
 
     def is_free(number: int) -> bool:
-        holder = change.claim_holder("serial", wanted.text(number))
+        holder = claims.claim_holder("serial", wanted.text(number))
         return holder is None or holder.unit == unit
 
-    return wanted.text(change.next_serial(wanted.range, unit, is_free))
+    return is_free
 
 
 def held_serial(ledger: Ledger, unit: str, found: UnitState | None) -> str | None:
