@@ -167,17 +167,24 @@ def _station(
     baudrate: int,
     dry_run: bool,
 ) -> int:
+    import dataclasses
+
     from evtool.cli.board_access import Aftermath, open_board, telling
     from evtool.cli.flash_identity import board_without_nvs_keys, unit_entry
     from evtool.cli.flash_order import image_order
     from evtool.cli.flash_station import run_station
-    from evtool.flash.station.order import order_of_plan
+    from evtool.flash.station.order import Order, order_of_plan
+    from evtool.protocol.board_flash import ANY_CHIP
 
     work = None
     if options.image:
         if any(sources) or evcfg:
             raise click.UsageError("--image excludes --manifest, --env, --project, --with-evcfg")
         order = image_order(options)
+    elif options.identify and not any(sources):
+        # Who is there is no question of what would be written: any chip, and no project is needed.
+        order = Order(ANY_CHIP, 0, (), "", "who is there")
+        options = dataclasses.replace(options, allow_secured=True)
     else:
         work = _plan(output, *sources, bool(evcfg))
         order = order_of_plan(work.plan)

@@ -23,6 +23,7 @@ from flash_project import KEY, PASSPHRASE, make_build, make_project
 
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.nvs import parse_image
+from evtool.pytest_plugin import StartBoard
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 EVCFG = slice(0x390000, 0x396000)
@@ -268,6 +269,19 @@ def test_an_identity_goes_to_one_board_from_memory_and_is_in_the_ledger(
     said += report.read_text() + next(logs.iterdir()).read_text()
     for secret in (KEY, KEY.encode().hex(), PASSPHRASE):
         assert secret not in said
+
+
+def test_who_is_there_is_asked_without_a_project_and_of_any_chip(
+    tmp_path: Path, virtual_boards: StartBoard
+) -> None:
+    boards = {chip: virtual_boards("--chip", chip) for chip in ("esp32", "esp32c3")}
+    ports = {board.serial_port: chip for chip, board in boards.items()}
+    code, lines, errors = run(*at(list(ports)), "--identify", cwd=tmp_path)
+    assert code == 0, errors
+    found = lines[-1]["boards"]
+    assert {each["serial_port"]: each["chip"] for each in found} == ports
+    assert {each["verdict"] for each in found} == {"identified"}
+    assert all(set(board.flash()) == {0xFF} for board in boards.values())
 
 
 def test_gates_keep_boards_out_and_identify_writes_nothing(
