@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from evtool.flash.station.report import (
     parse_report,
     run_document,
 )
-from evtool.flash.station.table import render_table
+from evtool.flash.station.table import IDENTIFIED, render_table
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict
 from evtool.link.boot_console import check_console
@@ -83,7 +84,7 @@ def run_station(
         output.say("note: this esptool is run as a program for each board, which is slower")
         output.event("isolated")
     files = StationFiles(options.report, options.junit, options.count)
-    run = StationRun(output, files, worker, _Account(order, previous), logs)
+    run = StationRun(output, files, worker, _Account(order, previous, asked=options.identify), logs)
     return run.run(ports, (lambda: present_ports(patterns)) if options.watch else None)
 
 
@@ -120,11 +121,11 @@ def _ports(
 class _Account:
     """A run of `evtool flash` in words and documents."""
 
-    def __init__(self, order: Order, previous: PreviousRun | None) -> None:
+    def __init__(self, order: Order, previous: PreviousRun | None, *, asked: bool) -> None:
         self._order = order
         self._kept = () if previous is None else previous.kept
         self.board = board_document
-        self.table = render_table
+        self.table = partial(render_table, columns=IDENTIFIED) if asked else render_table
         self.junit = render_junit
         self.crashed = crashed
 

@@ -282,6 +282,11 @@ def test_who_is_there_is_asked_without_a_project_and_of_any_chip(
     assert {each["serial_port"]: each["chip"] for each in found} == ports
     assert {each["verdict"] for each in found} == {"identified"}
     assert all(set(board.flash()) == {0xFF} for board in boards.values())
+    done = subprocess.run(
+        [*EVTOOL, "flash", *at(list(ports)), "--identify"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "ESP32-C3 (QFN32) (revision v0.3)  identified" in done.stdout
 
 
 def test_gates_keep_boards_out_and_identify_writes_nothing(

@@ -28,6 +28,16 @@ class Columns:
 
 
 _FLASH = Columns()
+IDENTIFIED = Columns(
+    (
+        ("port", "serial_port"),
+        ("MAC", "mac"),
+        ("chip", "description"),
+        ("verdict", "verdict"),
+    ),
+    ("connect",),
+)
+"""Where boards were only asked who they are."""
 
 
 def render_table(document: Mapping[str, object], wall_ms: int, columns: Columns = _FLASH) -> str:
