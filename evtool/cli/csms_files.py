@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 import tomllib
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from evtool.errors import ConfigError
 from evtool.link.clock import unix_ms
 from evtool.link.file_server import find
 from evtool.link.files import make_private_folder, write_atomically
+from evtool.link.workspace import Workspace
 from evtool.virtual.csms.authorization import IdTags, parse_id_tags
 from evtool.virtual.csms.certificates import Authority, Issued, make_authority
 
@@ -119,21 +121,32 @@ class Lab:
         self.folder = folder
         self.ca, key = folder / "ca.pem", folder / "ca.key"
         self.server, self.server_key = folder / "server.pem", folder / "server.key"
-        if not (self.ca.exists() and key.exists()):
-            self._write(self.ca, key, make_authority("evtool lab CA", cpo, unix_ms()))
-        self.authority = read_authority(self.ca, key, cpo)
-        every = tuple(dict.fromkeys((*_SERVER_NAMES, *names)))
-        if not self._is_good(self.server, self.server_key, every):
-            issued = self.authority.issue_server(every, unix_ms())
-            self._write(self.server, self.server_key, issued)
+        with self._alone():
+            if self.ca.exists() and not key.exists():  # what we make has its key first
+                raise ConfigError(
+                    f"{self.ca}: an authority without its key, {key.name}",
+                    fix="name another folder, or put the key there",
+                )
+            if not self.ca.exists():
+                self._write(self.ca, key, make_authority("evtool lab CA", cpo, unix_ms()))
+            self.authority = read_authority(self.ca, key, cpo)
+            every = tuple(dict.fromkeys((*_SERVER_NAMES, *names)))
+            if not self._is_good(self.server, self.server_key, every):
+                issued = self.authority.issue_server(every, unix_ms())
+                self._write(self.server, self.server_key, issued)
+
+    def _alone(self) -> AbstractContextManager[int]:
+        """Two processes with one folder must not mix their keys and certificates."""
+        return Workspace(lambda: None).lock(self.folder / ".lock")
 
     def issue_client(self, identity: str, common_name: str) -> None:
         """Certificate and key of a charge point, as clients/IDENTITY.pem and .key."""
         name = quote(identity, safe="")
         certificate = self.folder / "clients" / f"{name}.pem"
         key = certificate.with_suffix(".key")
-        if not self._is_good(certificate, key):
-            self._write(certificate, key, self.authority.issue_client(common_name, unix_ms()))
+        with self._alone():
+            if not self._is_good(certificate, key):
+                self._write(certificate, key, self.authority.issue_client(common_name, unix_ms()))
 
     def _is_good(self, certificate: Path, key: Path, names: tuple[str, ...] = ()) -> bool:
         """Whether both are there, and hold for another day."""

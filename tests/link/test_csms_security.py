@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from csms_rig import BOOT, KEY, Central, Peer, basic, station, until
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from evtool.cli.csms_files import Lab
-from evtool.errors import DeviceError
+from evtool.errors import ConfigError, DeviceError
 from evtool.link.clock import unix_ms
 from evtool.link.tls import server_tls
+from evtool.link.workspace import Workspace
 from evtool.virtual.csms import Account
 from evtool.virtual.csms.certificates import days_left
 
@@ -66,6 +69,29 @@ def test_private_files_are_private(lab: Lab) -> None:
     assert all(key.stat().st_mode & 0o077 == 0 for key in keys)
     again = Lab(lab.folder, "Operator")
     assert again.authority.certificate_pem == lab.authority.certificate_pem
+
+
+def test_processes_that_share_a_folder_wait_for_each_other(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from evtool.cli.csms_files import Lab;"
+    script += "print('now', flush=True); Lab(Path(sys.argv[1]), None)"
+    argv = [sys.executable, "-c", script, str(tmp_path)]
+    with Workspace(lambda: None).lock(tmp_path / ".lock"):
+        other = subprocess.Popen(argv, stdout=subprocess.PIPE)
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"now\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.5)
+        assert not list(tmp_path.glob("*.*m"))
+    other.communicate(timeout=60)
+    assert other.returncode == 0
+    assert (tmp_path / "server.pem").exists()
+
+
+def test_an_authority_whose_key_is_elsewhere_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("a certificate that is precious")
+    with pytest.raises(ConfigError, match="without its key"):
+        Lab(tmp_path, None)
+    assert (tmp_path / "ca.pem").read_text() == "a certificate that is precious"
 
 
 def test_what_has_run_out_is_made_anew(tmp_path: Path) -> None:
