@@ -49,6 +49,10 @@ def dump_marks(secret: bytes) -> set[bytes]:
         for start in starts
         for separator in _SEPARATORS
     }
+    # words of 16 bits, as xxd prints them: between every other two bytes there is nothing
+    marks |= {
+        f"{pairs[start]} {pairs[start + 1]}" for start in range(1, min(4, len(secret) - 2) + 1)
+    }
     for start in range(1, min(3, len(secret) - 3) + 1):
         part = pairs[start : start + 3]
         marks |= {"".join(part), "".join(reversed(part))}
@@ -119,12 +123,21 @@ def _look(rows: Sequence[_Row], secret: bytes, last_line: int, spans: set[Span])
             hold = min(hold, max(row.spans[index][1] for each, index in found if each is row))
         at = values.find(secret, at + 1)
     if rows[-1].line + _LINES_BETWEEN + 1 >= last_line:
-        for size in range(min(len(secret) - 1, len(values)), 0, -1):
-            if values.endswith(secret[:size]):
-                row, index = places[len(values) - size]
-                hold = min(hold, *(span[0] for span in row.spans[index:]))
-                break
+        hold = min(hold, _begun(values, places, secret))
+    if rows[-1].line == last_line:
+        # What has come of it may be its offset alone, which looks like a word of the dump.
+        above = len(values) - len(rows[-1].values)
+        hold = min(hold, _begun(values[:above], places, secret))
     return hold
+
+
+def _begun(values: bytes, places: Sequence[tuple[_Row, int]], secret: bytes) -> int:
+    """Where the digits begin of the part of `secret` that `values` end in."""
+    for size in range(min(len(secret) - 1, len(values)), 0, -1):
+        if values.endswith(secret[:size]):
+            row, index = places[len(values) - size]
+            return min(span[0] for span in row.spans[index:])
+    return _NOWHERE
 
 
 def _groups(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
