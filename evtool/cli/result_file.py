@@ -24,7 +24,8 @@ class ResultFile(click.Option):
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """Its path; what an earlier run left there is gone."""
         path = super().process_value(ctx, value)
-        if isinstance(path, Path):
+        # A shell that asks for completions runs nothing.
+        if isinstance(path, Path) and not ctx.resilient_parsing:
             remove_results(path)
         return path
 

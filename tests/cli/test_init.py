@@ -110,6 +110,18 @@ def test_a_shell_gets_its_completions(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert "board" in evtool(cwd=tmp_path).stdout.splitlines()
 
 
+def test_completions_leave_the_results_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = tmp_path / "junit.xml"
+    results.write_text("<testsuites><testsuite name='today'/></testsuites>")
+    monkeypatch.setenv("_EVTOOL_COMPLETE", "zsh_complete")
+    monkeypatch.setenv("COMP_WORDS", "evtool verify --junit junit.xml --htm")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    assert "--html" in evtool(cwd=tmp_path).stdout
+    assert results.exists()
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     done = evtool("flsh")
     assert done.returncode == 2
