@@ -408,7 +408,7 @@ def _choose(names: tuple[str, ...], ocpp: bool) -> list[Scenario]:
         path = Path(name) if name.endswith(".toml") else library / f"{name}.toml"
         if not path.is_file():
             raise ConfigError(
-                f"no scenario {name}",
+                f"{name}: no such file" if name.endswith(".toml") else f"no scenario {name}",
                 fix="`evtool verify --list` shows evtool's own; a file's name ends in .toml",
             )
         chosen.append(load_scenario(path))

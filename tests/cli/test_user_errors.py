@@ -80,6 +80,15 @@ def test_json_is_one_document_even_for_a_wrong_command_line(
     assert done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("mine.toml", "mine.toml: no such file"), ("mine", "no scenario mine")]
+)
+def test_a_scenario_that_is_not_there(tmp_path: Path, name: str, words: str) -> None:
+    done = evtool("verify", "--device", "reference", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_init_on_a_full_disk_says_so_once_and_can_be_repeated(tmp_path: Path) -> None:
     done = evtool("init", "p", cwd=tmp_path, file_limit_kib=1)
     assert done.returncode == 1
