@@ -43,6 +43,11 @@ def main(descriptor: int, command: list[str]) -> None:
 
 def _become(command: list[str], descriptor: int) -> None:
     signal.set_wakeup_fd(-1)
+    for number in (
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+    ):  # Python ignores them, and a program inherits it
+        signal.signal(number, signal.SIG_DFL)
     os.close(descriptor)
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted

@@ -407,8 +407,7 @@ class Session:
         """When to look up at the latest, although nothing comes."""
         looks = self._display is not None or self._polls_keys
         until = now_ms + (_LOOK_MS if looks else _IDLE_MS)
-        remaining_ms = self._watch.remaining_ms(now_ms)
-        if remaining_ms is not None:
+        if (remaining_ms := self._watch.remaining_ms(now_ms)) is not None:
             until = min(until, now_ms + remaining_ms)
         if self._next_ms is not None:
             until = min(until, self._next_ms)
@@ -444,8 +443,7 @@ class Session:
 
     def _hurry(self, console: WatchedConsole) -> None:
         """A console may want to be looked at earlier than it was known."""
-        next_ms = console.next_ms
-        if next_ms is not None and next_ms < self._look_ms:
+        if (next_ms := console.next_ms) is not None and next_ms < self._look_ms:
             self._look_ms = next_ms
 
     def _look(self, console: WatchedConsole, now_ms: int) -> None:
@@ -467,8 +465,7 @@ class Session:
     def _look_at_goal(self, now_ms: int) -> None:
         if self._watch.remaining_ms(now_ms) != 0:
             return
-        trouble = self._trouble()
-        if trouble is not None:
+        if (trouble := self._trouble()) is not None:
             raise trouble
         silent = [console.name for console in self._consoles if not console.received]
         self._done = self._watch.timed_out(now_ms, silent)
