@@ -91,6 +91,16 @@ def test_a_number_whose_serial_is_another_units_is_passed_over(
     assert rig.ledger.claims_of("CP-002") == []
 
 
+def test_no_row_draws_what_another_one_says(open_at: OpenAt, tmp_path: Path) -> None:
+    rig = make(tmp_path, open_at(), 2)
+    unit = replace(rig.orders[1].charge_point, serial_number="ev0007")
+    rig.orders[1] = replace(rig.orders[1], charge_point=unit, draws=None)
+    boards = [MemoryBoard(1), MemoryBoard(2)]
+    results = rig.run(*boards)
+    assert [each.verdict for each in results] == [UnitVerdict.PROVISIONED] * 2
+    assert [serial_in(board) for board in boards] == ["EV0008", "ev0007"]
+
+
 def test_a_draw_needs_one_connection_however_many_boards_wait(
     open_at: OpenAt, tmp_path: Path
 ) -> None:

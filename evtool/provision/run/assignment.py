@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evtool.errors import ConfigError
-from evtool.protocol.ledger_record import ClaimTaken
+from evtool.protocol.ledger_record import ClaimTaken, folded
 from evtool.provision.fleet.order import UnitOrder
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
@@ -73,6 +73,8 @@ class Assignment:
         self._by_unit = {order.identity: order for order in orders}
         self._by_mac = {order.mac: order for order in orders if order.mac is not None}
         self._free = [order for order in orders if order.mac is None]
+        # No row draws what another one says.
+        self._given = {folded(order.charge_point.serial_number) for order in orders}
         self._wrong: list[PassedRow] = []
         self._lock = threading.Lock()
 
@@ -199,7 +201,7 @@ class Assignment:
         held = None if draws is None else held_serial(self._ledger, unit, found)
         with self._ledger.change() as change:
             if draws is not None:
-                serial = drawn_serial(change, unit, held, draws)
+                serial = drawn_serial(change, unit, held, draws, self._given)
                 order = replace(
                     order, charge_point=replace(order.charge_point, serial_number=serial)
                 )

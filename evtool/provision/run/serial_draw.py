@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
+from evtool.protocol.ledger_record import folded
 from evtool.provision.fleet.drawn_serial import DrawnSerial
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
 
 
-def drawn_serial(change: Change, unit: str, held: str | None, wanted: DrawnSerial) -> str:
+def drawn_serial(
+    change: Change,
+    unit: str,
+    held: str | None,
+    wanted: DrawnSerial,
+    spoken_for: Container[str] = (),
+) -> str:
     """The unit's serial number: the one that it has; else the one it drew before, or the next.
 
     A number whose serial number another unit has already is passed over. The number stays the
@@ -20,13 +27,18 @@ def drawn_serial(change: Change, unit: str, held: str | None, wanted: DrawnSeria
         change: the transaction in which it is drawn; the caller claims it there.
         held: `held_serial`, asked before the transaction began: within it nothing is asked of
             another connection, of which there may be none while many boards wait for this one.
+        spoken_for: serial numbers, `folded`, that others will get; they are passed over, too.
 
     Raises:
         RangeEnded: no number is left, or there is no such range.
     """
     if held is not None:
         return held
-    is_free = free_for(change, unit, wanted)
+    has_no_holder = free_for(change, unit, wanted)
+
+    def is_free(number: int) -> bool:
+        return folded(wanted.text(number)) not in spoken_for and has_no_holder(number)
+
     return wanted.text(change.next_serial(wanted.range, unit, is_free))
 
 
