@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -127,6 +128,27 @@ class FlashProgress(Generic[R]):
         return self._tasks[port]
 
 
+class _Terminal:
+    """stderr, which may be closed while boards are at work: that alone ends nothing."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Show it, if somebody still looks."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 def _bars() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -137,7 +159,7 @@ def _bars() -> Progress:
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[phase]}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(file=cast("IO[str]", _Terminal(sys.stderr))),
         # Drawing sixteen bars is work too.
         refresh_per_second=4,
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -186,7 +187,8 @@ class StationRun(Generic[R]):
         words = ", ".join(f"{number} {word}" for word, number in dict(counts).items())  # type: ignore[call-overload]  # of the account's document
         report = self._files.report
         hint = f"; --retry-failed {report} takes it up" if report is not None else ""
-        click.echo(f"\nevtool: stopped with {words or 'no board done'}{hint}", err=True)
+        with contextlib.suppress(OSError):  # the terminal may be closed; the report says the same
+            click.echo(f"\nevtool: stopped with {words or 'no board done'}{hint}", err=True)
 
     def _document(self, beginning: Sequence[str] = ()) -> dict[str, object]:
         """The run so far; `beginning`: ports whose threads are about to start."""

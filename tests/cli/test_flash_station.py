@@ -339,6 +339,28 @@ def test_a_terminal_shows_a_bar_for_each_board(project: Path, rack: BoardRack) -
     assert re.search(rf"{rack.ports[1]}.* % failed", last)
 
 
+def test_a_terminal_that_is_closed_is_a_stop_as_any_other(
+    tmp_path: Path, project: Path, rack: BoardRack
+) -> None:
+    for _ in range(3):
+        rack.add()
+    report = tmp_path / "r.json"
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [*EVTOOL, "flash", *at(rack.ports), "--report", str(report)],
+        cwd=project, stdout=other_end, stderr=other_end,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    ) as process:  # fmt: skip
+        os.close(other_end)
+        shown = b""
+        while b"%" not in shown:
+            shown += os.read(terminal, 4096)
+        os.close(terminal)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 128 + signal.SIGHUP
+    assert "unfinished" not in verdicts(json.loads(report.read_text())).values()
+
+
 def test_a_report_that_cannot_be_written_is_said_before_a_board_is_touched(
     tmp_path: Path, project: Path, rack: BoardRack
 ) -> None:
