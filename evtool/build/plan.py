@@ -169,7 +169,7 @@ def plan_build(
         "PLATFORMIO_BUILD_DIR": str(work / "build"),
         "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
     }
-    argv = [sys.executable, "-m", "platformio", "run", "-e", environment, "-d", str(firmware)]
+    argv = [sys.executable, "-P", "-m", "platformio", "run", "-e", environment, "-d", str(firmware)]
     if for_host:
         # SCons itself knows what to build again; the wipe would take other environments along.
         argv.append("--disable-auto-clean")

@@ -23,7 +23,7 @@ _CLASSIFIER = "License :: "
 def fetch_argv(folder: Path, constraints: Path) -> list[str]:
     """pip's command that fetches or makes the wheels into `folder`, in the versions of here."""
     return [
-        *(sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-input"),
+        *(sys.executable, "-P", "-m", "pip", "wheel", "--disable-pip-version-check", "--no-input"),
         *("--wheel-dir", str(folder), "--constraint", str(constraints), _requirement()),
     ]
 
@@ -31,7 +31,15 @@ def fetch_argv(folder: Path, constraints: Path) -> list[str]:
 def check_argv(folder: Path) -> list[str]:
     """pip's command that says whether the wheels in `folder` are enough, with no index."""
     return [
-        *(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"),
+        *(
+            sys.executable,
+            "-P",
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+        ),
         *("--dry-run", "--ignore-installed", "--no-index", "--find-links", str(folder)),
         *("--quiet", _DISTRIBUTION),
     ]

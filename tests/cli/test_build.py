@@ -81,6 +81,8 @@ def test_the_host_build_needs_no_network_and_no_home(tmp_path: Path) -> None:
 def test_two_projects_build_at_the_same_time(tmp_path: Path) -> None:
     variables = environment(tmp_path)
     roots = [make_project(tmp_path / who, who) for who in ("one", "two")]
+    for root in roots:  # which PlatformIO must not take for Python's own
+        (root / "firmware" / "secrets.py").write_text("raise SystemExit('the wrong secrets')\n")
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "evtool", "build"],
