@@ -43,10 +43,8 @@ def main(descriptor: int, command: list[str]) -> None:
 
 def _become(command: list[str], descriptor: int) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-    ):  # Python ignores them, and a program inherits it
+    # Python ignores these two, and a program would inherit that.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.close(descriptor)
     try:
