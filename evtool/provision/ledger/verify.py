@@ -54,8 +54,9 @@ def verify(ledger: Ledger) -> Verified:
         if found is not None:
             breaks.append(found)
         about_claims.append(kept)
-    if not breaks:
-        breaks = list(_claim_faults(ledger, about_claims))
+    if not breaks and (faults := list(_claim_faults(ledger, about_claims))):
+        moved = _moved_since(ledger, heads)
+        breaks = [fault for claim, fault in faults if _value(claim) not in moved]
     return Verified(heads, tuple(breaks), tuple(ledger.contested()))
 
 
@@ -75,7 +76,20 @@ def _noting(records: Iterator[Record], kept: list[Record]) -> Iterator[Record]:
         yield record
 
 
-def _claim_faults(ledger: Ledger, about_claims: list[list[Record]]) -> Iterator[Break]:
+def _moved_since(ledger: Ledger, heads: Mapping[str, Head]) -> set[tuple[str, str]]:
+    """What other stations claimed or released behind `heads`: nothing can be said of it."""
+    return {
+        _value(claim)
+        for station in ledger.heads()
+        for record in ledger.chain(station, after=heads.get(station, NO_HEAD).seq)
+        if record.event in CLAIM_EVENTS
+        for claim in claims_in(record)
+    }
+
+
+def _claim_faults(
+    ledger: Ledger, about_claims: list[list[Record]]
+) -> Iterator[tuple[Claim, Break]]:
     """Claims that no record made, and records whose claim is gone without a release."""
     book = ClaimBook()
     made = set()
@@ -87,22 +101,26 @@ def _claim_faults(ledger: Ledger, about_claims: list[list[Record]]) -> Iterator[
     for claim in (*ledger.claims(), *ledger.contested()):
         held.add(_key(claim))
         if _key(claim) not in made:
-            yield Break(
+            yield claim, Break(
                 claim.station, claim.seq,
                 f"{claim.unit} has the {claim.kind} {claim.value}, which no record says",
             )  # fmt: skip
     for rows in book.claims.values():
         for claim in rows:
             if _key(claim) not in held:
-                yield Break(
+                yield claim, Break(
                     claim.station, claim.seq,
                     f"{claim.unit} claimed the {claim.kind} {claim.value} and never released "
                     "it, but does not have it",
                 )  # fmt: skip
 
 
+def _value(claim: Claim) -> tuple[str, str]:
+    return claim.kind, folded(claim.value)
+
+
 def _key(claim: Claim) -> tuple[str, str, str]:
-    return claim.kind, folded(claim.value), claim.unit
+    return *_value(claim), claim.unit
 
 
 def compare_heads(ledger: Ledger, noted: Mapping[str, Head]) -> list[Break]:
