@@ -95,7 +95,12 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from contextlib import ExitStack
 
     from evtool.cli.board_access import Aftermath, open_board, telling
-    from evtool.cli.flash_identity import NvsKeysThere, board_without_nvs_keys, unit_entry
+    from evtool.cli.flash_identity import (
+        NvsKeysThere,
+        SerialDrawn,
+        board_without_nvs_keys,
+        unit_entry,
+    )
     from evtool.flash.write import write_plan
     from evtool.link.clock import monotonic_ms
     from evtool.protocol.ledger_record import ClaimTaken
@@ -113,7 +118,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
             unit = stack.enter_context(unit_entry(output, work.unit))
             try:
                 unit.claim(board_without_nvs_keys(board, plan.partitions))
-            except (ClaimTaken, NvsKeysThere) as taken:
+            except (ClaimTaken, NvsKeysThere, SerialDrawn) as taken:
                 if evcfg:
                     raise
                 output.say(f"note: the identity is left as it is on the board: {taken.message}")

@@ -16,6 +16,7 @@ from evtool.protocol.partition_table import Partition, find_nvs_keys
 if TYPE_CHECKING:
     from evtool.cli.output import Output
     from evtool.link.esptool import Esptool
+    from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
     from evtool.protocol.board_flash import ChipInfo, FlashPart
     from evtool.provision.identity import Identity
@@ -28,6 +29,10 @@ _FIX = (
 
 class NvsKeysThere(ConfigError):
     """The board has keys for its NVS: an identity in clear would not be read."""
+
+
+class SerialDrawn(ConfigError):
+    """The unit drew a serial number from a range, and evtool.toml says another one."""
 
 
 def board_without_nvs_keys(board: Esptool, partitions: tuple[Partition, ...]) -> ChipInfo:
@@ -52,7 +57,10 @@ def board_without_nvs_keys(board: Esptool, partitions: tuple[Partition, ...]) ->
 class UnitEntry:
     """The ledger's view of the one board that gets the project's identity."""
 
-    def __init__(self, entry: LedgerEntry, identity: Identity, part: FlashPart) -> None:
+    def __init__(
+        self, ledger: SqlLedger, entry: LedgerEntry, identity: Identity, part: FlashPart
+    ) -> None:
+        self._ledger = ledger
         self._entry = entry
         self._identity = identity
         self._part = part
@@ -63,7 +71,9 @@ class UnitEntry:
         Raises:
             ClaimTaken: another board has it, the board has another one, or another unit has its
                 key.
+            SerialDrawn: the unit would lose the serial number that it drew.
         """
+        self._keep_drawn_serial()
         try:
             self._entry.claim(chip.mac)
         except ClaimTaken as taken:
@@ -71,6 +81,23 @@ class UnitEntry:
                 taken.fix = _FIX
             raise
         self._entry.step = "write"
+
+    def _keep_drawn_serial(self) -> None:
+        from evtool.provision.ledger.unit_state import state
+        from evtool.provision.run.serial_draw import held_serial
+
+        unit = self._identity.charge_point
+        held = held_serial(self._ledger, unit.identity, state(self._ledger, unit.identity))
+        if held in (None, unit.serial_number):
+            return
+        for each in self._ledger.ranges():
+            if self._ledger.number_of(each.name, unit.identity) is not None:
+                raise SerialDrawn(
+                    f"{unit.identity} drew its serial number {held} from the range {each.name}; "
+                    f"{unit.serial_number} of evtool.toml would replace it",
+                    fix="flash with --no-evcfg; `evtool provision --serial-range "
+                    f"{each.name}` writes the identity with {held}",
+                )
 
     def written(self, chip: ChipInfo) -> None:
         """The board's flash holds it."""
@@ -89,7 +116,7 @@ def unit_entry(output: Output, unit: tuple[Project, Identity, FlashPart]) -> Ite
     with opened_ledger(None, project) as ledger:
         entry = LedgerEntry(output, project, ledger, key_claims(identity))
         try:
-            yield UnitEntry(entry, identity, part)
+            yield UnitEntry(ledger, entry, identity, part)
         except EvtoolError as error:
             entry.failed(error)
             raise

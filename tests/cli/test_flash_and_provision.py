@@ -120,6 +120,22 @@ def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
     assert "verified" not in done.stdout
 
 
+def test_flash_leaves_a_serial_number_that_was_drawn(
+    tmp_path: Path, project: Path, board: str
+) -> None:
+    place = ("--serial-port", board)
+    assert evtool("flash", *place, "--no-evcfg", cwd=project).returncode == 0
+    assert evtool("provision", "ledger", "range", "2030", "7", "9", cwd=project).returncode == 0
+    drawn = ("--serial-range", "2030", "--serial-format", "EV{number:05}")
+    done = evtool("provision", *place, *drawn, cwd=project)
+    assert done.returncode == 0, done.stderr
+    done = evtool("flash", *place, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "the identity is left as it is on the board: CP-0001 drew its serial" in done.stderr
+    assert evtool("flash", *place, "--with-evcfg", cwd=project).returncode == 2
+    assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "serial") == "EV00007"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_in_the_middle_ends_esptool_and_the_next_run_mends_it(
     tmp_path: Path,
