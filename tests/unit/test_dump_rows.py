@@ -162,6 +162,16 @@ def test_a_secret_is_masked_wherever_the_rows_of_xxd_break() -> None:
         assert given_away(shown, SECRET, 1) == [], shown
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_end_of_a_row_is_never_masked(end: str) -> None:
+    data = b"|" + SECRET
+    row = f"00000000: {data.hex(' ', -2)}  {visible(data)}{end}"
+    after = f"[event] fault name=x{end}"
+    shown = redact([SECRET.decode()], f"{row}{after}".encode(), []).decode()
+    assert shown.splitlines()[1:] == [after.strip()]
+    assert given_away(shown, SECRET, 1) == []
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from(sorted(DUMPS)), st.binary(max_size=200), st.lists(st.integers(0, 900)))
 def test_honest_rows_stay_as_they_are(name: str, data: bytes, cuts: list[int]) -> None:
