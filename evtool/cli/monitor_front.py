@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93, 92, 95, 94, 91)
 _FLUSH_MS = 20
+# A terminal takes some 10 KB at once, and more when it has read them.
+_LITTLE = 16_384
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Front:
         read_keys: the keys pressed since the last call.
         alarms: descriptors that wake the watch up.
         polls_keys: whether keys must be asked for now and then, too.
+        is_behind: whether a little of what was shown is not taken yet.
         say: takes our own words.
         greeting: how to quit, for when the ports are open.
     """
@@ -52,6 +55,7 @@ class Front:
     read_keys: Callable[[], bytes] = bytes
     alarms: list[int] = field(default_factory=list)
     polls_keys: bool = True
+    is_behind: Callable[[], bool] = lambda: False
     say: Callable[[str], None] = lambda text: narrate(f"evtool: {text}")
     greeting: str = ""
 
@@ -110,6 +114,10 @@ class Stdout(io.TextIOBase):
             return None
         return None if self._outlet.flush() else now_ms + _FLUSH_MS
 
+    def is_behind(self) -> bool:
+        """Whether so little is not taken yet that it will be in a moment."""
+        return 0 < self._outlet.kept <= _LITTLE
+
     def close(self) -> None:
         """Write the rest."""
         if self._closed:
@@ -163,6 +171,7 @@ def lines_front(
     front = keyboard_front(stack, hang_up) if at_terminal else Front()
     # Whatever its work is: a reader that is slow must not keep the ports from being read.
     stdout = open_stdout(stack, audience, front.say, hang_up)
+    front.is_behind = stdout.is_behind
     if not prints:
         return front
     style = LineStyle(
@@ -192,6 +201,7 @@ def raw_front(
         front.read_keys = keyboard.read
         front.alarms.append(keyboard.fileno())
     stdout = open_stdout(stack, audience, front.say, hang_up)
+    front.is_behind = stdout.is_behind
     if at_terminal:
         front.say = lambda text: stdout.put(f"\r\n-- {text}\r\n".encode())
         stack.callback(stdout.put, b"\x1b[0m\r\n")

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from evtool.cli.monitor_view_options import ViewOptions
     from evtool.monitor.goal import Goal
     from evtool.monitor.on_view import OnView
-    from evtool.monitor.session import Conduct
     from evtool.monitor.stream import Audience
     from evtool.monitor.watched_console import Port
+    from evtool.monitor.wiring import Conduct
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def _watch(
     from evtool.link.port_waiter import PortWaiter
     from evtool.monitor.on_view import OnView
     from evtool.monitor.redact import Redactor
-    from evtool.monitor.session import Session, Wiring
+    from evtool.monitor.session import Session
     from evtool.monitor.stream import Audience
+    from evtool.monitor.wiring import Wiring
 
     stream = order.stream
     if stream.show_secrets and not may_show(
@@ -139,6 +140,7 @@ def _watch(
             stopped=lambda: interrupts.received is not None,
             redactor=lambda: Redactor(secrets),
             polls_keys=front.polls_keys,
+            is_behind=front.is_behind,
         )
         session = Session(
             wiring,
@@ -176,7 +178,7 @@ def _script(order: Order, secrets: list[str]) -> Scripted | None:
 def _conduct(order: Order, *, scripted: bool) -> Conduct:
     """How the watch behaves."""
     from evtool.monitor.outgoing import Pace
-    from evtool.monitor.session import Conduct
+    from evtool.monitor.wiring import Conduct
 
     stream = order.stream
     return Conduct(

@@ -41,6 +41,11 @@ class Outlet:
         self._room = select.poll()
         self._room.register(self._descriptor, select.POLLOUT)
 
+    @property
+    def kept(self) -> int:
+        """How many bytes were not taken yet."""
+        return self._size
+
     def write(self, data: bytes) -> None:
         """Write now what there is room for, and the rest later."""
         if self._kept:

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from evtool.errors import DeviceError, EvtoolError, LinkTimeout
 from evtool.monitor.display import Display
@@ -13,10 +11,10 @@ from evtool.monitor.distributor import Distributor
 from evtool.monitor.goal import Goal, Watch
 from evtool.monitor.keys import Keys
 from evtool.monitor.on_view import OnView
-from evtool.monitor.outgoing import AT_ONCE, Outgoing, Pace
-from evtool.monitor.redact import Redactor
+from evtool.monitor.outgoing import Outgoing, Pace
 from evtool.monitor.stream import Audience, News
 from evtool.monitor.watched_console import Port, WatchedConsole
+from evtool.monitor.wiring import Conduct, Wiring
 
 # How long bytes gather between two readings: a median of half of it from the byte to the screen,
 # and one wake-up for all of them. Less where so much comes that a port's buffer could be full.
@@ -28,80 +26,6 @@ REOPEN_MS = 250
 _LOOK_MS = 50  # how late a display may be told that time passes
 _FLOOD_LOOK_MS = 100  # how late lines may be looked at where they come without a pause
 _IDLE_MS = 1000
-
-
-class Waiter(Protocol):
-    """Waits for ports and keys."""
-
-    def add(self, port: Port) -> None:
-        """Wait for this one, too."""
-
-    def remove(self, port: Port) -> None:
-        """Wait for it no longer; before it is closed."""
-
-    def want_room(self, port: Port, *, wanted: bool) -> None:
-        """Whether to wake up when the port takes bytes."""
-
-    def wait(self, seconds: float) -> Sequence[Port]:
-        """The ports that have something, within that time; earlier and without any if a key was
-        pressed, or a port takes bytes again."""
-
-    def rest(self, seconds: float) -> None:
-        """Let bytes gather for that long; a key ends it."""
-
-    @property
-    def was_alarmed(self) -> bool:
-        """Whether a key was pressed, or a signal came, since this was last asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What a session is connected to.
-
-    Attributes:
-        open_port: opens a port by its name, for the session's own time; None: not yet, it is
-            still trying. Raises DeviceError.
-        waiter: waits.
-        now_ms: the monotonic clock.
-        now_ns: Unix time in nanoseconds.
-        keys: the keys pressed since the last call.
-        stopped: whether the program is to end.
-        redactor: masks the project's secrets, for one port, before anything else sees them.
-        polls_keys: whether `keys` is to be asked now and then, too; no need where every key press
-            ends the waiter's waiting.
-    """
-
-    open_port: Callable[[str], Port | None]
-    waiter: Waiter
-    now_ms: Callable[[], int]
-    now_ns: Callable[[], int]
-    keys: Callable[[], bytes]
-    stopped: Callable[[], bool]
-    redactor: Callable[[], Redactor]
-    polls_keys: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """How a watch behaves.
-
-    Attributes:
-        ask_view: the board is asked for the view, again after each of its restarts.
-        send: bytes for the boards, sent once; then `paste`, at `pace`.
-        reconnect: whether to wait for a port that disappeared.
-        reset: whether to reset the boards at the start.
-        keep_waiting: whether what waits in a port when it is opened is shown, too.
-        goes_on: whether a port that takes no bytes ends nothing as long as there are others.
-    """
-
-    ask_view: bool = True
-    send: bytes = b""
-    paste: bytes = b""
-    pace: Pace = AT_ONCE
-    reconnect: bool = True
-    reset: bool = False
-    keep_waiting: bool = False
-    goes_on: bool = True
 
 
 class Session:
@@ -378,6 +302,8 @@ class Session:
             rest_ms = BATCH_MS
             if most > _MUCH:
                 rest_ms = max(_LEAST_BATCH_MS, BATCH_MS * _MUCH // most)
+            if self._wiring.is_behind():
+                rest_ms = _LEAST_BATCH_MS
             waiter.rest(max(0, began_ms + rest_ms - self._wiring.now_ms()) / 1000)
 
     def _round(self, now_ms: int, *, alarmed: bool) -> None:

@@ -21,9 +21,10 @@ from evtool.monitor.keys import BoardKeys, PassOn
 from evtool.monitor.on_view import OnView
 from evtool.monitor.outgoing import AT_ONCE, Pace
 from evtool.monitor.redact import Redactor
-from evtool.monitor.session import Conduct, Session, Wiring
+from evtool.monitor.session import Session
 from evtool.monitor.stream import Audience, Batch, News
 from evtool.monitor.watched_console import Port
+from evtool.monitor.wiring import Conduct, Wiring
 
 BMS = "[bms] v=72.00V i=30.00A switch=on mode=charging soc=55.1% age=120ms raw=02 D0"
 BOOT = "[event] boot version=0.1.0 build=1a2b charge_point=CP-0001 reset=power_on"
@@ -82,6 +83,7 @@ class FakeWaiter:
         self.ports: list[ScriptedPort] = []
         self.wants_room: set[int] = set()
         self.was_alarmed = True
+        self.rests: list[float] = []
 
     def add(self, port: Port) -> None:
         assert isinstance(port, ScriptedPort)
@@ -101,6 +103,7 @@ class FakeWaiter:
         return ready
 
     def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
         self._clock.now += round(seconds * 1000)
 
 
@@ -145,6 +148,7 @@ class Rig:
     stopped: Callable[[], bool] = lambda: False
     display: bool = True
     polls_keys: bool = True
+    is_behind: Callable[[], bool] = lambda: False
     audience: Audience = field(default_factory=Audience)
 
     def __post_init__(self) -> None:
@@ -162,6 +166,7 @@ class Rig:
             stopped=self.stopped,
             redactor=lambda: Redactor(self.secrets),
             polls_keys=self.polls_keys,
+            is_behind=self.is_behind,
         )
         self.session = Session(
             wiring,
@@ -324,6 +329,17 @@ def test_keys_that_end_the_waiting_need_not_be_asked_for(*, polls: bool) -> None
     woken = Rig({"P": [ScriptedPort([])]}, goal, pressed=[b"2"], polls_keys=False, display=False)
     woken.run()
     assert woken.pressed == []
+
+
+def test_where_a_little_is_not_shown_yet_the_rest_is_short() -> None:
+    def longest_rest(is_behind: Callable[[], bool]) -> float:
+        # Bytes without a pause, in which nobody asks whether there are any: so a b"" at the end.
+        port = ScriptedPort([*([b"text\n"] * 20), b""])
+        rig = Rig({"P": [port]}, Goal(duration_ms=2_000), is_behind=is_behind)
+        rig.run()
+        return max(rig.waiter.rests)
+
+    assert longest_rest(lambda: True) < longest_rest(lambda: False)
 
 
 def test_keys_go_to_every_port() -> None:
