@@ -40,7 +40,8 @@ class Terminal:
         self.text = ""
         self.screen = pyte.Screen(80, 24)
         self._stream = pyte.Stream(self.screen)
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        # A Ctrl-C drops what is on its way to the terminal, in the middle of a character too.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.process = subprocess.Popen(
             [*started_by, sys.executable, "-m", "evtool", "monitor", *arguments],
             stdin=slave,
