@@ -13,6 +13,8 @@ import tty
 from collections.abc import Callable
 from typing import Any
 
+from evtool.link.own_descriptor import own_descriptor
+
 _READ_SIZE = 65_536
 
 
@@ -30,6 +32,8 @@ class Keyboard:
 
     def __init__(self, *, raw: bool = False, lost: Callable[[], None] = lambda: None) -> None:
         self._descriptor = sys.stdin.fileno()
+        # Of our own, so that reading without waiting changes nothing for whoever else has it.
+        self._keys = own_descriptor(self._descriptor, os.O_RDONLY)
         self._raw = raw
         self._lost = lost
         self._is_lost = False
@@ -56,6 +60,7 @@ class Keyboard:
         return self
 
     def __exit__(self, *_: object) -> None:
+        os.close(self._keys)
         if self._saved is None:
             return
         # A terminal that was closed takes nothing back; one that is stopped is not waited for,
@@ -67,15 +72,19 @@ class Keyboard:
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
-        return self._descriptor
+        return self._keys
 
     def read(self) -> bytes:
         """The keys pressed since the last call; b"" without waiting where there are none."""
-        if self._is_lost or not select.select([self._descriptor], [], [], 0)[0]:
+        if self._is_lost or not select.select([self._keys], [], [], 0)[0]:
             return b""
         keys = b""
-        with contextlib.suppress(OSError):
-            keys = os.read(self._descriptor, _READ_SIZE)
+        try:
+            keys = os.read(self._keys, _READ_SIZE)
+        except BlockingIOError:  # a Ctrl-C has dropped them since
+            return b""
+        except OSError:
+            pass
         if not keys:
             self._is_lost = True
             self._lost()

@@ -12,6 +12,8 @@ import os
 import select
 import stat
 
+from evtool.link.own_descriptor import own_descriptor
+
 _MOST_KEPT = 16 << 20
 _END_S = 2.0
 
@@ -33,7 +35,7 @@ class Outlet:
         self._most_kept = most_kept
         self._kept: list[bytes] = []
         self._size = 0
-        self._descriptor = _opened_again(descriptor)
+        self._descriptor = own_descriptor(descriptor, os.O_WRONLY)
         # To a file there is always room, and a descriptor of somebody else's may not be changed.
         self._waits = os.get_blocking(self._descriptor) and not stat.S_ISREG(
             os.fstat(self._descriptor).st_mode
@@ -108,13 +110,3 @@ class Outlet:
                 raise
             self.is_gone = True  # a terminal that was closed
         return written
-
-
-def _opened_again(descriptor: int) -> int:
-    """The same file by a descriptor of its own that does not block; else a copy of this one."""
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        with contextlib.suppress(OSError):
-            return os.open(f"/proc/self/fd/{descriptor}", flags)
-    return os.dup(descriptor)
