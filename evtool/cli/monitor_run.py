@@ -140,6 +140,7 @@ def _watch(
             stopped=lambda: interrupts.received is not None,
             redactor=lambda: Redactor(secrets),
             polls_keys=front.polls_keys,
+            can_return=opener.can_return,
             is_behind=front.is_behind,
         )
         session = Session(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import PurePath
 
 from evtool.link.network_port import NetworkPort, open_network_port
 from evtool.link.serial_line import SerialLine, is_url, open_serial_line
@@ -45,6 +46,14 @@ class PortOpener:
             return None
         del self._connecting[name]
         return future.result()
+
+    def can_return(self, name: str) -> bool:
+        """Whether a port that is gone may be opened again by its name.
+
+        A pseudo-terminal's number goes to whoever opens the next one, perhaps to somebody's
+        screen: only a link to it can lead to the same board again.
+        """
+        return PurePath(name).parts[:3] != ("/", "dev", "pts")
 
     def close(self) -> None:
         """Connect to nothing any more. Does not close what was opened."""

@@ -243,7 +243,13 @@ class Session:
         if not self._conduct.reconnect:
             self.end(error)
             return
-        self._note(console.name, "disconnected", f"{error.message}; waiting for it to return")
+        if self._wiring.can_return(console.name):
+            self._note(console.name, "disconnected", f"{error.message}; waiting for it to return")
+            return
+        console.reopen_ms = None
+        self._note(console.name, "disconnected", f"{error.message}; it does not return")
+        if all(each.port is None and each.reopen_ms is None for each in self._consoles):
+            self.end(error)
 
     def _try(self, console: WatchedConsole, act: Callable[[Port], bool]) -> bool:
         """`act` on the port of a console; False where it is gone by then."""

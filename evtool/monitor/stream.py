@@ -19,7 +19,7 @@ from evtool.monitor.follow import Line
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """What came from a port in one go: at most one every 5 ms, at most 64 KiB.
+    """What came from a port in one go: at most one every 2 ms, at most 64 KiB.
 
     Attributes:
         port: the name the port goes by.

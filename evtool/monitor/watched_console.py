@@ -42,7 +42,7 @@ class WatchedConsole:
         stream: what comes, masked; `clear` is the same as it is.
         received: how many bytes have come.
         gone: why it is gone; None while it is there.
-        reopen_ms: when to try again.
+        reopen_ms: when to try again; None where there is no use.
         refuses_reset: it was to be reset, and cannot be.
         refused: why it did not take what was sent to it; None where it always did.
     """
@@ -54,7 +54,7 @@ class WatchedConsole:
         self.received = 0
         self.outgoing = Outgoing(name)
         self.gone: DeviceError | None = None
-        self.reopen_ms = 0
+        self.reopen_ms: int | None = 0
         self.refuses_reset = False
         self.refused: DeviceError | None = None
 

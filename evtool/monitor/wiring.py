@@ -51,6 +51,7 @@ class Wiring:
         redactor: masks the project's secrets, for one port, before anything else sees them.
         polls_keys: whether `keys` is to be asked now and then, too; no need where every key press
             ends the waiter's waiting.
+        can_return: whether a port that disappeared may come back under its name.
         is_behind: whether a little of what was shown is not taken yet, and will be in a moment.
     """
 
@@ -62,6 +63,7 @@ class Wiring:
     stopped: Callable[[], bool]
     redactor: Callable[[], Redactor]
     polls_keys: bool = True
+    can_return: Callable[[str], bool] = lambda name: True
     is_behind: Callable[[], bool] = lambda: False
 
 

@@ -232,6 +232,27 @@ def test_a_port_that_disappears_ends_it_without_reconnect() -> None:
     assert "disappeared" in errors
 
 
+def test_a_pseudo_terminal_is_not_waited_for_by_its_number() -> None:
+    """The next one, perhaps somebody's screen, gets it."""
+    with FakeConsole() as board:
+        process = subprocess.Popen(
+            command("--serial-port", board.port, "--for", str(LIMIT_S)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        board.vanish()
+        master, slave = os.openpty()
+        _, errors = process.communicate(timeout=LIMIT_S)
+        os.close(master)
+        os.close(slave)
+    assert process.returncode == 3
+    assert "it does not return" in errors
+
+
 def test_a_port_that_returns_is_taken_up_again(tmp_path: Path) -> None:
     """The port is a link, as /dev/serial/by-id has them, so that it can return by its name."""
     port = tmp_path / "board"

@@ -139,9 +139,12 @@ def test_the_terminal_is_given_back(board: FakeConsole, how: str) -> None:
     assert last == first[first.index(b"speed ") :]
 
 
-def test_quitting_while_the_port_is_away_is_exit_code_3(board: FakeConsole) -> None:
-    desk = Desk(["--serial-port", board.port, "--raw"])
+def test_quitting_while_the_port_is_away_is_exit_code_3(board: FakeConsole, tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    link.symlink_to(board.port)
+    desk = Desk(["--serial-port", str(link), "--raw"])
     desk.wait_for(b"Ctrl-T h")
+    link.unlink()
     board.vanish()
     desk.wait_for(b"waiting for it to return")
     desk.type(b"\x1d")
