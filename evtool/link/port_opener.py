@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import PurePath
+from pathlib import Path
 
 from evtool.link.network_port import NetworkPort, open_network_port
 from evtool.link.serial_line import SerialLine, is_url, open_serial_line
@@ -26,6 +27,7 @@ class PortOpener:
         self._find = find
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="connect")
         self._connecting: dict[str, Future[NetworkPort]] = {}
+        self._devices: dict[str, str] = {}  # what a name meant when it was last opened
 
     def open(self, name: str) -> OpenPort | None:
         """Open the port `name`; None: not yet, ask again. A device is opened at once, while to
@@ -35,7 +37,7 @@ class PortOpener:
             DeviceError: it is not there, in use, or not allowed.
             ConfigError: no such baudrate, or not a URL of a port.
         """
-        device = self._find(name)
+        device = self._devices[name] = self._find(name)
         if not is_url(device):
             return open_serial_line(device, self._baudrate)
         future = self._connecting.get(name)
@@ -53,7 +55,8 @@ class PortOpener:
         A pseudo-terminal's number goes to whoever opens the next one, perhaps to somebody's
         screen: only a link to it can lead to the same board again.
         """
-        return PurePath(name).parts[:3] != ("/", "dev", "pts")
+        device = os.path.abspath(self._devices.get(name, name))  # noqa: PTH100  follows no link
+        return Path("/dev/pts") not in Path(device).parents
 
     def close(self) -> None:
         """Connect to nothing any more. Does not close what was opened."""

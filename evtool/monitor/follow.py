@@ -41,7 +41,6 @@ _MARKS = (
 # The end of an escape sequence that a line may be printed with (colour, erasing, cursor), and a
 # bracket behind it: a record, for the rest of the sequence stands before it.
 _SEQUENCE_ENDS = tuple(bytes((end, ord("["))) for end in range(ord("@"), ord("~") + 1))
-_LONGEST_SEQUENCE = 40
 _RESET_MARK = 0
 _find_marks = BytesAhoCorasick(_MARKS).find_matches_as_indexes
 # Everything that a telling line can be found by, in one pass over the bytes: with the records, or
@@ -209,7 +208,7 @@ def read_telling_lines(block: Block, *, records: bool = True) -> list[Line]:
         lines += _telling_line(block, 0)
     for which, at, _ in _FINDERS[begin](data):
         if which > _RECORD_BEGINS:
-            if data.rfind(b"\x1b", max(0, at - _LONGEST_SEQUENCE), at) >= 0:
+            if data.rfind(b"\x1b", data.rfind(b"\n", 0, at) + 1, at) >= 0:
                 return [line for line in read_lines(block) if line.is_telling]
             continue
         if which == _RECORD_BEGINS:

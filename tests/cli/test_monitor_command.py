@@ -232,11 +232,12 @@ def test_a_port_that_disappears_ends_it_without_reconnect() -> None:
     assert "disappeared" in errors
 
 
-def test_a_pseudo_terminal_is_not_waited_for_by_its_number() -> None:
+@pytest.mark.parametrize("prefix", ["", "path=", "/dev/.."])
+def test_a_pseudo_terminal_is_not_waited_for_by_its_number(prefix: str) -> None:
     """The next one, perhaps somebody's screen, gets it."""
     with FakeConsole() as board:
         process = subprocess.Popen(
-            command("--serial-port", board.port, "--for", str(LIMIT_S)),
+            command("--serial-port", prefix + board.port, "--for", str(LIMIT_S)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

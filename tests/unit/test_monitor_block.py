@@ -77,6 +77,7 @@ LINES = st.one_of(
             "\x1b[0;32m[bms] v=72.00V\x1b[0m",
             "\x1b[2K[event] plug state=in",
             "\x1b[38;2;255;100;255m\x1b[1G[event] plug state=in",
+            "\x1b[0;1;4;38;2;255;255;255;48;2;255;255;255m[event] plug state=in",
             "tasks[3] and names[x]",
             "\x1b[0;31mE (1) Guru Meditation Error: Core 0\x1b[0m",
         ]
