@@ -9,6 +9,8 @@ import select
 import sys
 import termios
 
+from evtool.link.own_descriptor import own_descriptor
+
 _FALLBACK_SIZE = (80, 24)
 _LAST_WORDS_MS = 2000
 
@@ -23,12 +25,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._stdout = sys.stdout.fileno()
-        try:
-            self._descriptor = os.open(
-                os.ttyname(self._stdout), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            )
-        except OSError:  # a terminal of another mount namespace: then writing may wait
-            self._descriptor = os.dup(self._stdout)
+        self._descriptor = own_descriptor(self._stdout, os.O_WRONLY)
         self._rest = b""
 
     @staticmethod

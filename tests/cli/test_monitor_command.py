@@ -215,18 +215,24 @@ def test_the_log_grows_and_the_projects_secrets_are_masked(tmp_path: Path) -> No
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+def watch_that_loses(board: FakeConsole, *arguments: str) -> subprocess.Popen[str]:
+    """A watch whose board has just vanished."""
+    process = subprocess.Popen(
+        command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    board.vanish()
+    return process
+
+
 def test_a_port_that_disappears_ends_it_without_reconnect() -> None:
     with FakeConsole() as board:
-        process = subprocess.Popen(
-            command("--serial-port", board.port, "--no-reconnect"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        board.vanish()
+        process = watch_that_loses(board, "--serial-port", board.port, "--no-reconnect")
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 3
     assert "disappeared" in errors
@@ -236,16 +242,8 @@ def test_a_port_that_disappears_ends_it_without_reconnect() -> None:
 def test_a_pseudo_terminal_is_not_waited_for_by_its_number(prefix: str) -> None:
     """The next one, perhaps somebody's screen, gets it."""
     with FakeConsole() as board:
-        process = subprocess.Popen(
-            command("--serial-port", prefix + board.port, "--for", str(LIMIT_S)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        board.vanish()
+        port = prefix + board.port
+        process = watch_that_loses(board, "--serial-port", port, "--for", str(LIMIT_S))
         master, slave = os.openpty()
         _, errors = process.communicate(timeout=LIMIT_S)
         os.close(master)
