@@ -30,6 +30,7 @@ PING_INTERVAL_S = 20.0
 _PONG_TIMEOUT_S = 20.0
 _CLOSE_TIMEOUT_S = 5.0
 _SEND_TIMEOUT_S = 20.0
+_LATE_S = 0.05
 _MAX_WAITING_TEXTS = 64
 _MAX_WAITING_CHARACTERS = 1 << 18
 _MAX_UNSENT = 4 << 20
@@ -49,9 +50,9 @@ class WebSocket(WSListener):
     """
 
     __slots__ = (
-        "_end", "_heard", "_is_aborted", "_is_read_paused", "_on_closed", "_on_open",
-        "_on_text", "_parts", "_parts_size", "_peer", "_ping_interval_s", "_pinged", "_reason",
-        "_texts", "_texts_size", "_timer", "_transport", "_waiter", "_writable",
+        "_due_s", "_end", "_extended", "_heard", "_is_aborted", "_is_read_paused", "_on_closed",
+        "_on_open", "_on_text", "_parts", "_parts_size", "_peer", "_ping_interval_s", "_pinged",
+        "_reason", "_texts", "_texts_size", "_timer", "_transport", "_waiter", "_writable",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,8 @@ class WebSocket(WSListener):
         self._parts: list[bytes] | None = None
         self._parts_size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
+        self._extended = False
         self._heard = False
         self._pinged = False
         self._end: asyncio.Task[None] | None = None
@@ -166,7 +169,7 @@ class WebSocket(WSListener):
         """Send a ping every so many seconds (WebSocketPingInterval); 0 sends none.
 
         A peer that sends nothing for 20 s after one, or for the interval where that is
-        shorter, is cut off.
+        shorter, is cut off; once more so long where this process was busy when it ended.
         """
         self._ping_interval_s = seconds
         self._pinged = False
@@ -305,6 +308,11 @@ class WebSocket(WSListener):
             self._timer = None
         if seconds > 0 and self._transport is not None and not self._transport.is_disconnected:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._on_time)
+            self._due_s = self._timer.when()
+
+    def _is_late(self) -> bool:
+        """Whether this process was busy when the time came: its peer's answer may wait here."""
+        return asyncio.get_running_loop().time() - self._due_s > _LATE_S
 
     def _on_time(self) -> None:
         """Ping and pong alternate: a ping, then the time for an answer, then the rest."""
@@ -312,14 +320,18 @@ class WebSocket(WSListener):
         answer_s = min(_PONG_TIMEOUT_S, self._ping_interval_s)
         # While we do not read, no answer is no one's fault but ours.
         if self._pinged and not self._heard and not self._is_read_paused:
-            self._cut_off("it does not answer a ping")
+            if not self._extended and self._is_late():
+                self._extended = True
+                self._rewind(answer_s)
+            else:
+                self._cut_off("it does not answer a ping")
             return
         rest_s = self._ping_interval_s - answer_s
         if self._pinged and rest_s > 0:
             self._pinged = False
             self._rewind(rest_s)
             return
-        self._pinged, self._heard = True, False
+        self._pinged, self._heard, self._extended = True, False, False
         if self._transport is not None and self._writable is None:
             self._transport.send_ping()
         self._rewind(answer_s)

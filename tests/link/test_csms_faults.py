@@ -58,7 +58,7 @@ def test_answers_are_spoiled_on_demand() -> None:
             await obey("fault CP Heartbeat answer slow 1 x1")
             assert (await peer.call("Heartbeat", {}))[0] == 3
 
-            await obey("fault CP Heartbeat answer delay 0.05 x1")
+            await obey("fault CP Heartbeat answer delay 0.5 x1")
             late = await peer.tell("Heartbeat", {})
             prompt = await peer.tell("Heartbeat", {})
             assert [(await peer.answer())[1] for _ in range(2)] == [prompt, late]

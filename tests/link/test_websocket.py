@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -26,13 +27,15 @@ Handle = Callable[[str, WebSocket], Awaitable[None]]
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(WAIT_S):
-            await main()
-        for client in RawClient.opened:
-            client.writer.close()
-            with contextlib.suppress(OSError):
-                await client.writer.wait_closed()
-        RawClient.opened.clear()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await main()
+        finally:
+            for client in RawClient.opened:
+                client.writer.close()
+                with contextlib.suppress(OSError):
+                    await client.writer.wait_closed()
+            RawClient.opened.clear()
 
     asyncio.run(limited())
 
@@ -281,6 +284,24 @@ def test_pings_are_sent_and_a_peer_that_answers_none_is_cut_off() -> None:
             client.send(PONG, b"")
         assert ends.empty()
         assert "it does not answer a ping" in await ends.get()
+        await server.close()
+
+    run(main)
+
+
+def test_an_answer_that_came_while_this_process_was_busy_counts() -> None:
+    async def main() -> None:
+        server = await serve(echo, ping_interval_s=0.3)
+        client = await RawClient.open(server.port)
+        assert await client.recv() == (PING, b"")
+        time.sleep(0.5)  # nothing of this process runs in the meantime
+        for _ in range(3):  # and the timer comes first
+            await asyncio.sleep(0)
+        client.send(PONG, b"")
+        client.send(TEXT, b"still here")
+        while (frame := await client.recv()) == (PING, b""):
+            client.send(PONG, b"")
+        assert frame == (TEXT, b"still here")
         await server.close()
 
     run(main)
