@@ -203,3 +203,57 @@ ets Jul 29 2019 12:21:46\r
 \r
 rst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r
 """
+
+# As boards in the field printed them (public reports), shortened.
+_ABORT_OF = """abort() was called at PC 0x400d1f24 on core 1\r
+\r
+Backtrace: 0x4008b8f4:0x3ffb1ec0 0x4008bb21:0x3ffb1ee0\r
+\r
+Rebooting...\r
+"""
+STACK_SMASHED = f"Stack smashing protect failure!\r\n\r\n{_ABORT_OF}"
+HEAP = """CORRUPT HEAP: Bad tail at 0x3ffe04d1. Expected 0xbaad5678 got 0xcececece\r
+\r
+assert failed: multi_heap_free multi_heap_poisoning.c:253 (head != NULL)\r
+\r
+\r
+Backtrace:0x40083e1d:0x3ffb25500x4008edc5:0x3ffb2570 0x40094521:0x3ffb2590\r
+\r
+Rebooting...\r
+"""
+HEAP_BEFORE_4_4 = f"""CORRUPT HEAP: Bad tail at 0x3ffe04d1. Expected 0xbaad5678 got 0xcececece\r
+CORRUPT HEAP: multi_heap.c:370 detected at 0x3ffe04d8\r
+{_ABORT_OF}"""
+CHECK = f"""ESP_ERROR_CHECK failed: esp_err_t 0x101 (ESP_ERR_NO_MEM) at 0x400d5a3c\r
+file: "main/main.c" line 42\r
+func: app_main\r
+expression: nvs_flash_init()\r
+\r
+{_ABORT_OF}"""
+ASSERT_BEFORE_4_4 = f"""assertion "pxQueue" failed: file "queue.c", line 1448, function: f\r
+{_ABORT_OF}"""
+NOT_CAUGHT = f"""terminate called after throwing an instance of 'std::bad_alloc'\r
+  what():  std::bad_alloc\r
+\r
+{_ABORT_OF}"""
+BEFORE_3_1 = """Guru Meditation Error of type LoadProhibited occurred on core  0. \
+Exception was unhandled.\r
+Register dump:\r
+PC      : 0x40087d7e  PS      : 0x00060b33  A0      : 0x800822d5  A1      : 0x3ffd74a0  \r
+\r
+Backtrace: 0x40087d7e:0x3ffd74a0 0x400822d2:0x3ffd74d0\r
+\r
+Rebooting...\r
+"""
+STACK_GUARD = """Guru Meditation Error: Core  0 panic'ed (Stack protection fault). \r
+\r
+Detected in task "main" at 0x420049e2\r
+Stack pointer: 0x4082b080\r
+Stack bounds: 0x4082b090 - 0x4082c280\r
+\r
+\r
+Core  0 register dump:\r
+MEPC    : 0x42004a84  RA      : 0x42004ade  SP      : 0x4082b080  GP      : 0x40819b44  \r
+\r
+Rebooting...\r
+"""

@@ -24,7 +24,7 @@ _RESET = re.compile(r"rst:0x[0-9a-fA-F]+ \((\w+)\)")
 # ESP-IDF's panic handler, abort and assert; a sanitizer's report in the host program
 _PANIC = re.compile(
     r"Guru Meditation Error|^abort\(\) was called|^assert failed:|^Backtrace:|Stack canary"
-    r"|\*\*\*ERROR\*\*\*|ERROR: \w+Sanitizer|runtime error:"
+    r"|\*\*\*ERROR\*\*\*|ERROR: \w+Sanitizer|runtime error:|Brownout detector was triggered"
 )
 # A line that either finds has one of these; all lines of a block are looked through at once.
 _MARKS = (
@@ -37,6 +37,7 @@ _MARKS = (
     b"***ERROR***",
     b"Sanitizer",
     b"runtime error:",
+    b"Brownout detector was triggered",
 )
 # The end of an escape sequence that a line may be printed with (colour, erasing, cursor), and a
 # bracket behind it: a record, for the rest of the sequence stands before it.

@@ -156,6 +156,12 @@ def test_a_watchdog_that_only_the_rom_reports_is_a_breakdown() -> None:
     assert not bench.ended
 
 
+def test_a_brown_out_whose_reset_looks_like_a_wanted_one_is_a_breakdown() -> None:
+    bench = ScriptBench("sleep 9s")
+    bench.say("Brownout detector was triggered", "", "rst:0xc (SW_CPU_RESET),boot:0x13 (SPI)")
+    assert isinstance(bench.error, CheckFailed)
+
+
 def test_what_must_not_come_is_seen_before_the_text_behind_it() -> None:
     bench = ScriptBench('fail-on /worse/\nexpect "log in: "\nsend "me"')
     bench.feed(b"worse\r\nlog in: ")

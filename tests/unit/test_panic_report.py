@@ -46,6 +46,9 @@ class Heard:
         return found[0]
 
 
+_BAD_TAIL = "Bad tail at 0x3ffe04d1. Expected 0xbaad5678 got 0xcececece"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "reason", "traces", "sha256"),
     [
@@ -59,7 +62,15 @@ class Heard:
         (samples.ABORT, "abort", "", 1, "4d2e6c5b7"),
         (samples.ASSERT, "assert", "xQueueSemaphoreTake queue.c:1545 (( pxQueue ))", 1, "0" * 16),
         (samples.STACK_OVERFLOW, "stack_overflow", "ocpp", 1, ""),
-        (samples.CANARY, "exception", "Unhandled debug exception", 1, ""),
+        (samples.CANARY, "stack_overflow", "network", 1, ""),
+        (samples.STACK_GUARD, "stack_overflow", "main", 0, ""),
+        (samples.STACK_SMASHED, "stack_smashed", "", 1, ""),
+        (samples.HEAP, "heap", _BAD_TAIL, 1, ""),
+        (samples.HEAP_BEFORE_4_4, "heap", _BAD_TAIL, 1, ""),
+        (samples.CHECK, "check", "esp_err_t 0x101 (ESP_ERR_NO_MEM) at 0x400d5a3c", 1, ""),
+        (samples.ASSERT_BEFORE_4_4, "assert", samples.ASSERT_BEFORE_4_4.splitlines()[0], 1, ""),
+        (samples.NOT_CAUGHT, "exception_not_caught", "std::bad_alloc", 1, ""),
+        (samples.BEFORE_3_1, "exception", "LoadProhibited", 1, ""),
         (
             samples.INTERRUPT_WATCHDOG,
             "exception",
@@ -75,7 +86,11 @@ class Heard:
             "77aa" * 4,
         ),
     ],
-    ids=["exception", "abort", "assert", "overflow", "canary", "int_wdt", "riscv"],
+    ids=[
+        *("exception", "abort", "assert", "overflow", "canary", "stack_guard", "smashed"),
+        *("heap", "heap_before_4_4", "check", "assert_before_4_4", "not_caught", "before_3_1"),
+        *("int_wdt", "riscv"),
+    ],
 )
 def test_each_kind_of_panic(text: str, kind: str, reason: str, traces: int, sha256: str) -> None:
     report = Heard().feed("before\r\n" + text + "after\r\n").report
@@ -83,8 +98,20 @@ def test_each_kind_of_panic(text: str, kind: str, reason: str, traces: int, sha2
     assert len(report.backtraces) == traces
     assert report.elf_sha256 == sha256
     assert report.addresses()
+    assert report.headline in report.lines
     assert "after" not in report.lines
     assert "before" not in report.lines
+
+
+def test_a_cause_without_an_abort_is_no_panic_and_makes_none_of_the_next() -> None:
+    looked_through = samples.HEAP.splitlines()[0] + "\r\n"
+    heard = Heard().feed(looked_through)
+    heard.listener.finish()
+    assert not heard.reports
+    heard = Heard().feed(looked_through + "rst:0x1 (POWERON_RESET),boot:0x13\r\n" + samples.ABORT)
+    assert heard.report.kind == "abort"
+    later = Heard().feed(looked_through).feed(samples.ABORT, now_ms=5000)
+    assert later.report.kind == "abort"
 
 
 def test_the_addresses_innermost_first_and_each_once() -> None:
@@ -116,6 +143,7 @@ def test_a_report_ends_by_itself_where_nothing_follows() -> None:
     heard = Heard().feed(samples.BROWNOUT)
     assert heard.report.kind == "brownout"
     assert not heard.report.addresses()
+    assert "supply" in heard.report.explanation
     assert [reset.name for reset in heard.resets] == ["SW_CPU_RESET"]
 
 
@@ -127,6 +155,7 @@ def test_records_between_a_panics_lines_are_no_part_of_it() -> None:
 
 
 ALL = [samples.ABORT, samples.ASSERT, samples.CANARY, samples.INTERRUPT_WATCHDOG, BOOT + "\r\n"]
+ALL += [samples.HEAP, samples.CHECK, samples.NOT_CAUGHT, samples.STACK_GUARD]
 ALL += [samples.BROWNOUT, "text\r\n", "rst:0x1 (POWERON_RESET),boot:0x13\r\n", RECORDS["1"] + "\n"]
 
 

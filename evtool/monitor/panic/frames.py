@@ -58,7 +58,7 @@ class Decoded:
         report = self.report
         shown = [f"panic ({report.kind}): {report.headline}"]
         if report.explanation:
-            shown.append(f"  {report.reason}: {report.explanation}")
+            shown.append("  " + ": ".join(filter(None, (report.reason, report.explanation))))
         if not report.addresses():
             return shown
         if not self.elf:

@@ -18,7 +18,7 @@ from evtool.monitor.panic.reset_reasons import ResetReason, reset_reason, saved_
 from evtool.monitor.panic.which_elf import Identity, ProgramIdentity
 from evtool.protocol.console import MAX_LINE_BYTES, clean_text
 
-# A breakdown, and the lines that follow one and count no further.
+# A breakdown, and the lines that stand before or behind one and count no further.
 _HEADLINES = (
     b"Guru Meditation",
     b"abort() was called",
@@ -29,11 +29,16 @@ _HEADLINES = (
     b"runtime error:",
     b"Brownout detector",
     b"watchdog got triggered",
+)
+_WITHIN = (
+    b"Backtrace:",
     b"ESP_ERROR_CHECK",
     b"CORRUPT HEAP",
     b"Stack smashing",
+    b'assertion "',
+    b"- assert failed!",
+    b"terminate called",
 )
-_WITHIN = (b"Backtrace:",)
 # What tells which program runs.
 _PROGRAM = (b"rst:0x", b"Saved PC:", b"ELF file SHA256", b"[event] boot")
 _find_marks = BytesAhoCorasick((*_HEADLINES, *_WITHIN, *_PROGRAM)).find_matches_as_indexes

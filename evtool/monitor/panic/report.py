@@ -29,20 +29,34 @@ _MOST_CORES = 2
 _HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "exception",
-        re.compile(r"Guru Meditation Error: Core\s+(?P<core>\d) panic'ed \((?P<why>.+?)\)"),
+        re.compile(
+            r"Guru Meditation Error(?:: Core\s*(?P<core>\d?)\s*panic'ed \((?P<why>.+?)\)"
+            r"| of type (?P<old_why>.+?) occurred on core\s+(?P<old_core>\d))"
+        ),
     ),
     (
         "abort",
         re.compile(r"^abort\(\) was called at PC (?P<pc>0x[0-9a-fA-F]{8}) on core (?P<core>\d)"),
     ),
     ("assert", re.compile(r"^assert failed: (?P<why>.+)")),
-    ("check", re.compile(r"^ESP_ERROR_CHECK failed: (?P<why>.+)")),
     ("stack_overflow", re.compile(r"A stack overflow in task (?P<why>.+?) has been detected")),
-    ("stack_smashed", re.compile(r"Stack smashing protect failure!")),
-    ("heap", re.compile(r"CORRUPT HEAP: (?P<why>.+)")),
     ("task_watchdog", re.compile(r"Task watchdog got triggered")),
     ("brownout", re.compile(r"Brownout detector was triggered")),
     ("sanitizer", re.compile(r"ERROR: (?P<why>\w+Sanitizer.*)|runtime error: (?P<ub>.+)")),
+)
+# What is said before the abort or the failed assertion that it ends in, and tells more than that.
+# Alone it is no breakdown: a heap may be looked through, and the program go on.
+_CAUSES_BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("check", re.compile(r"^ESP_ERROR_CHECK failed: (?P<why>.+)")),
+    ("stack_smashed", re.compile(r"Stack smashing protect failure!")),
+    ("heap", re.compile(r"CORRUPT HEAP: (?P<why>.+)")),
+    ("assert", re.compile(r'^(?P<why>assertion ".*" failed: .+|.+- assert failed!)')),
+    ("exception_not_caught", re.compile(r"^terminate called after throwing .*'(?P<why>.+)'")),
+)
+_ENDS_OF_CAUSES = ("abort", "assert")
+# What is said behind the headline, of the task whose stack was too small.
+_OVERFLOWED = re.compile(
+    r'Stack canary watchpoint triggered \((?P<canary>.+?)\s*\)|^Detected in task "(?P<guard>.+)" at'
 )
 _BACKTRACE = re.compile(r"^Backtrace:\s?(.*)")
 _FRAME = re.compile(r"(0x[0-9a-fA-F]{8}):(0x[0-9a-fA-F]{8})")
@@ -83,6 +97,15 @@ _CAUSES = {
     "Store address misaligned": "it wrote a word at an address that is no multiple of its size",
     "Stack protection fault": "a task's stack overflowed",
     "Breakpoint": "a breakpoint outside of a debugger",
+    "Memory protection fault": "it used memory against its protection, such as code as data",
+}
+_KINDS = {
+    "check": "a call returned an error that nobody expected",
+    "stack_overflow": "this task's stack is too small for what it does",
+    "stack_smashed": "a function wrote beyond a buffer on its stack",
+    "heap": "something wrote before or behind a block of the heap, or into one that was freed",
+    "exception_not_caught": "an exception of C++ that nobody catches",
+    "brownout": "the supply fell below the brown-out level: look at it, the cable, Wi-Fi's peaks",
 }
 
 
@@ -105,10 +128,10 @@ class PanicReport:
 
     Attributes:
         kind: `exception`, `abort`, `assert`, `check`, `stack_overflow`, `stack_smashed`, `heap`,
-            `task_watchdog`, `brownout`, `sanitizer`, `backtrace` (nothing but one), `reset` (a
-            watchdog's, and where the processor was).
+            `exception_not_caught`, `task_watchdog`, `brownout`, `sanitizer`, `backtrace` (nothing
+            but one), `reset` (a watchdog's, and where the processor was).
         headline: the line that says so.
-        reason: its reason in the chip's words; "" where there is none.
+        reason: its reason in the chip's words, or the task whose stack it is; "" for none.
         registers: of each core that printed them, by name.
         elf_sha256: the beginning of the ELF file's SHA-256 in hex, as printed; "" where not.
         stack: (address, bytes) of each line of a RISC-V's stack that was printed.
@@ -130,7 +153,7 @@ class PanicReport:
     @property
     def explanation(self) -> str:
         """The reason for people; "" where the chip's words say it."""
-        return explain(self.reason)
+        return explain(self.reason) or _KINDS.get(self.kind, "")
 
     @property
     def is_riscv(self) -> bool:
@@ -172,6 +195,7 @@ class PanicCollector:
         self._core: int | None = None
         self._backtraces: list[Backtrace] = []
         self._stack: list[tuple[int, bytes]] = []
+        self._cause: PanicReport | None = None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -195,6 +219,7 @@ class PanicCollector:
         text = line.text
         if self._draft is None:
             if not (line.panic or _begins(text)):
+                self._take_cause(line)
                 return None
             self._draft = PanicReport(self._port, line.at_ms, "backtrace", text)
             self._backtraces, self._lines, self._stack, self._core = [], [], [], None
@@ -206,6 +231,17 @@ class PanicCollector:
         self._read(self._draft, text)
         return self.finish() if _END.match(text) or len(self._lines) >= MAX_LINES else None
 
+    def _take_cause(self, line: Line) -> None:
+        """Keep what may be the cause of a breakdown to come; the first says most."""
+        if line.reset or line.event == "boot":
+            self._cause = None
+        if self._cause is not None and line.at_ms - self._cause.at_ms < IDLE_MS:
+            return
+        for kind, pattern in _CAUSES_BEFORE:
+            if (found := pattern.search(line.text)) is not None:
+                why = found.groupdict().get("why") or ""
+                self._cause = PanicReport(self._port, line.at_ms, kind, line.text, why)
+
     def tick(self, now_ms: int) -> PanicReport | None:
         """The report that time ends, or None."""
         deadline = self.deadline_ms
@@ -216,11 +252,17 @@ class PanicCollector:
         draft, self._draft = self._draft, None
         if draft is None:
             return None
+        cause, self._cause = self._cause, None
+        lines = tuple(self._lines)
+        if (
+            cause is not None
+            and draft.kind in _ENDS_OF_CAUSES
+            and draft.at_ms - cause.at_ms < IDLE_MS
+        ):
+            lines = (cause.headline, *lines)
+            draft = replace(draft, kind=cause.kind, headline=cause.headline, reason=cause.reason)
         return replace(
-            draft,
-            backtraces=tuple(self._backtraces),
-            stack=tuple(self._stack),
-            lines=tuple(self._lines),
+            draft, backtraces=tuple(self._backtraces), stack=tuple(self._stack), lines=lines
         )
 
     def _read(self, draft: PanicReport, text: str) -> None:
@@ -229,12 +271,12 @@ class PanicCollector:
             # Of an assert and the abort that it ends in, the first says more.
             if found is not None and draft.kind == "backtrace":
                 groups = found.groupdict()
-                core = groups.get("core")
+                core = groups.get("core") or groups.get("old_core")
                 self._draft = replace(
                     draft,
                     kind=kind,
                     headline=text,
-                    reason=groups.get("why") or groups.get("ub") or "",
+                    reason=groups.get("why") or groups.get("old_why") or groups.get("ub") or "",
                     core=None if core is None else int(core),
                 )
                 self._core = self._draft.core
@@ -251,6 +293,9 @@ class PanicCollector:
             corrupted = "CORRUPTED" in trace[1]
             if addresses:
                 self._backtraces.append(Backtrace(self._core, addresses, corrupted))
+        elif overflowed := _OVERFLOWED.search(text):
+            task = overflowed["canary"] or overflowed["guard"]
+            self._draft = replace(draft, kind="stack_overflow", reason=task)
         elif sha := _SHA256.search(text):
             self._draft = replace(draft, elf_sha256=sha[1].lower())
         elif _STACK.match(text):
