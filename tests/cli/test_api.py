@@ -17,18 +17,20 @@ from evtool.api import Command, Fleet
 from evtool.errors import CheckFailed, ConfigError, DeviceError, EvtoolError
 from evtool.link.ledger_database import open_ledger
 
-# In the place of evtool: tells more than a pipe holds, when it is stopped, and ends.
+# In the place of evtool: tells more than a pipe holds, when it is stopped, and ends. It writes
+# without a buffer: a signal while that of `print` is written may print nothing itself.
 TALKS_AT_ITS_END = """
-import signal, sys
+import os, signal, sys, time
 
 def stopped(number, frame):
-    print('{"event": "late"}\\n' * 20_000, flush=True)
+    os.write(1, b'{"event": "late"}\\n' * 20_000)
     sys.exit(128 + number)
 
 signal.signal(signal.SIGINT, stopped)
 signal.signal(signal.SIGTERM, stopped)
-print('{"event": "ready"}', flush=True)
-signal.pause()
+os.write(1, b'{"event": "ready"}\\n')
+while True:  # a signal just before pause() would wait for the next one
+    time.sleep(0.05)
 """
 UNITS = "identity,serial_number\nCP-0001,SN1\nCP-0002,SN2\n"
 
