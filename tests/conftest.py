@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def session_gxx() -> str:
 def gxx(session_gxx: str) -> str:
     """The same for a single test."""
     return session_gxx
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of loopback on which nobody listens; it is held, so that nobody else gets it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @pytest.fixture(autouse=True)

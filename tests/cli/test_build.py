@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,14 +19,6 @@ from evtool.protocol.app_image import AppImage
 from evtool.protocol.host_image import payload
 
 pytestmark = pytest.mark.usefixtures("gxx")
-
-
-@pytest.fixture
-def closed_port() -> str:
-    """A loopback address on which nobody listens, as a proxy."""
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{line.getsockname()[1]}"
 
 
 def test_the_host_build_needs_no_network_and_no_home(tmp_path: Path) -> None:
@@ -147,10 +138,10 @@ def test_a_missing_partition_table_is_named(tmp_path: Path) -> None:
 
 
 def test_esp32dev_without_registry_names_everything_at_once(
-    tmp_path: Path, closed_port: str
+    tmp_path: Path, closed_port: int
 ) -> None:
     root = make_project(tmp_path / "p")
-    variables = environment(tmp_path, HTTPS_PROXY=closed_port)
+    variables = environment(tmp_path, HTTPS_PROXY=f"http://127.0.0.1:{closed_port}")
     done = evtool_build(root, variables, "--env", "esp32dev", "--json")
     assert done.returncode == 4
     message = json.loads(done.stdout)["message"]
@@ -164,11 +155,11 @@ def test_esp32dev_without_registry_names_everything_at_once(
     ):
         assert needed in message
     # The one look was through the proxy; and so the watch of the other tests does see.
-    assert closed_port.rsplit(":", 1)[1] in (tmp_path / "network").read_text()
+    assert str(closed_port) in (tmp_path / "network").read_text()
 
 
 def test_esp32dev_with_everything_there_is_built_as_by_its_user(
-    tmp_path: Path, closed_port: str
+    tmp_path: Path, closed_port: int
 ) -> None:
     root, core = make_project(tmp_path / "p"), tmp_path / "core"
     seed_esp32(core, root / "firmware/.pio/libdeps/esp32dev")
@@ -180,7 +171,7 @@ def test_esp32dev_with_everything_there_is_built_as_by_its_user(
         PLATFORMIO_CORE_DIR=str(core),
         PLATFORMIO_SETTING_ENABLE_TELEMETRY="no",
         PLATFORMIO_DISABLE_UPGRADE_CHECK="true",
-        HTTPS_PROXY=closed_port,
+        HTTPS_PROXY=f"http://127.0.0.1:{closed_port}",
     )
     done = evtool_build(root, variables, "--env", "esp32dev")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -96,10 +95,8 @@ def test_two_keys_and_none_at_all_are_usage_errors(tmp_path: Path) -> None:
     assert "chmod 600" in done.stderr
 
 
-def test_a_connection_that_fails_is_exit_code_3(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    url = f"ws://127.0.0.1:{port}/ocpp"
+def test_a_connection_that_fails_is_exit_code_3(tmp_path: Path, closed_port: int) -> None:
+    url = f"ws://127.0.0.1:{closed_port}/ocpp"
     arguments = ("--identity", "CP-1", "--url", url, "--key-env", "K", "--connect", "--json")
     done = check(*arguments, cwd=tmp_path, K=KEY)
     documents = [json.loads(line) for line in done.stdout.splitlines()]

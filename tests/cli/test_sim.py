@@ -148,9 +148,8 @@ def test_vehicle_and_module_answer_on_the_bus() -> None:
             assert vehicle.close() == 0
 
 
-def test_vehicle_without_a_bus_says_how_to_start_one() -> None:
-    with hub_in_thread() as port:
-        channel = f"127.0.0.1:{port}/can0"
+def test_vehicle_without_a_bus_says_how_to_start_one(closed_port: int) -> None:
+    channel = f"127.0.0.1:{closed_port}/can0"
     with simulator("vehicle", "--can-channel", channel) as vehicle:
         assert vehicle.process.wait(WAIT_S) == 3
         assert vehicle.process.stderr is not None
