@@ -20,6 +20,7 @@ from fake_console import BOOT, RECORDS, FakeConsole
 from monitor_terminal import Terminal
 
 LIMIT_S = 60
+WHILE = "5"  # in which a board must have said something, on a busy machine too
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_plain_lines_are_the_boards_own(board: FakeConsole) -> None:
 
 def test_lines_of_before_are_not_taken_for_news(board: FakeConsole) -> None:
     board.say("[event] plug state=in")
-    done = monitor("--serial-port", board.port, "--until", "plug", "--timeout", "0.5")
+    done = monitor("--serial-port", board.port, "--until", "plug", "--timeout", WHILE)
     assert done.returncode == 1, (done.stdout, done.stderr)
 
 
@@ -98,7 +99,7 @@ def test_send_and_until(board: FakeConsole) -> None:
 
 def test_exit_codes_tell_what_went_wrong(board: FakeConsole) -> None:
     port = ("--serial-port", board.port)
-    not_reached = monitor(*port, "--until", "never said", "--timeout", "0.5", "--json")
+    not_reached = monitor(*port, "--until", "never said", "--timeout", WHILE, "--json")
     assert not_reached.returncode == 1
     assert json.loads(not_reached.stdout.splitlines()[-1])["error"] == "CheckFailed"
     assert monitor(*port, "--fail-on", "switch=on", "--for", "20").returncode == 1
