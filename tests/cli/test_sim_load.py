@@ -155,8 +155,10 @@ def test_a_fleet_charges_for_a_while_and_ends_in_order() -> None:
         assert 0 < counts["latency_ms"]["p50"] <= counts["latency_ms"]["max"]
     assert summary["calls"]["MeterValues"]["answered"] >= 20
     progress = [each for each in events if each["event"] == "progress"]
-    assert progress[-1]["connected"] == 20
-    assert progress[-1]["charging"] == 20
+    # The last one may be told while they leave.
+    assert {"connected": 20, "charging": 20}.items() <= max(
+        progress, key=lambda each: each["charging"]
+    ).items()
 
 
 def test_ctrl_c_ends_the_transactions_first() -> None:
