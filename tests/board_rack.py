@@ -64,6 +64,12 @@ class Faults:
     burned: Field | None = None
 
 
+def stuck_halfway() -> Faults:
+    """It takes a part of an image of 300 KB and waits, so that nothing can be done with it before
+    its test has looked: until `mute_after` is None."""
+    return Faults(mute_after=100_000)
+
+
 class _FaultyLine(PtyLine):
     """A line that loses, spoils and falls silent."""
 
