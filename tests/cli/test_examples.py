@@ -26,7 +26,7 @@ def test_a_foreign_flashing_script_is_tested_against_virtual_boards() -> None:
         cwd=EXAMPLES / "flashing_script",
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=220,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,7 +43,7 @@ def test_the_set_up_script_provisions_ten_virtual_boards(tmp_path: Path) -> None
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=220,
         check=False,
     )
     said = done.stdout + done.stderr
