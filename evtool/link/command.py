@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 from evtool.errors import Stopped, ToolError
 
@@ -33,6 +34,7 @@ _FIRST_PAUSE_S = 0.001
 _GRACE_S = 3.0
 # Nothing that the environment or the current folder holds is imported (-I, -S).
 _GUARD = (sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py")))
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LINE_END = re.compile(r"[\r\n]")
 
 
@@ -98,13 +100,15 @@ class CommandRunner:
         command = [os.fspath(part) for part in argv]
         deadline = time.monotonic() + timeout_s
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        with _termination_raises(), ExitStack() as stack:
+        with _Signals() as signals, ExitStack() as stack:
             started, keep_open = command, self._keep_open
             if self._guarded:
                 guard = stack.enter_context(_guard())
                 started, keep_open = [*_GUARD, str(guard), *command], (*keep_open, guard)
-            process = _start(started, cwd, env, keep_open)
+            process = None
             try:
+                with signals.held_back():  # an exception inside Popen would lose the program
+                    process = _start(started, cwd, env, keep_open)
                 ended = _follow(process, deadline, lines, on_line, self._stop)
                 if not ended:
                     _end(process, signal.SIGTERM)
@@ -244,9 +248,9 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, flags) is not None
 
 
-def _end(process: subprocess.Popen[bytes], first_signal: signal.Signals) -> None:
+def _end(process: subprocess.Popen[bytes] | None, first_signal: signal.Signals) -> None:
     """Signal the group, grant it a moment, then kill what is left of it, and reap."""
-    if process.returncode is not None:
+    if process is None or process.returncode is not None:
         return
     try:
         if first_signal != signal.SIGKILL:
@@ -270,27 +274,47 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         return
 
 
-@contextmanager
-def _termination_raises() -> Iterator[None]:
+class _Signals:
     """While a program runs, SIGTERM and SIGHUP unwind evtool instead of orphaning it.
 
     Python's default for both is to die on the spot. Only the main thread may set handlers;
-    in any other one the main thread's handler is in charge.
+    in any other one the main thread's handler is in charge. A caller's own handler, and what
+    nohup ignores, stay as they are.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def unwind(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+        self._is_holding = False
+        self._held: list[int] = []
 
-    previous = {
-        number: signal.signal(number, unwind)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) == signal.SIG_DFL  # nohup and a caller's own handler stay
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in _ENDING:
+                handler = signal.getsignal(number)
+                if handler == signal.SIG_DFL or callable(handler):
+                    self._previous[number] = handler
+                    signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """What comes inside takes effect at its end."""
+        self._is_holding = True
+        try:
+            yield
+        finally:
+            self._is_holding = False
+            while self._held:
+                self._receive(self._held.pop(0), None)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._is_holding:
+            self._held.append(number)
+        elif callable(handler := self._previous[number]):
+            handler(number, frame)
+        else:
+            raise SystemExit(128 + number)

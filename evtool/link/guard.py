@@ -16,6 +16,8 @@ import select
 import signal
 import sys
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main(descriptor: int, command: list[str]) -> None:
     """Run `command`; does not return."""
@@ -23,11 +25,13 @@ def main(descriptor: int, command: list[str]) -> None:
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     program = os.fork()
     if program == 0:
-        _become(command, descriptor)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        _become(command, descriptor, before)
+    for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)  # the program gets them too, and decides
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     news = select.poll()
     news.register(descriptor, select.POLLIN)
     news.register(woken, select.POLLIN)
@@ -41,12 +45,15 @@ def main(descriptor: int, command: list[str]) -> None:
             _end_like(status)
 
 
-def _become(command: list[str], descriptor: int) -> None:
+def _become(command: list[str], descriptor: int, mask: set[int]) -> None:
     signal.set_wakeup_fd(-1)
     # Python ignores these two, and a program would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.close(descriptor)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # what has come meanwhile ends it here
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:

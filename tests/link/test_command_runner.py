@@ -159,6 +159,62 @@ def test_being_stopped_is_passed_on_and_leaves_no_orphan(
         assert parent.returncode == 128 + signal.SIGTERM
 
 
+_LATE_PARENT = """
+import os, pathlib, signal, subprocess, sys, time
+class Late(subprocess.Popen):  # another process runs first: the signal comes before it returns
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        while not pathlib.Path(sys.argv[2], "pid").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), int(sys.argv[3]))
+subprocess.Popen = Late
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_being_stopped_while_the_program_starts_leaves_no_orphan(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    argv = [*_python(_LATE_PARENT + _PARENT), _CHILD, str(tmp_path), str(int(number))]
+    parent = subprocess.run(argv, check=False, capture_output=True, timeout=60, process_group=0)
+    child = _wait_for_pid(tmp_path / "pid")
+    gone = not _is_running(child)
+    if not gone:
+        os.kill(child, signal.SIGKILL)
+    assert gone
+    if number == signal.SIGINT:
+        assert b"KeyboardInterrupt" in parent.stderr
+    else:
+        assert parent.returncode == 128 + number
+
+
+_LATE_GUARD = """
+import os, pathlib, signal, sys, time
+from evtool.link import guard
+fork = os.fork
+def late():
+    program = fork()
+    if program:
+        while not pathlib.Path(sys.argv[3], "pid").exists():
+            time.sleep(0.01)
+        os.killpg(0, int(sys.argv[4]))
+    return program
+os.fork = late
+watched, ours = os.pipe()
+guard.main(watched, [sys.executable, "-c", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_guard_that_is_late_still_waits_for_its_program(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    argv = [*_python(_LATE_GUARD), "guard", _CHILD, str(tmp_path), str(int(number))]
+    done = subprocess.run(argv, check=False, capture_output=True, timeout=60, process_group=0)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "signal").read_text() == str(int(number))
+
+
 def test_a_guarded_program_dies_with_us_and_so_does_what_it_started(tmp_path: Path) -> None:
     """PlatformIO waits for ever when nobody reads it any more, with the build's lock in hand."""
     script = """
