@@ -26,9 +26,11 @@ class OcppSocket:
         self._why = ""
         self._ping_s = ping_s
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._heard = self._due = self._loop.time()
         self._pings: set[asyncio.Task[None]] = set()
-        self._timer = None if ping_s is None else self._loop.call_later(ping_s, self._on_timer)
+        self._timer: asyncio.TimerHandle | None = None
+        if ping_s is not None:
+            self._wind(ping_s)
 
     async def recv(self) -> str:
         """The next text. Bytes are no OCPP message; they come as the text they might be."""
@@ -98,13 +100,20 @@ class OcppSocket:
         if self._stalled is not None and not self._stalled.done():
             self._stalled.set_result(None)
 
+    def _wind(self, ping_s: float) -> None:
+        self._timer = self._loop.call_later(ping_s, self._on_timer)
+        self._due = self._timer.when()
+
     def _on_timer(self) -> None:
         """Ask whether the peer is still there; cut it where it did not answer the last time."""
         assert self._ping_s is not None  # noqa: S101 - for the type checker
-        self._timer = self._loop.call_later(self._ping_s, self._on_timer)
+        # While this process was busy the peer was not silent: its answer may wait here.
+        now = self._loop.time()
+        self._heard = min(now, self._heard + now - self._due)
+        self._wind(self._ping_s)
         if self._stalled is not None:
             return
-        if self._loop.time() - self._heard > 2 * self._ping_s:
+        if now - self._heard > 2 * self._ping_s:
             self._why = f"silent for {2 * self._ping_s:g} s, no answer to a ping"
             self.abort()
         elif not self._is_slow:

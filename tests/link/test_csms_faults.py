@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 import tracemalloc
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -58,7 +59,7 @@ def test_answers_are_spoiled_on_demand() -> None:
             await obey("fault CP Heartbeat answer slow 1 x1")
             assert (await peer.call("Heartbeat", {}))[0] == 3
 
-            await obey("fault CP Heartbeat answer delay 0.5 x1")
+            await obey("fault CP Heartbeat answer delay 2 x1")
             late = await peer.tell("Heartbeat", {})
             prompt = await peer.tell("Heartbeat", {})
             assert [(await peer.answer())[1] for _ in range(2)] == [prompt, late]
@@ -365,6 +366,18 @@ def test_a_peer_that_answers_no_ping_is_cut() -> None:
             peer.connection.transport.pause_reading()
             event = await central.event("disconnected")
             assert "no answer to a ping" in str(event["reason"])
+
+    run(main)
+
+
+def test_a_peer_is_not_silent_while_this_process_is_busy() -> None:
+    async def main() -> None:
+        central = Central()
+        async with central.listening(ping_s=0.2), station(central.url()) as peer:
+            await peer.call("Heartbeat", {})
+            time.sleep(1)  # nothing of this process runs in the meantime
+            assert (await peer.call("Heartbeat", {}))[0] == 3
+        assert len(central.named("connected")) == 1
 
     run(main)
 
