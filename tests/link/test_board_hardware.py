@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from held_port import held_port
 
 from evtool.cli.board_ocpp import BoardOcpp, inputs_of, restart_reason
 from evtool.errors import DeviceError
@@ -36,12 +37,13 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 def test_frames_pass_both_ways_and_a_bus_that_goes_is_told_and_found_again() -> None:
-    asyncio.run(_frames_pass())
+    with held_port() as port:
+        asyncio.run(_frames_pass(port))
 
 
-async def _frames_pass() -> None:
+async def _frames_pass(port: int) -> None:
     hub = CanHub()
-    port = await hub.start("127.0.0.1", 0)
+    await hub.start("127.0.0.1", port)
     channel = f"127.0.0.1:{port}/can0"
     lines: list[str] = []
     changes: list[str] = []

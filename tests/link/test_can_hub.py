@@ -130,11 +130,9 @@ def test_closing_the_hub_is_an_error_for_its_clients() -> None:
         bus.receive(5)
 
 
-def test_no_server_says_how_to_start_one() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+def test_no_server_says_how_to_start_one(closed_port: int) -> None:
     with pytest.raises(DeviceError, match="evtool sim bus"):
-        open_can_bus(channel=f"127.0.0.1:{port}/can0")
+        open_can_bus(channel=f"127.0.0.1:{closed_port}/can0")
 
 
 def test_a_port_in_use_is_a_device_error(port: int) -> None:

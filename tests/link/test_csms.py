@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
+from held_port import held_port
 
 from evtool.errors import DeviceError
 from evtool.link.websocket import (
@@ -223,12 +224,12 @@ def test_blocked_tags_wrong_payloads_and_masked_keys() -> None:
     run(main)
 
 
-async def server_for(csms: Csms) -> WebSocketServer:
-    return await start_server("127.0.0.1", 0, ocpp16.SUBPROTOCOL, csms.admit, csms.serve)
+async def server_for(csms: Csms, port: int = 0) -> WebSocketServer:
+    return await start_server("127.0.0.1", port, ocpp16.SUBPROTOCOL, csms.admit, csms.serve)
 
 
-def url_of(server: WebSocketServer, identity: str) -> str:
-    return charge_point_url(f"ws://127.0.0.1:{server.port}/ocpp", identity)
+def url_of(port: int, identity: str) -> str:
+    return charge_point_url(f"ws://127.0.0.1:{port}/ocpp", identity)
 
 
 @pytest.mark.parametrize(
@@ -248,8 +249,9 @@ def test_wrong_stations_are_refused(
         events: list[dict[str, Any]] = []
         csms = Csms({"CP-1": KEY}, open_to_all=False, clock=lambda: NOON_MS, report=events.append)
         server = await server_for(csms)
+        url = url_of(server.port, identity)
         with pytest.raises(DeviceError, match=f"HTTP {status}"):
-            await open_websocket(url_of(server, identity), ocpp16.SUBPROTOCOL, authorization=header)
+            await open_websocket(url, ocpp16.SUBPROTOCOL, authorization=header)
         await server.close()
         [event] = events
         assert (event["event"], event["station"]) == ("rejected", identity)
@@ -264,10 +266,16 @@ def test_the_subprotocol_is_required_at_both_ends() -> None:
         csms = Csms({}, open_to_all=True, clock=lambda: NOON_MS, report=lambda _: None)
         server = await server_for(csms)
         with pytest.raises(DeviceError, match=r"HTTP 400|ocpp2"):
-            await open_websocket(url_of(server, "CP-1"), "ocpp2.0.1")
+            await open_websocket(url_of(server.port, "CP-1"), "ocpp2.0.1")
         await server.close()
+
+    run(main)
+
+
+def test_where_nobody_listens_there_is_no_connection(closed_port: int) -> None:
+    async def main() -> None:
         with pytest.raises(DeviceError, match="cannot connect"):
-            await open_websocket(url_of(server, "CP-1"), ocpp16.SUBPROTOCOL)
+            await open_websocket(url_of(closed_port, "CP-1"), ocpp16.SUBPROTOCOL)
 
     run(main)
 
@@ -292,16 +300,16 @@ async def drive(charge_point: ChargePoint, socket: WebSocket) -> None:
 
 
 def test_a_station_charges_over_a_real_websocket_and_comes_back() -> None:
-    async def main() -> None:
+    async def main(port: int) -> None:
         csms = Csms({"CP 1": KEY}, open_to_all=False, clock=lambda: NOON_MS, report=lambda _: None)
-        server = await server_for(csms)
+        server = await server_for(csms, port)
         charge_point = ChargePoint(Settings("Vendor", "Model"))
         charge_point.on_inputs(CHARGING, 0)
         header = ocpp16.render_basic_authorization("CP 1", KEY)
         failures: list[DeviceError] = []
 
         def open_one() -> Awaitable[WebSocket]:
-            url = url_of(server, "CP 1")
+            url = url_of(port, "CP 1")
             return open_websocket(url, ocpp16.SUBPROTOCOL, authorization=header)
 
         async def talk(socket: WebSocket) -> None:
@@ -321,12 +329,11 @@ def test_a_station_charges_over_a_real_websocket_and_comes_back() -> None:
         assert await csms.remote_start("CP 1", "TAG") == {"status": "Accepted"}
         await until(lambda: csms.transactions)
         await until(lambda: charge_point.word().permitted)
-        port = server.port
         await server.close()
         await until(lambda: failures)
         assert "CP 1" not in csms.stations
         assert charge_point.word().permitted, "a transaction goes on without the CSMS"
-        server = await start_server("127.0.0.1", port, "ocpp1.6", csms.admit, csms.serve)
+        server = await server_for(csms, port)
         await until(lambda: "CP 1" in csms.stations)
         assert await csms.remote_stop("CP 1") == {"status": "Accepted"}
         await until(lambda: csms.transactions[1].stopped)
@@ -335,4 +342,5 @@ def test_a_station_charges_over_a_real_websocket_and_comes_back() -> None:
             await client
         await server.close()
 
-    run(main)
+    with held_port() as port:
+        asyncio.run(main(port))

@@ -7,12 +7,12 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from held_port import held_port
 
 from evtool.errors import DeviceError
 from evtool.link.clock import monotonic_ms
@@ -108,10 +108,8 @@ class Station:
 @pytest.mark.parametrize("action", ["StartTransaction", "MeterValues", "StopTransaction"])
 def test_each_transaction_ends_once(tmp_path: Path, direction: str, action: str) -> None:
     path = tmp_path / "csms.sqlite"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
 
-    async def main() -> None:
+    async def main(port: int) -> None:
         central = Killed(port, path, direction, action)
         station = Station(f"ws://127.0.0.1:{port}/CP-1")
         tasks = [asyncio.create_task(each.run()) for each in (central, station)]
@@ -134,7 +132,8 @@ def test_each_transaction_ends_once(tmp_path: Path, direction: str, action: str)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    asyncio.run(main())
+    with held_port() as port:
+        asyncio.run(main(port))
     database = Database(path, SCHEMA, VERSION)
     [record] = SqlStore(database).transactions()
     database.close()

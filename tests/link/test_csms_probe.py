@@ -169,10 +169,8 @@ def test_a_server_that_says_nothing() -> None:
         assert tried(wanted) == [*REACHED, ("tls", "timed_out")]
 
 
-def test_a_port_where_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    assert tried(probe(port)) == [("dns", "ok"), ("tcp", "refused")]
+def test_a_port_where_nobody_listens(closed_port: int) -> None:
+    assert tried(probe(closed_port)) == [("dns", "ok"), ("tcp", "refused")]
 
 
 def test_a_host_that_is_none() -> None:
