@@ -196,8 +196,9 @@ def _follow(
         while True:
             if stop is not None and stop():
                 raise Stopped("stopped before it was done", fix="run the command again")
+            ended = _has_ended(process)  # asked first: then all that it has said is there to read
             remaining = deadline - time.monotonic()
-            wait_s = max(0.0, min(_POLL_S, remaining))
+            wait_s = 0.0 if ended else max(0.0, min(_POLL_S, remaining))
             readable = bool(selector.select(wait_s)) if is_open else False
             if readable:
                 chunk = os.read(descriptor, 65536)
@@ -206,7 +207,7 @@ def _follow(
                     is_open = False
                     selector.unregister(descriptor)
             # A grandchild may hold the pipe open for ever: the program's own end counts.
-            elif _has_ended(process):
+            elif ended:
                 take(splitter.finish())
                 return True
             elif not is_open:
@@ -214,7 +215,7 @@ def _follow(
                 pause_s = min(2 * pause_s, _POLL_S)
             if remaining <= 0:
                 take(splitter.finish())
-                return _has_ended(process)
+                return ended
 
 
 class LineSplitter:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -74,6 +75,26 @@ def test_the_chunking_of_the_output_does_not_matter(text: str, cuts: list[int]) 
 def test_bytes_that_are_no_text_do_not_stop_it() -> None:
     code = r"import os; os.write(1, b'a\xff\xfeb\n')"
     assert CommandRunner().run(_python(code), timeout_s=_LONG_S).output == "a\ufffd\ufffdb"
+
+
+def test_what_it_says_at_its_end_is_heard_however_late_we_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late(selectors.DefaultSelector):
+        """Finds nothing at first; by the time that it has said so the program has ended."""
+
+        was_late = False
+
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if self.was_late:
+                return super().select(timeout)
+            self.was_late = True
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            return []
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Late)
+    result = CommandRunner().run(_python("print('the end')"), timeout_s=_LONG_S)
+    assert (result.return_code, result.output) == (0, "the end")
 
 
 def test_what_a_killed_program_means() -> None:
