@@ -306,7 +306,7 @@ def test_no_secret_is_in_anything_written_or_printed(
         ("again", ["run", *rows_of(good.port)]),
         ("rotated", ["rotate", *rows_of(good.port)]),
         # The build in the board says its words and never its identity: the proof fails.
-        ("failed", ["run", *rows_of(wrong.port), "--with-firmware", "--boot-timeout", "1"]),
+        ("failed", ["run", *rows_of(wrong.port), "--with-firmware", "--boot-timeout", "5"]),
         ("back", ["rollback", "CP-1", "--serial-port", good.port]),
         ("gone", ["decommission", "CP-1", "--serial-port", good.port]),
     ):

@@ -395,7 +395,8 @@ def test_a_board_is_reset_crashed_and_awaited(tmp_path: Path) -> None:
     script = tmp_path / "try.evs"
     script.write_text(
         "within 30s\n"
-        "sleep 1s  # what the board has said before comes first\n"
+        'send "5"\n'
+        "expect /^key 5/  # what the board has said before comes first\n"
         "reset\n"
         "expect /rst:0x1 \\(POWERON_RESET\\)/\n"
         "wait event boot reset=power_on\n"
