@@ -16,6 +16,9 @@ def main() -> None:
     try:
         _main()
     except KeyboardInterrupt:  # while Python still loads what runs the command
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one needs no words
         sys.stderr.write("evtool: stopped\n")
         sys.exit(130)
 

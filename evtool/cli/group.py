@@ -110,6 +110,7 @@ def _run(arguments: list[str]) -> int:
     except EvtoolError as error:
         return _report(error, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one needs no words
         click.echo("evtool: stopped", err=True)
         return 130
     except click.ClickException as error:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from evtool.cli.monitor_panic import PanicDecoding
     from evtool.cli.monitor_screen import Screen
+    from evtool.link.interrupts import Interrupts
     from evtool.monitor.display import Display
     from evtool.monitor.follow import Line
     from evtool.monitor.stream import Audience
@@ -142,6 +142,7 @@ class _Replay:
         self._keys: Callable[[], bytes] = bytes
         self._clock = _Clock(1.0)
         self._ended = False
+        self._interrupts: Interrupts | None = None
         self._panics: PanicDecoding | None = None
 
     def run(self) -> None:
@@ -158,6 +159,7 @@ class _Replay:
         from evtool.cli.monitor_panic import decoding
         from evtool.cli.monitor_secrets import known_secrets
         from evtool.errors import ConfigError
+        from evtool.link.interrupts import end
         from evtool.monitor.redact import text_mask
         from evtool.monitor.stream import Audience
         from evtool.protocol.console_log import read_console_log
@@ -202,6 +204,8 @@ class _Replay:
                 )
             if self._screen is not None:
                 self._stay(self._screen)
+        if self._interrupts is not None and self._interrupts.received is not None:
+            end(self._interrupts.received)
 
     def _lines(self, log: ConsoleLog, secrets: Sequence[str]) -> Iterator[Line]:
         """The board's lines, masked."""
@@ -224,7 +228,7 @@ class _Replay:
         """What the lines are shown by, and how fast."""
         from evtool.cli.monitor_lines import JsonLines, Silent, TextLines
         from evtool.cli.monitor_outputs import STDOUT
-        from evtool.link.interrupts import end
+        from evtool.link.interrupts import Interrupts
         from evtool.link.keyboard import Keyboard
         from evtool.link.terminal import Terminal
 
@@ -241,7 +245,8 @@ class _Replay:
             from evtool.monitor.views import ALL, VIEW_RECORDS
 
             self._clock.speed = options.speed or 1.0
-            self._keys = stack.enter_context(Keyboard(lost=lambda: end(signal.SIGHUP))).read
+            self._interrupts = stack.enter_context(Interrupts())
+            self._keys = stack.enter_context(Keyboard(lost=self._interrupts.hang_up)).read
             wanted = {name for key in options.views or (ALL,) for name in VIEW_RECORDS[key]}
             records = tuple(name for name in VIEW_RECORDS[ALL] if name in wanted)
             screen = Screen(Terminal(), self._path.name, records, limits_of(self._project_path))
@@ -300,6 +305,7 @@ class _Replay:
         screen = self._screen
         if screen is None:
             return
+        self._heed_signals()
         for key in self._keys().decode("latin-1").lower():
             if key in "q\x04":
                 self._ended = True
@@ -312,6 +318,10 @@ class _Replay:
         how = "paused" if self._clock.paused else f"played {speed}"
         screen.state(f"{how}; 1-5 0 view, space pause, q quit")
         screen.draw_every(_DRAW_MS, self._clock.at_ms, self._clock.now_ms)
+
+    def _heed_signals(self) -> None:
+        if self._interrupts is not None and self._interrupts.received is not None:
+            self._ended = True
 
     def _note(self, display: Display) -> Callable[[str, str], None]:
         """Where evtool's own words go: onto the screen where there is one, else to stderr."""
@@ -331,6 +341,7 @@ class _Replay:
         from evtool.link.clock import monotonic_ms
 
         while not self._ended:
+            self._heed_signals()
             for key in self._keys().decode("latin-1").lower():
                 self._ended = self._ended or key in "q\x04"
                 screen.press(key)

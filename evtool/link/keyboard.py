@@ -13,6 +13,7 @@ import tty
 from collections.abc import Callable
 from typing import Any
 
+from evtool.link.interrupts import Uncut
 from evtool.link.own_descriptor import own_descriptor
 
 _READ_SIZE = 65_536
@@ -65,7 +66,7 @@ class Keyboard:
             return
         # A terminal that was closed takes nothing back; one that is stopped is not waited for,
         # as TCSAFLUSH would.
-        with contextlib.suppress(termios.error):
+        with Uncut(), contextlib.suppress(termios.error):
             # what was typed and not read is not meant for the shell
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
             termios.tcsetattr(self._descriptor, termios.TCSANOW, self._saved)

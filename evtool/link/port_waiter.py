@@ -74,8 +74,9 @@ class PortWaiter(Generic[P]):
         return ports
 
     def rest(self, seconds: float) -> None:
-        """Wait that long, or until an alarm."""
-        if seconds > 0 and self._resting.poll(seconds * 1000):
+        """Wait that long, or until an alarm. An alarm is noticed where there is no time to rest,
+        too: who reads a port that never pauses may not call `wait` at all."""
+        if self._resting.poll(max(0.0, seconds) * 1000):
             self._alarmed = True
 
     @property

@@ -9,6 +9,7 @@ import select
 import sys
 import termios
 
+from evtool.link.interrupts import Uncut
 from evtool.link.own_descriptor import own_descriptor
 
 _FALLBACK_SIZE = (80, 24)
@@ -70,14 +71,15 @@ class Terminal:
     def close(self, last_words: str) -> None:
         """Write `last_words` in place of what is not written yet, and wait until they are; not
         for long where nobody takes them. A terminal that is stopped (Ctrl-S) goes on."""
-        with contextlib.suppress(termios.error):
-            termios.tcflow(self._descriptor, termios.TCOON)
-        self._rest = last_words.encode()
-        room = select.poll()
-        room.register(self._descriptor, select.POLLOUT)
-        while self._rest and room.poll(_LAST_WORDS_MS):
-            self._flush()
-        os.close(self._descriptor)
+        with Uncut():
+            with contextlib.suppress(termios.error):
+                termios.tcflow(self._descriptor, termios.TCOON)
+            self._rest = last_words.encode()
+            room = select.poll()
+            room.register(self._descriptor, select.POLLOUT)
+            while self._rest and room.poll(_LAST_WORDS_MS):
+                self._flush()
+            os.close(self._descriptor)
 
     def _flush(self) -> None:
         while self._rest:

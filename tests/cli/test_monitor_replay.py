@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_a_log_plays_on_the_screen(log: Path, terminal: Callable[..., Terminal])
     )
     screen.press(b"q")
     assert screen.end() == 0
+
+
+def test_ctrl_c_ends_a_replay_and_gives_the_terminal_back(
+    log: Path, terminal: Callable[..., Terminal]
+) -> None:
+    screen = terminal("replay", str(log))
+    screen.read_screen(lambda lines: "played as it was" in lines[-1])
+    screen.press(b"\x03")
+    assert screen.end() == 130
+    assert "\x1b[?1049l" in screen.text
+    assert "Traceback" not in screen.text
+    assert termios.tcgetattr(screen.slave) == screen.before
 
 
 def test_a_live_screen_shows_histories_and_keeps_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator
@@ -91,6 +92,38 @@ def test_a_closed_terminal_wakes_nobody_for_ever(
         waiter.rest(0.001)
         assert not waiter.was_alarmed
         waiter.close()
+
+
+def test_keys_are_seen_where_there_is_no_time_to_rest(
+    pty: Pty, open_keyboard: Callable[..., Keyboard]
+) -> None:
+    """As behind a port whose bytes never pause, where nobody waits for the ports."""
+    with open_keyboard(raw=True) as keyboard:
+        waiter: PortWaiter[Pty] = PortWaiter([keyboard.fileno()])
+        assert waiter.was_alarmed
+        waiter.rest(0)
+        assert not waiter.was_alarmed
+        os.write(pty.master, b"\x1d")
+        assert select.select([keyboard], [], [], LIMIT_S)[0]
+        waiter.rest(-0.001)
+        assert waiter.was_alarmed
+        waiter.close()
+
+
+def test_a_second_ctrl_c_keeps_no_terminal_from_being_given_back(
+    pty: Pty, open_keyboard: Callable[..., Keyboard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyboard = open_keyboard()
+    flush = termios.tcflush
+
+    def held_down(descriptor: int, queue: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        flush(descriptor, queue)
+
+    monkeypatch.setattr(termios, "tcflush", held_down)
+    with pytest.raises(KeyboardInterrupt), keyboard:
+        pass
+    assert termios.tcgetattr(pty.fileno()) == pty.before
 
 
 def test_a_keyboard_at_a_stopped_terminal_is_given_back(
