@@ -8,7 +8,8 @@ import shlex
 import socket
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Demo:
             EvtoolError: the first thing that did not go as it must.
         """
         with ExitStack() as stack:
-            csms_port = _free_port()
+            csms_port = stack.enter_context(held_port())
             self._generate(csms_port)
             self._build()
             board, vehicle, csms = self._start(stack, csms_port)
@@ -316,8 +317,14 @@ def _json(line: str) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def _free_port() -> int:
-    """A port that was free a moment ago: the project's URL needs it before the CSMS listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def held_port() -> Iterator[int]:
+    """The CSMS's port, which the project's URL names long before the CSMS listens.
+
+    It is bound all the while, or anybody might be given it. That it may be used again lets the
+    CSMS, which says so too, listen beside a socket that does not.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from evtool.cli.demo_steps import held_port
 
 ROOM_S = 60
 DEMO = [sys.executable, "-m", "evtool", "demo", "--json"]
@@ -47,6 +50,14 @@ def test_a_stop_leaves_no_folder_with_secrets(
     assert "Traceback" not in errors
     assert [json.loads(line) for line in output.splitlines()]
     assert list(tmp_path.glob("evtool-demo-*")) == []
+
+
+def test_nobody_else_is_given_the_port_of_its_csms() -> None:
+    with held_port() as port:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)) as csms:
+            socket.create_connection(csms.getsockname()).close()
 
 
 def test_a_failure_keeps_the_folder_and_names_it(tmp_path: Path) -> None:
