@@ -12,6 +12,8 @@ import tty
 from pathlib import Path
 from typing import Protocol
 
+from held_port import HeldPort
+
 from evtool.protocol import rfc2217
 
 _SIZE = 65_536
@@ -96,7 +98,8 @@ class TcpEnd:
     def __init__(self, *, with_lines: bool) -> None:
         self._with_lines = with_lines
         self._listener: socket.socket | None = None
-        self._port = 0
+        self._held = HeldPort()
+        self._port = self._held.number
         self._client: socket.socket | None = None
         self._server = rfc2217.Server("test")
         self._unsent = b""
@@ -154,13 +157,13 @@ class TcpEnd:
         """As `SerialEnd`."""
         self._listener = socket.create_server(("127.0.0.1", self._port))
         self._listener.setblocking(False)
-        self._port = self._listener.getsockname()[1]
         self._server = rfc2217.Server("test")
         self._unsent = b""
 
     def close(self) -> None:
         """As `SerialEnd`."""
         self.pull()
+        self._held.close()
 
     def _accept(self) -> None:
         if self._client is None and self._listener is not None:

@@ -121,20 +121,13 @@ def _server(answer: bytes | None) -> Iterator[int]:
         thread.join(timeout=10)
 
 
-def _closed_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        port: int = line.getsockname()[1]
-        return port
-
-
 def test_a_server_that_listens_is_reached() -> None:
     with _server(None) as port:
         assert any_reachable(["127.0.0.1"], port=port, timeout_s=20, proxies={})
 
 
-def test_a_closed_port_is_not() -> None:
-    assert not any_reachable(["127.0.0.1"] * 2, port=_closed_port(), timeout_s=20, proxies={})
+def test_a_closed_port_is_not(closed_port: int) -> None:
+    assert not any_reachable(["127.0.0.1"] * 2, port=closed_port, timeout_s=20, proxies={})
     assert not any_reachable([], timeout_s=20, proxies={})
 
 
