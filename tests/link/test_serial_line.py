@@ -62,6 +62,17 @@ def test_what_waits_can_be_dropped(pty: Pty) -> None:
         assert line.read(5) == b"new"
 
 
+def test_what_waits_is_dropped_by_a_process_that_was_stopped_too(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_line, "_DISCARD_LIMIT_S", 0.0)
+    os.write(pty.master, b"old line\r\n" * 390)
+    with open_serial_line(pty.port) as line:
+        line.discard_waiting()
+        os.write(pty.master, b"new")
+        assert line.read(5) == b"new"
+
+
 def test_writes_bytes_unchanged(pty: Pty) -> None:
     with open_serial_line(pty.port, 9600) as line:
         line.write(b"1s\r\n\x03\x00\xff")
