@@ -7,12 +7,14 @@ where it was killed. Parts overlap: nearly each unit is wanted by two stations.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 import traceback
 from collections import Counter
@@ -43,8 +45,16 @@ def claim_all(location: str, station: str, first: int, last: int) -> None:
                 change.claim(unit, [("serial", f"S{serial}")], mac=mac)
         except ClaimTaken:
             continue
-        os.write(1, f"{unit} {mac}\n".encode())
+        _tell(f"{unit} {mac}\n")
     ledger.close()
+
+
+def _tell(line: str) -> None:
+    """Say so, and wait until that is heard: no station runs away from whoever kills it."""
+    os.write(1, line.encode())
+    unread = bytearray(4)
+    while fcntl.ioctl(1, termios.FIONREAD, unread) == 0 and any(unread):
+        time.sleep(0.0005)
 
 
 def unit_of(number: int) -> str:
