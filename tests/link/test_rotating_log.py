@@ -7,7 +7,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,7 @@ def test_a_line_that_the_disk_takes_in_parts_is_whole(
 
 def test_a_new_day_begins_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    now = [time.time()]
+    now = [1_720_000_000.0]  # in July: a day has 24 hours
     log = RotatingLog(path, None, daily=True, now=lambda: now[0])
     log.append("yesterday")
     now[0] += 86_400
