@@ -263,6 +263,8 @@ def test_closing_and_reopening_the_port_in_one_moment_is_seen_every_time(
 
 def test_esptool_killed_while_it_writes(board: Board, tmp_path: Path) -> None:
     files = write_files(tmp_path, {0x10000: noise(3_000_000, 4)})
+    board.tell("latency 20")  # it takes some seconds, however late this process looks
+    board.wait_for("latency")
     writer = subprocess.Popen(
         [sys.executable, "-m", "esptool", "--port", board.serial_port, "write-flash", *files],
         stdout=subprocess.DEVNULL,
