@@ -53,7 +53,7 @@ class PanicProcess:
             line = ""
         finally:
             limit.cancel()
-        if not line:
+        if not line.endswith("\n"):  # it may have been killed in the middle of an answer
             self.close()
             raise ToolError(
                 f"the panic decoder ended or said nothing for {self._timeout_s:g} s",
