@@ -8,8 +8,8 @@ masked is the whole secret, wherever its rows break it, and never a part of it a
 may well share some bytes with it.
 
 Rows that are read: as ESP-IDF's ESP_LOG_BUFFER_HEX and ESP_LOG_BUFFER_HEXDUMP print them, xxd,
-hexdump, arrays of C, and words of 16 and 32 bits in either order of their bytes, as in the stack
-that a panic prints.
+hexdump, arrays of C, digits with nothing between them, and words of 16 and 32 bits in either order
+of their bytes, as in the stack that a panic prints.
 """
 
 from __future__ import annotations
@@ -22,13 +22,20 @@ _FEW_BYTES = 4
 _SEPARATORS = (" ", "  ", ":", ", 0x", " 0x")
 _NOWHERE = 1 << 62
 _WIDTHS = (2, 4, 8)
+_BETWEEN_GROUPS = rb"(?:, ?| {1,2}|[:-])"
+# Groups of so many digits; the last one of a dump may be shorter, once it is seen that it ends.
 _RUNS = {
     width: re.compile(
-        rb"(?<![0-9A-Za-z])(?:0x)?[0-9a-f]{%d}(?:(?:, ?| {1,2}|[:-])(?:0x)?[0-9a-f]{%d})*"
-        rb"(?![0-9A-Za-z])" % (width, width)
+        rb"(?<![0-9A-Za-z])(?:0x)?[0-9a-f]{%d}(?:%s(?:0x)?[0-9a-f]{%d})*"
+        rb"(?:%s(?:[0-9a-f]{2}){1,%d}(?=\s))?(?![0-9A-Za-z])"
+        % (width, _BETWEEN_GROUPS, width, _BETWEEN_GROUPS, max(1, width // 2 - 1))
     )
     for width in _WIDTHS
 }
+# A row of digits with nothing between them, as `xxd -p` prints it.
+_ONE_RUN = re.compile(rb"(?<![0-9A-Za-z])(?:0x)?(?:[0-9a-f]{2}){4,}[0-9a-f]?(?![0-9A-Za-z])")
+_SHORT_RUN = re.compile(rb"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){1,3}(?=\s)")
+_PAIR = re.compile(rb"[0-9a-f]{2}")
 _FEW_DIGITS = 8  # a shorter row is one only below another, as the last of a dump is
 _LINES_BETWEEN = 1  # so many lines of another task may stand between two rows
 _BETWEEN = re.compile(rb"[ ,:-]{0,4}(?:0x)?")  # two bytes that stand next to each other
@@ -57,6 +64,38 @@ def dump_marks(secret: bytes) -> set[bytes]:
         part = pairs[start : start + 3]
         marks |= {"".join(part), "".join(reversed(part))}
     return {mark.encode() for mark in marks}
+
+
+_BEGIN_BYTES = 7
+
+
+def first_pairs(secret: bytes) -> set[bytes]:
+    """How a dump prints the first two bytes of a secret next to each other. Too often by chance
+    for a mark, but where a row ends soon behind them, the next one tells.
+    """
+    first, second = f"{secret[0]:02x}", f"{secret[1]:02x}"
+    found = {f"{first}{between}{second}" for between in ("", *_SEPARATORS)}
+    return {each.encode() for each in found | {f"{second}{first}"}}
+
+
+def row_begins(secret: bytes) -> set[bytes]:
+    """What the first bytes of a secret stand as in a row, in the dumps whose digits are grouped:
+    so long until a mark tells more. One that ends in the middle of a word of the other order
+    is not among them beyond that word.
+    """
+    pairs = [f"{byte:02x}" for byte in secret[:_BEGIN_BYTES]]
+    found = {separator.join(pairs) for separator in _SEPARATORS}
+    for size in (2, 4):
+        for first in range(1, size + 1):
+            groups = [pairs[:first]]
+            groups += [pairs[at : at + size] for at in range(first, len(pairs), size)]
+            found |= {mark.join("".join(group) for group in groups) for mark in (" ", " 0x")}
+            turned = groups if first == size else groups[:1]
+            turned = [group for group in turned if group is groups[0] or len(group) == size]
+            found |= {
+                mark.join("".join(reversed(group)) for group in turned) for mark in (" ", " 0x")
+            }
+    return {begin.encode() for begin in found}
 
 
 @dataclass(slots=True)
@@ -157,16 +196,9 @@ def _groups(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
 def _readings(lines: Sequence[bytes]) -> Iterator[list[_Row]]:
     """All ways to read the lines as rows: in bytes, or in words of either order; the first word
     may be an offset."""
+    yield _rows(lines, 2, _ONE_RUN)
     for width in _WIDTHS:
-        found: list[_Row] = []
-        start = 0
-        for number, line in enumerate(lines):
-            row = _read(line, start, number, width, found[-1] if found else None)
-            if row is not None:
-                found.append(row)
-            start += len(line) + 1
-        if not found:
-            continue
+        found = _rows(lines, width, _RUNS[width])
         yield found
         size = width // 2
         if size == 1:
@@ -178,26 +210,36 @@ def _readings(lines: Sequence[bytes]) -> Iterator[list[_Row]]:
             yield [_turned(row, size) for row in cut]
 
 
-def _read(line: bytes, start: int, number: int, width: int, above: _Row | None) -> _Row | None:
-    """The line as a row, which begins at `start`; None where it is none."""
-    runs = list(_RUNS[width].finditer(line))
+def _rows(lines: Sequence[bytes], width: int, runs: re.Pattern[bytes]) -> list[_Row]:
+    found: list[_Row] = []
+    start = 0
+    for number, line in enumerate(lines):
+        ended = line + b"\n" if number < len(lines) - 1 else line
+        row = _read(ended, start, number, runs, found[-1] if found else None)
+        if row is not None:
+            found.append(row)
+        start += len(line) + 1
+    return found
+
+
+def _read(
+    line: bytes, start: int, number: int, pattern: re.Pattern[bytes], above: _Row | None
+) -> _Row | None:
+    """The line, with its end where it has come, as a row; None where it is none."""
+    runs = list(pattern.finditer(line))
+    if not runs and above is not None:
+        # all that is left for the last row may be less than a group
+        runs = [each for each in _SHORT_RUN.finditer(line) if abs(above.column - each.start()) <= 1]
     if not runs:
         return None
     # an offset before the digits may look like one of them
     run = max(runs, key=lambda each: (each.end() - each.start(), each.start()))
-    digits = [
-        (match.start() + at, match.start() + at + 2)
-        for match in re.finditer(
-            rb"(?<![0-9a-f])[0-9a-f]{%d}(?![0-9a-z])" % width, line[: run.end()]
-        )
-        if match.start() >= run.start()
-        for at in range(0, width, 2)
-    ]
+    digits = [match.span() for match in _PAIR.finditer(line, run.start(), run.end())]
     is_short = len(digits) * 2 < _FEW_DIGITS
     if is_short and (above is None or abs(above.column - digits[0][0]) > 1):
         return None
     values = bytes(int(line[begin:end], 16) for begin, end in digits)
-    text = _text_column(line.removesuffix(b"\r"), run.end(), len(values))
+    text = _text_column(line.rstrip(b"\r\n"), run.end(), len(values))
     return _Row(
         values,
         [(start + begin, start + end) for begin, end in digits],

@@ -26,7 +26,7 @@ from urllib.parse import quote, quote_plus
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from evtool.errors import EvtoolError, ToolError
-from evtool.monitor.dump_rows import Found, dump_marks, find_in_rows
+from evtool.monitor.dump_rows import Found, dump_marks, find_in_rows, first_pairs, row_begins
 
 MASK = b"****"
 # A shorter text occurs everywhere by chance; passphrases have 8 characters, keys 16.
@@ -38,6 +38,7 @@ LONG_HOLD_MS = 1000
 T = TypeVar("T")
 _CONTEXT = 2048  # so long may a dump's rows be that show one secret
 _LONGEST_MARK = 16
+_LATEST_ROWS = 160  # so long are a row that has just ended, or that has not, and a bit
 # Up to some 60 patterns are looked for at once in a tenth of the time that more take.
 _FEW_PATTERNS = 60
 _FEW_MARKS = 50
@@ -101,8 +102,8 @@ class _Patterns:
         quick: find the marks, each some of them, as fast as a few patterns are found.
         find_begins: finds the first bytes of the forms.
         find_marks: finds all marks of dumps.
-        prefixes: all beginnings of the forms.
-        lasts: what stands last where so much or more of a form has come.
+        prefixes: all beginnings of the forms, and of secrets in a dump's row.
+        lasts: what stands last where so much or more of one has come.
         longest: the longest form's length.
     """
 
@@ -114,12 +115,13 @@ class _Patterns:
         self._dumped = _dumped(texts)
         self._sorted = sorted(forms)
         self.forms = len(forms)
-        self.prefixes = frozenset(form[:end] for form in forms for end in range(1, len(form)))
-        self.longest = max(map(len, forms), default=0)
+        rows = _begun_in_rows(texts)
+        begun = {form[:end] for form in forms for end in range(1, len(form))}
+        begun |= {row[:end] for row in rows for end in range(2, len(row) + 1)}
+        self.prefixes = frozenset(begun)
+        self.longest = max(map(len, forms | rows), default=0)
         self.lasts = frozenset(
-            form[end - MIN_SECRET_BYTES : end]
-            for form in forms
-            for end in range(MIN_SECRET_BYTES, len(form))
+            each[-MIN_SECRET_BYTES:] for each in begun if len(each) >= MIN_SECRET_BYTES
         )
         self.find = None
         self.quick: list[_Find] = []
@@ -135,9 +137,12 @@ class _Patterns:
                 ]
             automaton = BytesAhoCorasick(patterns, matchkind=MatchKind.LeftmostLongest)
             self.find = automaton.find_matches_as_indexes
-            begins = BytesAhoCorasick(sorted({form[:MIN_SECRET_BYTES] for form in forms}))
+            begins = BytesAhoCorasick(sorted({each[:MIN_SECRET_BYTES] for each in forms | rows}))
             self.find_begins = begins.find_matches_as_indexes
             self.find_marks = BytesAhoCorasick(self._marks).find_matches_as_indexes
+            self._begun = _begun_by(texts)
+            self._pairs = sorted(self._begun)
+            self.find_pairs = BytesAhoCorasick(self._pairs).find_matches_as_indexes
 
     @cached_property
     def find_forms(self) -> _Find:
@@ -148,7 +153,11 @@ class _Patterns:
     def secrets_in_dump(self, lowered: bytes) -> set[bytes]:
         """Those of which a dump in `lowered` may show something."""
         marks = {self._marks[which] for which, _, _ in self.find_marks(lowered, overlapping=True)}
-        return {secret for mark in marks for secret in self._dumped[mark]}
+        found = {secret for mark in marks for secret in self._dumped[mark]}
+        latest = lowered[-_LATEST_ROWS:]
+        for which, _, _ in self.find_pairs(latest, overlapping=True):
+            found.update(self._begun[self._pairs[which]])
+        return found
 
 
 def _few_patterns(patterns: list[bytes]) -> _Find:
@@ -165,12 +174,31 @@ def _few_patterns(patterns: list[bytes]) -> _Find:
 def _dumped(texts: Iterable[str]) -> dict[bytes, list[bytes]]:
     """The marks of dumps, each with the secrets that it may be of."""
     found: dict[bytes, list[bytes]] = {}
-    for text in texts:
-        for data in {text.encode(), _hex_decoded(text)}:
-            if len(data) >= MIN_SECRET_BYTES:
-                for mark in dump_marks(data):
-                    found.setdefault(mark, []).append(data)
+    for data in _data_of(texts):
+        for mark in dump_marks(data):
+            found.setdefault(mark, []).append(data)
     return found
+
+
+def _data_of(texts: Iterable[str]) -> set[bytes]:
+    """The secrets as bytes, those that are written in hex as these bytes too."""
+    every = {data for text in texts for data in (text.encode(), _hex_decoded(text))}
+    return {data for data in every if len(data) >= MIN_SECRET_BYTES}
+
+
+def _begun_by(texts: Iterable[str]) -> dict[bytes, list[bytes]]:
+    """What may be the first two bytes of secrets in a dump, each with those secrets."""
+    found: dict[bytes, list[bytes]] = {}
+    for data in _data_of(texts):
+        for pair in first_pairs(data):
+            found.setdefault(pair, []).append(data)
+    return found
+
+
+def _begun_in_rows(texts: Iterable[str]) -> set[bytes]:
+    """How a dump's row may begin to show one of the secrets."""
+    every = {data for text in texts for data in (text.encode(), _hex_decoded(text))}
+    return {begin for data in every if len(data) >= MIN_SECRET_BYTES for begin in row_begins(data)}
 
 
 _patterns = lru_cache(maxsize=4)(_Patterns)
@@ -247,12 +275,18 @@ class Redactor:
         return b"".join([*shown, text[position:]])
 
     def _is_marked(self, lowered: bytes) -> bool:
-        """Whether `lowered` holds a mark of a dump, or the end of one."""
+        """Whether `lowered` holds a mark of a dump, or the end of one, or ends in rows that may
+        have begun to show a secret."""
         for find in self._patterns.quick:
             if find(lowered):
                 return True
         joined = self._context[-_LONGEST_MARK:].lower() + lowered[:_LONGEST_MARK]
-        return bool(self._patterns.find_marks(joined))
+        if self._patterns.find_marks(joined):
+            return True
+        latest = lowered[-_LATEST_ROWS:]
+        if len(latest) < _LATEST_ROWS:
+            latest = self._context[len(latest) - _LATEST_ROWS :].lower() + latest
+        return bool(self._patterns.find_pairs(latest))
 
     def _look_in(
         self, context: bytes, lowered: bytes, matches: list[tuple[int, int, int]]
