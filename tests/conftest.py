@@ -18,10 +18,16 @@ pytest_plugins = ["evtool.pytest_plugin", "ledger_rig"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# How long an example takes says how busy the machine is.
+# How long an example takes says how busy the machine is. A run tells what a change has broken, so
+# its examples are always the same; `--hypothesis-profile=explore` looks for others.
 settings.register_profile(
-    "evtool", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "evtool",
+    settings(),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("explore", settings.get_profile("evtool"), derandomize=False)
 settings.load_profile("evtool")
 
 
