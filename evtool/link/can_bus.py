@@ -108,6 +108,7 @@ class SocketcandBus:
             self._expect("ok")
             self._write(socketcand.RAW_MODE)
             self._expect("ok")
+            self._write(socketcand.ECHO)  # evtool's hub need not wait to see that we are ready
         except BaseException:
             self.close()
             raise

@@ -31,9 +31,9 @@ _BUS_NAME = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _MAX_CLIENTS = 64
 _MAX_BACKLOG_BYTES = 256 * 1024
 """About 6000 frames: several seconds of a full bus at 250 kbit/s."""
-_SETTLE_S = 0.1
-"""How long after raw mode frames wait: python-can takes one read for one answer, so a frame
-behind the last `< ok >` in the same read would break its handshake."""
+_SETTLE_S = 1.0
+"""How long after raw mode frames wait where the client says nothing: python-can takes one read for
+one answer, so a frame behind the last `< ok >` in the same read would break its handshake."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class CanHub:
             elif isinstance(frame, Malformed):
                 self.statistics.malformed += 1
             elif element == "echo":
-                self._write(client, b"< echo >")
+                self._write(client, socketcand.ECHO.encode("ascii"))
             return
         words = element.split()
         if client.bus is None and len(words) == 2 and words[0] == "open":

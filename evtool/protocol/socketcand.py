@@ -22,6 +22,7 @@ from evtool.protocol.can_frame import CanFrame, Malformed
 HI = "< hi >"
 OK = "< ok >"
 RAW_MODE = "< rawmode >"
+ECHO = "< echo >"
 MAX_ELEMENT = 200
 """Characters of the longest element that is believed; the daemon's own limit is similar."""
 

@@ -12,6 +12,7 @@ import can
 import pytest
 
 from evtool.errors import ConfigError, DeviceError
+from evtool.link import can_hub
 from evtool.link.can_bus import open_can_bus, parse_socketcand_channel
 from evtool.link.can_hub import hub_in_thread
 from evtool.protocol.can_frame import CanFrame
@@ -86,6 +87,24 @@ def test_python_can_joins_a_busy_bus(port: int) -> None:
             with python_can(port) as theirs:
                 ours.send(FRAME)
                 assert theirs.recv(5) is not None
+
+
+def test_frames_wait_for_a_client_that_is_slow_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(can_hub, "_SETTLE_S", 3600)
+    with (
+        hub_in_thread() as port,
+        closing(open_can_bus(channel=f"127.0.0.1:{port}/can0")) as a,
+        closing(open_can_bus(channel=f"127.0.0.1:{port}/can0")) as b,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as slow,
+    ):
+        for word, answer in ((b"", b"< hi >"), (b"< open can0 >", b"< ok >"), (b"< rawmode >", b"")):
+            slow.sendall(word)
+            assert slow.recv(len(answer)) == answer
+        a.send(FRAME)
+        assert b.receive(60) == FRAME, "one of ours says that it is ready"
+        assert slow.recv(256) == b"< ok >"
+        slow.sendall(b"< echo >")
+        assert slow.recv(256).startswith(b"< frame 1806E5F4 ")
 
 
 def test_garbage_is_dropped_and_the_bus_goes_on(port: int) -> None:
