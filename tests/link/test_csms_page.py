@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -98,9 +100,10 @@ async def browser(
         *("--remote-debugging-port=0", "--remote-allow-origins=*", url),
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
+        process_group=0,
     )
+    assert process.stderr is not None
     try:
-        assert process.stderr is not None
         port = None
         async with asyncio.timeout(WAIT_S):
             while port is None:
@@ -138,5 +141,7 @@ async def browser(
 
             yield page
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        process._transport.close()  # the other end of its pipe is held by whatever it started
