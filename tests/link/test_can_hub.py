@@ -17,6 +17,7 @@ from evtool.link.can_bus import open_can_bus, parse_socketcand_channel
 from evtool.link.can_hub import hub_in_thread
 from evtool.protocol.can_frame import CanFrame
 
+WAIT_S = 60.0
 FRAME = CanFrame(0x1806E5F4, bytes.fromhex("02D0012C00000000"))
 
 
@@ -45,7 +46,7 @@ def test_a_frame_crosses_between_python_can_and_our_client(port: int, frame: Can
         closing(open_can_bus(channel=f"127.0.0.1:{port}/can0")) as ours,
     ):
         ours.send(frame)
-        message = theirs.recv(5)
+        message = theirs.recv(WAIT_S)
         assert message is not None
         assert (message.arbitration_id, message.is_extended_id) == (frame.can_id, frame.extended)
         assert bytes(message.data) == frame.data
@@ -53,7 +54,7 @@ def test_a_frame_crosses_between_python_can_and_our_client(port: int, frame: Can
         theirs.send(
             can.Message(arbitration_id=frame.can_id, is_extended_id=frame.extended, data=frame.data)
         )
-        assert ours.receive(5) == frame
+        assert ours.receive(WAIT_S) == frame
 
 
 def test_the_sender_does_not_hear_itself_and_order_is_kept(port: int) -> None:
@@ -61,10 +62,10 @@ def test_the_sender_does_not_hear_itself_and_order_is_kept(port: int) -> None:
     with closing(open_can_bus(channel=channel)) as a, closing(open_can_bus(channel=channel)) as b:
         for number in range(300):
             a.send(CanFrame(0x100 + number, bytes([number & 0xFF])))
-        got = [b.receive(5) for _ in range(300)]
+        got = [b.receive(WAIT_S) for _ in range(300)]
         assert [frame.can_id for frame in got if frame] == list(range(0x100, 0x100 + 300))
         b.send(FRAME)
-        assert a.receive(5) == FRAME, "the first frame that the sender hears is another's"
+        assert a.receive(WAIT_S) == FRAME, "the first frame that the sender hears is another's"
 
 
 def test_each_name_is_a_bus_of_its_own(port: int) -> None:
@@ -75,18 +76,18 @@ def test_each_name_is_a_bus_of_its_own(port: int) -> None:
     ):
         first.send(CanFrame(1))
         second.send(CanFrame(2))
-        assert third.receive(5) == CanFrame(2)
+        assert third.receive(WAIT_S) == CanFrame(2)
 
 
 def test_python_can_joins_a_busy_bus(port: int) -> None:
     """Its handshake takes one read for one answer: a frame behind the answer would break it."""
     with closing(open_can_bus(channel=f"127.0.0.1:{port}/can0")) as ours:
-        for _ in range(5):
+        for _ in range(3):
             for _ in range(50):
                 ours.send(FRAME)
             with python_can(port) as theirs:
                 ours.send(FRAME)
-                assert theirs.recv(5) is not None
+                assert theirs.recv(WAIT_S) is not None
 
 
 def test_frames_wait_for_a_client_that_is_slow_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +103,7 @@ def test_frames_wait_for_a_client_that_is_slow_to_join(monkeypatch: pytest.Monke
         assert slow.recv(256) == b"< ok >"
         slow.sendall(b"< rawmode >")
         a.send(FRAME)
-        assert b.receive(60) == FRAME, "one of ours says that it is ready"
+        assert b.receive(WAIT_S) == FRAME, "one of ours says that it is ready"
         assert slow.recv(256) == b"< ok >"
         slow.sendall(b"< echo >")
         assert slow.recv(256).startswith(b"< frame 1806E5F4 ")
@@ -118,7 +119,7 @@ def test_garbage_is_dropped_and_the_bus_goes_on(port: int) -> None:
             closing(open_can_bus(channel=channel)) as b,
         ):
             b.send(FRAME)
-            assert a.receive(5) == FRAME
+            assert a.receive(WAIT_S) == FRAME
 
 
 def test_a_client_that_does_not_read_is_dropped(port: int) -> None:
@@ -147,7 +148,7 @@ def test_closing_the_hub_is_an_error_for_its_clients() -> None:
     with hub_in_thread() as port:
         bus = open_can_bus(channel=f"127.0.0.1:{port}/can0")
     with closing(bus), pytest.raises(DeviceError, match=r"closed the connection|reset"):
-        bus.receive(5)
+        bus.receive(WAIT_S)
 
 
 def test_no_server_says_how_to_start_one(closed_port: int) -> None:
@@ -179,7 +180,7 @@ def test_any_python_can_interface_serves() -> None:
         closing(open_can_bus("virtual", "evtool-test")) as b,
     ):
         a.send(FRAME)
-        assert b.receive(5) == FRAME
+        assert b.receive(WAIT_S) == FRAME
         assert b.receive(0) is None
         a.send(CanFrame(0x123, remote=True, dlc=8))
-        assert b.receive(5) == CanFrame(0x123, remote=True, dlc=8)
+        assert b.receive(WAIT_S) == CanFrame(0x123, remote=True, dlc=8)

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evtool.errors import ToolError
+from evtool.link import command
 from evtool.link.command import CommandRunner, CommandTimeout, LineSplitter
 
 _LONG_S = 60.0
@@ -102,11 +103,30 @@ def test_what_a_killed_program_means() -> None:
     assert CommandRunner().run(_python(code), timeout_s=_LONG_S).return_code == -signal.SIGKILL
 
 
-def test_at_the_deadline_the_whole_group_ends(tmp_path: Path) -> None:
+class _LeapingTime:
+    """The time, which leaps by an hour once a line was said."""
+
+    sleep = staticmethod(time.sleep)
+
+    def __init__(self) -> None:
+        self._leap_s = 0
+
+    def leap(self, _line: str) -> None:
+        self._leap_s = 3600
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._leap_s
+
+
+def test_at_the_deadline_the_whole_group_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaping = _LeapingTime()
+    monkeypatch.setattr(command, "time", leaping)
     script = f"sleep 600 & echo $! > {tmp_path}/pid; echo waiting; wait"
     with pytest.raises(CommandTimeout) as caught:
-        CommandRunner().run(["sh", "-c", script], timeout_s=5)
-    assert "did not finish within 5 s" in str(caught.value)
+        CommandRunner().run(["sh", "-c", script], timeout_s=_LONG_S, on_line=leaping.leap)
+    assert "did not finish within 60 s" in str(caught.value)
     assert caught.value.output == "waiting"
     _wait_until_gone(_wait_for_pid(tmp_path / "pid"))
 
