@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 import shutil
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -98,19 +95,16 @@ async def browser(
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
         *("--disable-sync", f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"),
         *("--remote-debugging-port=0", "--remote-allow-origins=*", url),
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # what it starts would keep a pipe open
         stdout=asyncio.subprocess.DEVNULL,
-        process_group=0,
     )
-    assert process.stderr is not None
     try:
-        port = None
+        said = folder / "profile" / "DevToolsActivePort"
         async with asyncio.timeout(WAIT_S):
-            while port is None:
-                line = (await process.stderr.readline()).decode(errors="replace")
-                assert line, "the browser has ended"
-                found = re.search(r"ws://127\.0\.0\.1:(\d+)/", line)
-                port = found.group(1) if found else None
+            while not (said.exists() and "\n" in said.read_text()):
+                assert process.returncode is None, "the browser has ended"
+                await asyncio.sleep(0.02)
+            port = said.read_text().partition("\n")[0]
             target = None
             while target is None:
                 _, targets = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/json/list")
@@ -142,6 +136,5 @@ async def browser(
             yield page
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
         await process.wait()
-        process._transport.close()  # the other end of its pipe is held by whatever it started
