@@ -7,6 +7,8 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,22 @@ def test_what_was_released_there_is_free_here_unless_we_used_it_since(
     assert ours.claim_holder("identity", "CP-1") is None
     assert ours.claim_holder("identity", "CP-2") is not None
     assert verify(ours).breaks == ()
+
+
+def test_what_was_used_here_in_the_millisecond_of_its_release_is_kept(tmp_path: Path) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    with (
+        closing(open_ledger(tmp_path / "a.db", "line-1", lambda: now)) as ours,
+        closing(open_ledger(tmp_path / "b.db", "line-9", lambda: now)) as theirs,
+    ):
+        provision(theirs, "CP-1", "m1", "S1")
+        merge(ours, theirs)
+        with theirs.change() as change:
+            change.release("CP-1", [("identity", "CP-1")])
+        with ours.change() as change:
+            change.append("written", unit="CP-1", mac="m1")
+        assert [each.value for each in merge(ours, theirs).kept] == ["CP-1"]
+        assert ours.claim_holder("identity", "CP-1") is not None
 
 
 def test_sealed_bytes_that_differ_are_both_kept(open_at: OpenAt, theirs: SqlLedger) -> None:

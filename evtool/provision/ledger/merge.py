@@ -240,14 +240,14 @@ def _follow(
 
 
 def _has_newer(ours: Ledger, there: dict[str, Head], release: Record) -> bool:
-    """Whether our stations did something with the unit after it was released there.
+    """Whether our stations did something with the unit when it was released there, or after it.
 
     Then the claim stays: giving a name away twice is worse than keeping one too many.
     """
     if release.unit is None:
         return False
     return any(
-        record.time > release.time and record.seq > there.get(record.station, NO_HEAD).seq
+        record.time >= release.time and record.seq > there.get(record.station, NO_HEAD).seq
         for record in ours.history(unit=release.unit)
     )
 
