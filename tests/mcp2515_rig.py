@@ -127,7 +127,7 @@ def driver_running(program: Path) -> Iterator[Rig]:
         yield made
         assert made.process.stdin is not None
         made.process.stdin.close()
-        assert made.process.wait(timeout=20) == 0
+        assert made.process.wait(timeout=60) == 0
     assert made.chip.violations == []
 
 

@@ -352,7 +352,7 @@ def test_two_boards_do_not_share_a_flash(board: Board) -> None:
         [sys.executable, "-m", "evtool", "sim", "board", "--state-dir", str(board.folder)],
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 3
@@ -375,7 +375,7 @@ def test_bad_options_are_named(tmp_path: Path, options: list[str], says: bytes) 
         ],
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2

@@ -123,12 +123,12 @@ def _server(answer: bytes | None) -> Iterator[int]:
 
 def test_a_server_that_listens_is_reached() -> None:
     with _server(None) as port:
-        assert any_reachable(["127.0.0.1"], port=port, timeout_s=20, proxies={})
+        assert any_reachable(["127.0.0.1"], port=port, timeout_s=60, proxies={})
 
 
 def test_a_closed_port_is_not(closed_port: int) -> None:
-    assert not any_reachable(["127.0.0.1"] * 2, port=closed_port, timeout_s=20, proxies={})
-    assert not any_reachable([], timeout_s=20, proxies={})
+    assert not any_reachable(["127.0.0.1"] * 2, port=closed_port, timeout_s=60, proxies={})
+    assert not any_reachable([], timeout_s=60, proxies={})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_closed_port_is_not(closed_port: int) -> None:
 def test_a_proxy_is_asked_for_the_host(answer: bytes, reached: bool) -> None:
     with _server(answer) as port:
         proxies = {"https": f"http://127.0.0.1:{port}"}
-        assert any_reachable(["registry.invalid"], timeout_s=20, proxies=proxies) is reached
+        assert any_reachable(["registry.invalid"], timeout_s=60, proxies=proxies) is reached
 
 
 def test_a_proxy_that_says_nothing_is_given_up() -> None:

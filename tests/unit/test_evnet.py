@@ -29,7 +29,7 @@ def ask(session_gxx: str, once: Once) -> Ask:
     def run(*questions: str) -> list[str]:
         done = subprocess.run(
             [program], input="\n".join(questions) + "\n", capture_output=True, text=True,
-            check=True, timeout=30,
+            check=True, timeout=60,
         )  # fmt: skip
         return done.stdout.splitlines()
 

@@ -86,7 +86,7 @@ def heard(program: Path, *messages: str) -> list[list[str]]:
     """For each message of the CSMS, what the library and the wire got."""
     ended = subprocess.run(
         [program], input="\n".join(messages) + "\n", capture_output=True, text=True, check=True,
-        timeout=30,
+        timeout=60,
     )  # fmt: skip
     return [part.splitlines() for part in ended.stdout.split("done\n")][:-1]
 
