@@ -92,8 +92,10 @@ def _watch(
     from evtool.link.interrupts import Interrupts, end
     from evtool.link.port_opener import PortOpener
     from evtool.link.port_waiter import PortWaiter
+    from evtool.link.processor_alarm import ProcessorAlarm
     from evtool.monitor.on_view import OnView
     from evtool.monitor.redact import Redactor
+    from evtool.monitor.search import tick
     from evtool.monitor.session import Session
     from evtool.monitor.stream import Audience
     from evtool.monitor.wiring import Wiring
@@ -111,6 +113,7 @@ def _watch(
     view = OnView(view_key, goal.records)
     with ExitStack() as outer, ExitStack() as stack:
         interrupts = stack.enter_context(Interrupts())
+        stack.enter_context(ProcessorAlarm(tick))
         opener = stack.enter_context(PortOpener(stream.baudrate, ports.find))
         audience = Audience()
         add_log(stack, stream, ports.names, audience)

@@ -13,6 +13,7 @@ import re
 from collections import deque
 
 from evtool.monitor.follow import Line
+from evtool.monitor.search import search
 from evtool.protocol.console import MAX_LINE_BYTES, clean_text
 
 KEPT_LINES = 4096
@@ -109,7 +110,7 @@ class Lookback:
                     self._lines.appendleft((line, end))
                     return line.text[:end], None
             else:
-                found = pattern.search(line.text[skip:])
+                found = search(pattern, line.text[skip:])
                 if found is not None:
                     self._drop(at)
                     return line.text, found
@@ -144,7 +145,7 @@ class Lookback:
                 start = line.text.find(pattern, skip)
                 if start >= 0:
                     return line.text[: start + len(pattern)]
-            elif pattern.search(line.text[skip:]):
+            elif search(pattern, line.text[skip:]):
                 return line.text
         self._looked = len(self._lines)
         if isinstance(pattern, str) and not self._ended:

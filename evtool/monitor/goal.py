@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from evtool.errors import CheckFailed, EvtoolError, LinkTimeout, Stopped
 from evtool.monitor.follow import Happening, Line
 from evtool.monitor.panic.breakdown import PANIC_MS, QUIET_MS, Breakdowns, ends_breakdown
+from evtool.monitor.search import search
 
 _READ_ON = "read the lines before and after it (--log FILE keeps them)"
 
@@ -78,13 +79,13 @@ class Watch:
         self._lines += 1
         goal = self._goal
         port = happening.port or self._port
-        if goal.fail_on is not None and goal.fail_on.search(happening.text):
+        if goal.fail_on is not None and search(goal.fail_on, happening.text):
             raise CheckFailed(
                 f"{port}: the board said what must not be said: {happening.text}",
                 fix=f"--fail-on {goal.fail_on.pattern!r} matched this line",
             )
         if self._panic is None:
-            if goal.until is not None and goal.until.search(happening.text):
+            if goal.until is not None and search(goal.until, happening.text):
                 return True
             self._remember_panic(happening)
         elif happening.port == self._panic.port:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from evtool.monitor.block import Block
 from evtool.monitor.follow import read_line
 from evtool.monitor.on_view import OnView
+from evtool.monitor.search import search
 from evtool.monitor.timestamps import DEVICE, Stamp, device_stamp, stamp_of
 
 
@@ -102,9 +103,9 @@ class LinePrinter:
         style = self._style
         if style.include is not None or style.exclude is not None:
             line = text.encode()
-            if style.include is not None and not style.include.search(line):
+            if style.include is not None and not search(style.include, line):
                 return False
-            if style.exclude is not None and style.exclude.search(line):
+            if style.exclude is not None and search(style.exclude, line):
                 return False
         if self._view is None or not text.startswith("["):
             return True

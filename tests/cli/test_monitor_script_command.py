@@ -237,6 +237,30 @@ def test_a_killed_run_leaves_no_results_of_an_earlier_one(
     assert not junit.exists()
 
 
+@pytest.mark.parametrize("option", ["--expect", "--include"])
+def test_an_expression_that_takes_for_ever_is_2(
+    board: FakeConsole, tmp_path: Path, option: str
+) -> None:
+    board.answers["m"] = "a" * 100 + "!"
+    junit = tmp_path / "junit.xml"
+    expect = () if option == "--expect" else ("--expect", "never said")
+    port = ("--serial-port", board.port, "--send", "m", "--timeout", "50")
+    done = monitor(*port, option, "(a+)+$", *expect, "--junit", str(junit))
+    assert done.returncode == 2, done.stderr
+    assert "(a+)+$" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert 'errors="1"' in junit.read_text()
+
+
+def test_a_failure_quotes_a_long_line_in_part(board: FakeConsole, tmp_path: Path) -> None:
+    board.answers["m"] = "the beginning" + "a" * 900 + "the end"
+    text = 'send "m"\nexpect "the beginning" within 60s\nexpect /never/ within 500ms\n'
+    done = run_script(board, tmp_path, text, "--view", "0")
+    assert done.returncode == 1, done.stderr
+    assert "the last line that came: aaa" in done.stderr
+    assert "the end" not in done.stderr
+
+
 def test_a_silent_board_is_3(tmp_path: Path) -> None:
     with FakeConsole(answers=False) as board:
         done = run_script(board, tmp_path, "expect /x/ within 300ms")

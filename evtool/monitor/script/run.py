@@ -22,6 +22,7 @@ from evtool.monitor.script.step_runner import Failed, Passed, StepRunner, Waitin
 from evtool.monitor.stream import Batch, News
 
 _LATEST = 20
+_MOST_QUOTED = 300
 _LOOKING = (
     steps.Expect,
     steps.ExpectNot,
@@ -300,9 +301,10 @@ class ScriptRun:
         if watched is not None:
             return CheckFailed(message, fix=self._mask(f"{watched.source} matched this line"))
         latest = console.latest(1)
-        fix = (
-            f"the last line that came: {latest[0]}" if latest else "no line came that is not taken"
-        )
+        fix = "no line came that is not taken"
+        if latest:
+            cut = "..." if len(latest[0]) > _MOST_QUOTED else ""
+            fix = f"the last line that came: {latest[0][:_MOST_QUOTED]}{cut}"
         if console.lost:
             fix += f"; {console.lost} older lines were forgotten"
         return CheckFailed(message, fix=fix)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +11,7 @@ from evtool.monitor.expect import Lookback, Pattern
 from evtool.monitor.follow import Line
 from evtool.monitor.script import steps
 from evtool.monitor.script.words import Expression, Text, compile_expression, fill
+from evtool.monitor.search import search
 from evtool.monitor.views import STALE_MS
 
 
@@ -120,7 +120,7 @@ class StepRunner:
             pattern = pattern_of(step.pattern, known)
         if isinstance(pattern, str):
             return pattern in text
-        return pattern.search(text) is not None
+        return search(pattern, text) is not None
 
     def broke_down(self, port: str, line: Line) -> None:
         """The program on the board broke down, as the script wants it."""
@@ -259,7 +259,7 @@ class StepRunner:
             holds = (left == right) != step.negated
             message = f"{shown} {word} {self._mask(right)!r}"
         else:
-            holds = re.search(right, left) is not None
+            holds = search(right, left) is not None
             message = f"{shown} does not match {self._mask(right.pattern)!r}"
         return Passed(left) if holds else Failed(message, left)
 
