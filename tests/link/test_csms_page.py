@@ -5,35 +5,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import pytest
 from csms_process import CONTROL, WAIT_S, Csms, csms, fetch
 from csms_rig import BOOT, station
+from headless import OPTIONS, chromium
 from websockets.asyncio.client import connect
-
-
-@pytest.fixture
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("needs a browser (Debian: apt-get install chromium)")
-    return found
-
 
 EVIL = "<img src=x onerror=\"document.title='owned'\">"
 
 
-def test_a_browser_shows_it_and_its_buttons_work(tmp_path: Path, chromium: str) -> None:
+def test_a_browser_shows_it_and_its_buttons_work(tmp_path: Path) -> None:
     """Chromium's own protocol drives the page as a person would."""
 
     async def main(running: Csms) -> None:
         async with (
             station(running.url("CP%20%3Cb%3E1")) as peer,
-            browser(chromium, tmp_path, running.ready["control_url"] + "/") as page,
+            browser(chromium(), tmp_path, running.ready["control_url"] + "/") as page,
         ):
             await peer.call("BootNotification", {**BOOT, "chargePointModel": "<b>Model</b>"})
             for connector, status in ((0, "Available"), (1, "Preparing")):
@@ -87,13 +77,11 @@ def test_a_browser_shows_it_and_its_buttons_work(tmp_path: Path, chromium: str) 
 
 @asynccontextmanager
 async def browser(
-    chromium: str, folder: Path, url: str
+    program: str, folder: Path, url: str
 ) -> AsyncIterator[Callable[[str, object], Awaitable[bool]]]:
     """A page in a headless browser; call it with an expression and what that has to become."""
     process = await asyncio.create_subprocess_exec(
-        *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-        *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"),
+        *(program, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "--window-size=1280,900"),
         *("--remote-debugging-port=0", "--remote-allow-origins=*", url),
         stderr=asyncio.subprocess.DEVNULL,  # what it starts would keep a pipe open
         stdout=asyncio.subprocess.DEVNULL,

@@ -6,13 +6,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fleet_records import OTHER_ROOT, ROOT, Records
+from headless import browse
 
 from evtool.protocol.ledger_record import Record
 from evtool.provision.report.html import by_interest, render_report
@@ -165,9 +164,6 @@ class TestPage:
 
     def test_in_a_browser(self, tmp_path: Path) -> None:
         """The table can be searched and sorted, and nothing is wider than the window."""
-        browser = shutil.which("chromium")
-        if browser is None:
-            pytest.skip("chromium is not installed")
         probe = """<script>addEventListener("load", () => {
           const shown = () => [...document.querySelectorAll("table.units tbody tr")]
             .filter((row) => !row.hidden).map((row) => row.cells[0].textContent).join(",");
@@ -185,23 +181,8 @@ class TestPage:
         });</script></body>"""
         file = tmp_path / "report.html"
         file.write_text(page().replace("</body>", probe), encoding="utf-8")
-        run = subprocess.run(
-            [
-                browser,
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--window-size=1280,900",
-                f"--user-data-dir={tmp_path / 'profile'}",
-                "--dump-dom",
-                file.as_uri(),
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        title = re.search(r"<title>([^<]*)</title>", run.stdout)
+        dom = browse(tmp_path, file, "--window-size=1280,900", "--dump-dom")
+        title = re.search(r"<title>([^<]*)</title>", dom)
         assert title is not None
         assert title[1].split("|") == [
             "AC-3/1 of 5 units",

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pypdfium2
 import pytest
 import zxingcpp
+from headless import browse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -147,27 +146,10 @@ class TestEveryFormIsReadBack:
             render_pdf([], FONTS, template.sheet, skip=27)
 
     def test_svg_in_a_browser(self, tmp_path: Path) -> None:
-        browser = shutil.which("chromium")
-        if browser is None:
-            pytest.skip("chromium is not installed")
-        (tmp_path / "label.svg").write_text(render_svg(draw(default_template(), unit(), FONTS)))
-        picture = tmp_path / "label.png"
-        subprocess.run(
-            [
-                browser,
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--force-device-scale-factor=3",
-                f"--user-data-dir={tmp_path / 'profile'}",
-                f"--screenshot={picture}",
-                "--window-size=300,160",
-                (tmp_path / "label.svg").as_uri(),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=240,
-        )
+        label, picture = tmp_path / "label.svg", tmp_path / "label.png"
+        label.write_text(render_svg(draw(default_template(), unit(), FONTS)))
+        large = ("--force-device-scale-factor=3", "--window-size=300,160")
+        browse(tmp_path, label, *large, f"--screenshot={picture}")
         assert codes_in(Image.open(picture)) == ["wss://csms.example.com/ocpp/AC-0001"]
 
     def test_equal_labels_are_equal_files(self) -> None:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from headless import browse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,21 +161,12 @@ def test_a_plot_without_room_for_more_ports_says_so_once(tmp_path: Path) -> None
     assert told == [f"{tmp_path / 'x.html'}: a plot has room for {MAX_PORTS} ports"]
 
 
-CHROMIUM = shutil.which("chromium")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 @pytest.mark.parametrize("dated", [True, False])
 def test_a_browser_draws_it(tmp_path: Path, dated: bool) -> None:
     page = tmp_path / "plot.html"
     page.write_text(page_of(collected(*SESSION), dated=dated), encoding="utf-8")
-    done = subprocess.run(
-        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
-         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    dom = done.stdout
-    assert dom.count('class="frame"') == 6, done.stderr[-2000:]
+    dom = browse(tmp_path, page, "--virtual-time-budget=2000", "--dump-dom")
+    assert dom.count('class="frame"') == 6
     assert 'class="curve terminal' in dom
     assert ">open</text>" in dom
     assert 'data-theme="' in dom
