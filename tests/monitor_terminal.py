@@ -47,7 +47,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=os.environ | {"TERM": "xterm-256color"} | (environment or {}),
+            env=os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"} | (environment or {}),
             # of its own session, with this terminal, as a shell would start it
             start_new_session=True,
             preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  a single call

@@ -44,9 +44,13 @@ class Terminal:
 
     @property
     def ascii_only(self) -> bool:
-        """Whether it shows no more than ASCII, by the locale."""
+        """Whether it shows no more than ASCII, by the locale that the user has set. Python takes
+        UTF-8 for the locale C, and says so in LC_CTYPE to what it starts."""
+        ctype = os.environ.get("LC_CTYPE", "")
+        names = (os.environ.get("LC_ALL"), "" if ctype == "C.UTF-8" else ctype)
+        locale = next(filter(None, (*names, os.environ.get("LANG"))), ctype)
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-        return not encoding.startswith("utf")
+        return locale in ("C", "POSIX") or not encoding.startswith("utf")
 
     def size(self) -> tuple[int, int]:
         """Columns and lines, now."""

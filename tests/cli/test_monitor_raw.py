@@ -61,7 +61,10 @@ class Desk:
         while text not in self.shown:
             assert time.monotonic() < deadline, (text, self.shown)
             if select.select([self.terminal], [], [], 0.1)[0]:
-                self.shown += os.read(self.terminal, 65_536)
+                try:
+                    self.shown += os.read(self.terminal, 65_536)
+                except OSError as error:
+                    raise AssertionError(f"it has ended, and said {self.shown!r}") from error
 
     def type(self, keys: bytes) -> None:
         os.write(self.terminal, keys)

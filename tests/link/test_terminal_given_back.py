@@ -9,6 +9,7 @@ import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +156,33 @@ def test_a_terminal_that_nobody_reads_is_given_up(open_terminal: Callable[[], Te
     while not terminal.busy:
         terminal.write("x" * 65536)
     terminal.close("bye")
+
+
+@pytest.mark.parametrize(
+    ("variables", "ascii_only"),
+    [
+        ({"LC_ALL": "C"}, True),
+        ({"LC_ALL": "POSIX", "LANG": "en_GB.UTF-8"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),  # as Python has it where LANG is C
+        ({"LANG": "en_GB.UTF-8"}, False),
+        ({"LC_CTYPE": "en_GB.UTF-8", "LANG": "C"}, False),
+        ({"LC_ALL": "C.UTF-8", "LANG": "C"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_the_locale_says_whether_a_terminal_shows_more_than_ascii(
+    open_terminal: Callable[[], Terminal],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    ascii_only: bool,
+) -> None:
+    terminal = open_terminal()
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with (Path(os.devnull)).open("w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert terminal.ascii_only == ascii_only
+    terminal.close("")
