@@ -83,21 +83,16 @@ class UnitEntry:
         self._entry.step = "write"
 
     def _keep_drawn_serial(self) -> None:
-        from evtool.provision.ledger.unit_state import state
-        from evtool.provision.run.serial_draw import held_serial
+        from evtool.cli.provision_serial import kept_serial
 
         unit = self._identity.charge_point
-        held = held_serial(self._ledger, unit.identity, state(self._ledger, unit.identity))
-        if held in (None, unit.serial_number):
-            return
-        for each in self._ledger.ranges():
-            if self._ledger.number_of(each.name, unit.identity) is not None:
-                raise SerialDrawn(
-                    f"{unit.identity} drew its serial number {held} from the range {each.name}; "
-                    f"{unit.serial_number} of evtool.toml would replace it",
-                    fix="flash with --no-evcfg; `evtool provision --serial-range "
-                    f"{each.name}` writes the identity with {held}",
-                )
+        kept = kept_serial(self._ledger, unit.identity)
+        if kept is not None and kept[0] != unit.serial_number:
+            raise SerialDrawn(
+                f"{unit.identity} drew its serial number {kept[0]} from the range {kept[1]}; "
+                f"{unit.serial_number} of evtool.toml would replace it",
+                fix=f"flash with --no-evcfg; `evtool provision` writes the identity with {kept[0]}",
+            )
 
     def written(self, chip: ChipInfo) -> None:
         """The board's flash holds it."""

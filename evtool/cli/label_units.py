@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -153,7 +154,14 @@ class LabelUnits:
             name = f"{project.charge_point.identity} wifi_passphrase"
             passphrase = source.resolve(project.wifi.passphrase, name).reveal()
         network = (project.wifi.ssid, passphrase)
-        yield self._unit(project.charge_point, project.csms.url, network, None, {})
+        unit = self._with_drawn_serial(project.charge_point)
+        yield self._unit(unit, project.csms.url, network, None, {})
+
+    def _with_drawn_serial(self, unit: ChargePoint) -> ChargePoint:
+        from evtool.cli.provision_serial import kept_serial
+
+        kept = None if self._ledger is None else kept_serial(self._ledger, unit.identity)
+        return unit if kept is None else replace(unit, serial_number=kept[0])
 
     def _drawn_serial(self, unit: str, known: UnitState | None) -> str:
         """The serial number that the unit drew; raises ConfigError where it has none yet."""

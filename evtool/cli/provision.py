@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     has another identity there, is refused before anything is written.
 
     With --serial-range the serial number is drawn from a range of the ledger, before the port is
-    opened. It is the unit's for good: the same command again finds it.
+    opened. It is the unit's for good: every later command finds it, also without the option.
 
     Where the board has keys for its NVS, or its flash is encrypted, evcfg is encrypted with them.
     New ones are sealed in the ledger before they are written.
@@ -123,9 +123,9 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.board_keys import LedgerKeys
     from evtool.cli.identity_input import checked_identity
     from evtool.cli.ledger_entry import LedgerEntry, key_claims
-    from evtool.cli.ledger_option import opened_ledger
+    from evtool.cli.ledger_option import opened_ledger, tried_ledger
     from evtool.cli.options import open_project
-    from evtool.cli.provision_serial import drawn_project
+    from evtool.cli.provision_serial import drawn_project, with_kept_serial
     from evtool.cli.sealing_option import sealing_place
     from evtool.link.nvs_files import new_keys
     from evtool.protocol.board_flash import ANY_CHIP
@@ -144,17 +144,18 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     checked = checked_identity(project)
     for warning in checked.warnings:
         output.say(f"note: {warning}")
-    plan = ProvisionPlan(
-        identity=checked.charge_point.identity,
-        entries=tuple(evcfg_entries(checked, project.can, project.limits)),
-        boot_timeout_ms=None if no_boot_proof else round(boot_timeout * 1000),
-    )
-    if dry_run:
-        _show_plan(output, plan, checked, serial_port)
-        return
-    place = sealing_place(sealing_key, project)
-    with opened_ledger(ledger_location, project) as ledger:
-        keys = LedgerKeys(ledger, place, project.root)
+    opened = tried_ledger if dry_run else opened_ledger
+    with opened(ledger_location, project) as ledger:
+        project, checked = with_kept_serial(output, project, checked, ledger)
+        plan = ProvisionPlan(
+            identity=checked.charge_point.identity,
+            entries=tuple(evcfg_entries(checked, project.can, project.limits)),
+            boot_timeout_ms=None if no_boot_proof else round(boot_timeout * 1000),
+        )
+        if dry_run:
+            _show_plan(output, plan, checked, serial_port)
+            return
+        keys = LedgerKeys(ledger, sealing_place(sealing_key, project), project.root)
         encryption = Encryption(keys, new_keys, encrypt, replace_nvs_keys)
         entry = LedgerEntry(output, project, ledger, key_claims(checked), reassign=reassign)
         board = open_board(output, serial_port, ANY_CHIP, 460_800)

@@ -254,7 +254,7 @@ class SqlChange:
     def next_serial(
         self, range_name: str, unit: str, is_free: Callable[[int], bool] = lambda _number: True
     ) -> int:
-        """The unit's number from a range: the next free one, or the one that it took before."""
+        """The unit's number from a range: the one that it took before, or the next free one."""
         taken_before = sa.select(numbers.c.number).where(
             numbers.c.range == range_name, numbers.c.unit == unit
         )
@@ -267,18 +267,32 @@ class SqlChange:
                 f"there is no range of serial numbers named {range_name}",
                 fix="define it: evtool provision ledger range NAME FIRST LAST",
             )
-        number = self._connection.execute(taken_before).scalar_one_or_none()
-        if number is not None:
-            return int(number)
+        before = self._connection.execute(taken_before).scalar_one_or_none()
+        if before is not None and is_free(int(before)):
+            return int(before)
         number = free_number(range_name, found.first, found.last, found.next, is_free)
         self._connection.execute(
             ranges.update().where(ranges.c.name == range_name).values(next=number + 1)
         )
-        self._connection.execute(
-            numbers.insert().values(range=range_name, number=number, unit=unit)
-        )
-        self.append("serial_taken", unit=unit, fields={"range": range_name, "number": number})
+        set_number(self._connection, range_name, number, unit, is_first=before is None)
+        fields = {"range": range_name, "number": number}
+        more = {} if before is None else {"instead_of": int(before)}
+        self.append("serial_taken", unit=unit, fields=fields | more)
         return number
+
+
+def set_number(
+    connection: sa.Connection, range_name: str, number: int, unit: str, *, is_first: bool
+) -> None:
+    """Note which number of a range the unit has; one that it had before is nobody's any more."""
+    if is_first:
+        connection.execute(numbers.insert().values(range=range_name, number=number, unit=unit))
+        return
+    connection.execute(
+        numbers.update()
+        .where(numbers.c.range == range_name, numbers.c.unit == unit)
+        .values(number=number)
+    )
 
 
 def row_of(record: Record) -> dict[str, object]:

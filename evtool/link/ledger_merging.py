@@ -73,7 +73,9 @@ class SqlMergingChange(SqlChange):
                 numbers.c.range == name, numbers.c.number == number
             )
             other = self._connection.execute(query).scalar_one_or_none()
-            return other if other != unit else None
+            if other is not None:
+                return other if other != unit else None
+            # The unit drew another one here, and keeps it; this one is no other unit's either.
         self._connection.execute(
             ranges.update()
             .where(ranges.c.name == name, ranges.c.next <= number)

@@ -133,6 +133,9 @@ def test_flash_leaves_a_serial_number_that_was_drawn(
     assert done.returncode == 0, done.stderr
     assert "the identity is left as it is on the board: CP-0001 drew its serial" in done.stderr
     assert evtool("flash", *place, "--with-evcfg", cwd=project).returncode == 2
+    done = evtool("provision", *place, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "keeps the serial number EV00007, which it drew from the range 2030; SN-" in done.stderr
     assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "serial") == "EV00007"
 
 

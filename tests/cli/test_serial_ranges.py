@@ -14,8 +14,10 @@ from flash_project import make_build, make_project
 
 from evtool.cli import group
 from evtool.link.ledger_database import open_ledger
+from evtool.protocol.ledger_record import ClaimTaken
 
 Here = Callable[..., tuple[int, list[dict[str, Any]], str]]
+MAC = "24:0a:c4:00:00:01"
 RANGE = ("--serial-range", "2030")
 
 
@@ -42,6 +44,12 @@ def numbers(project: Path) -> dict[str, int]:
     """The next number of each range."""
     with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
         return {each.name: each.next for each in ledger.ranges()}
+
+
+def serials_of(project: Path) -> dict[str, str]:
+    """Which unit has which serial number."""
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
+        return {each.value: each.unit for each in ledger.claims() if each.kind == "serial"}
 
 
 def test_a_single_board_is_given_the_next_number_for_good(project: Path, here: Here) -> None:
@@ -114,3 +122,62 @@ def test_a_fleets_file_draws_where_a_row_has_none(project: Path, here: Here) -> 
     )
     assert code == 2
     assert "CP-1 has no serial number yet" in told[-1]["message"]
+
+
+def test_a_number_that_was_drawn_is_the_units_before_its_board_is_there(
+    project: Path, here: Here
+) -> None:
+    port = ("--serial-port", "/dev/ttyNO_SUCH_PORT")
+    drawn = (*RANGE, "--serial-format", "EV{number:03}")
+    assert here("ledger", "range", "2030", "7", "9")[0] == 0
+    # A mistaken format is given up: the number is the same, its serial number another one.
+    assert here(*port, *RANGE, "--serial-format", "XX{number:03}")[0] == 3
+    assert here(*port, *drawn)[0] == 3
+    assert serials_of(project) == {"EV007": "CP-0001"}
+    # Whoever forgets the option gets it all the same, and is told.
+    for words, code in ((("--dry-run",), 0), ((), 3)):
+        code_now, told, _ = here(*port, *words)
+        assert code_now == code
+        assert told[0] == {"event": "serial_kept", "serial_number": "EV007", "range": "2030"}
+    assert here(*port, "--dry-run")[1][-1]["serial_number"] == "EV007"
+    # Another unit cannot have it.
+    with (
+        closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger,
+        pytest.raises(ClaimTaken),
+        ledger.change() as change,
+    ):
+        change.claim("OTHER", [("serial", "ev007")])
+    # Released, it is evtool.toml's that is written.
+    words = ("ledger", "release", "serial", "EV007", "--unit", "CP-0001", "--reason", "x")
+    assert here(*words)[0] == 0
+    assert here(*port, "--dry-run")[1][-1]["serial_number"] == "SN-0001"
+
+
+def test_a_number_whose_serial_another_unit_took_since_is_left_for_the_next_one(
+    project: Path, here: Here
+) -> None:
+    words = ("--serial-port", "/dev/ttyNO_SUCH_PORT", *RANGE)
+    assert here("ledger", "range", "2030", "7", "9")[0] == 0
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger:
+        with ledger.change() as change:  # as an evtool before this one drew it
+            assert change.next_serial("2030", "CP-0001") == 7
+            change.claim("OTHER", [("serial", "7")])
+        assert here(*words, "--dry-run")[1][-1]["serial_number"] == "8"
+        for _ in range(2):
+            assert here(*words)[0] == 3
+        assert serials_of(project) == {"7": "OTHER", "8": "CP-0001"}
+        last = [each for each in ledger.history(unit="CP-0001") if each.event == "serial_taken"][-1]
+        assert last.fields == {"range": "2030", "number": 8, "instead_of": 7}
+
+
+def test_a_label_has_the_serial_number_that_was_drawn(project: Path, here: Here) -> None:
+    assert here("ledger", "range", "2030", "7", "9")[0] == 0
+    drawn = (*RANGE, "--serial-format", "EV{number:03}")
+    assert here("--serial-port", "/dev/ttyNO_SUCH_PORT", *drawn)[0] == 3
+    with closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger, ledger.change() as made:
+        made.claim("CP-0001", [("identity", "CP-0001"), ("mac", MAC)], mac=MAC)
+    code, told, _ = here("labels", "--out", "label.zpl")
+    assert code == 0, told
+    label = (project / "label.zpl").read_text()
+    assert "EV007" in label
+    assert "SN-0001" not in label

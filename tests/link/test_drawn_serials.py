@@ -5,18 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
+import pytest
 import sqlalchemy as sa
 from fleet_rig import EVCFG, FleetRig, MemoryBoard, make_rig, order_of
 
-from evtool.link.ledger_database import SqlLedger
-from evtool.protocol.ledger_record import RangeEnded
+from evtool.link.ledger_database import SqlLedger, open_ledger
+from evtool.protocol.ledger_record import ClaimTaken, RangeEnded
 from evtool.protocol.nvs import parse_image
 from evtool.provision.fleet.drawn_serial import DrawnSerial
 from evtool.provision.fleet.order import UnitOrder
+from evtool.provision.ledger.merge import merge
 from evtool.provision.ledger.verify import verify
 from evtool.provision.run.assignment import Assignment
 from evtool.provision.run.verdict import UnitVerdict
@@ -73,6 +76,55 @@ def test_the_number_of_a_board_that_failed_is_its_units(open_at: OpenAt, tmp_pat
     assert failed.verdict is UnitVerdict.FAILED
     assert (done.unit, serial_in(good)) == ("CP-001", "EV0007")
     assert rig.ledger.ranges()[0].next == 8
+
+
+def test_what_a_failed_board_drew_stays_claimed_until_a_person_gives_it_away(
+    open_at: OpenAt, tmp_path: Path
+) -> None:
+    rig = make(tmp_path, open_at(), 1)
+    worn, good = MemoryBoard(1), MemoryBoard(2)
+    worn.dead = range(0x10000, 0x20000)
+    assert rig.run(worn)[0].verdict is UnitVerdict.FAILED
+    with pytest.raises(ClaimTaken), rig.ledger.change() as change:
+        change.claim("OTHER", [("serial", "ev0007")])
+    with rig.ledger.change() as change:
+        change.release("CP-001", [("serial", "EV0007")])
+        change.claim("OTHER", [("serial", "EV0007")])
+    assert rig.run(good)[0].verdict is UnitVerdict.PROVISIONED
+    assert serial_in(good) == "EV0008"
+    assert serials_of(rig.ledger) == {"OTHER": "EV0007", "CP-001": "EV0008"}
+    assert verify(rig.ledger).breaks == ()
+
+
+def test_a_template_with_another_format_gives_the_number_its_new_serial(
+    open_at: OpenAt, tmp_path: Path
+) -> None:
+    rig = make(tmp_path, open_at(), 1)
+    worn, good = MemoryBoard(1), MemoryBoard(2)
+    worn.dead = range(0x10000, 0x20000)
+    rig.run(worn)
+    rig.orders[0] = replace(rig.orders[0], draws=DrawnSerial("2030", "NEW{number}"))
+    rig.run(good)
+    assert serials_of(rig.ledger) == {"CP-001": "NEW7"}
+    assert rig.ledger.ranges()[0].next == 8
+
+
+def test_a_merge_gives_out_no_number_that_was_drawn_elsewhere(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        ours, theirs = (
+            stack.enter_context(closing(open_ledger(tmp_path / f"{name}.db", name)))
+            for name in ("line-1", "line-2")
+        )
+        for ledger in (ours, theirs):
+            with ledger.change() as change:
+                change.add_range("2030", 7, 99)
+                if ledger is theirs:
+                    change.next_serial("2030", "CP-002")
+                change.next_serial("2030", "CP-001")
+        merge(ours, theirs)
+        with ours.change() as change:
+            assert change.next_serial("2030", "CP-003") == 9
+        assert verify(ours).breaks == ()
 
 
 def test_a_number_whose_serial_is_another_units_is_passed_over(

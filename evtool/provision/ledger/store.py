@@ -130,11 +130,11 @@ class Change(Protocol):
     def next_serial(
         self, range_name: str, unit: str, is_free: Callable[[int], bool] = lambda _number: True
     ) -> int:
-        """The unit's number from a range: the next free one, or the one that it took before.
+        """The unit's number from a range: the one that it took before, or the next free one.
 
         Args:
-            is_free: says of a number whether it is to be had; the others are passed over for
-                good.
+            is_free: says of a number whether the unit can have it; the others are passed over
+                for good, also the one that it took before.
 
         Raises:
             RangeEnded: no number is left, or there is no such range.

@@ -17,7 +17,7 @@ from evtool.protocol.ledger_record import ClaimTaken, folded
 from evtool.provision.fleet.order import UnitOrder
 from evtool.provision.ledger.store import Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
-from evtool.provision.run.serial_draw import drawn_serial, held_serial
+from evtool.provision.run.serial_draw import drawn_serial, held_serial, promised_serials
 from evtool.provision.run.verdict import UnitRefused
 
 RETIRED = "decommissioned"
@@ -115,8 +115,9 @@ class Assignment:
             held = [(each.kind, each.value) for each in self._ledger.claims_of(order.identity)]
             with self._ledger.change() as change:
                 change.release(order.identity, held, mac=mac)
-                # Its keys stay its own, whichever board will have them.
-                change.claim(order.identity, [each for each in held if each[0] == "key"])
+                # Its keys stay its own, whichever board will have them; and what was drawn for it.
+                own = {"key"} if order.draws is None else {"key", "serial"}
+                change.claim(order.identity, [each for each in held if each[0] in own])
             if order.mac is None and not wrong:
                 self._free.insert(0, order)
             elif order.mac is None:
@@ -199,9 +200,10 @@ class Assignment:
         """The order, claimed for the board; a serial number that is drawn stands in it."""
         draws, unit = order.draws, order.identity
         held = None if draws is None else held_serial(self._ledger, unit, found)
+        promised = [] if draws is None else promised_serials(self._ledger, unit)
         with self._ledger.change() as change:
             if draws is not None:
-                serial = drawn_serial(change, unit, held, draws, self._given)
+                serial = drawn_serial(change, unit, held, draws, promised, self._given)
                 order = replace(
                     order, charge_point=replace(order.charge_point, serial_number=serial)
                 )
