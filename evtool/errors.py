@@ -11,6 +11,7 @@
         LinkTimeout    3   it was there, then said nothing
         WrongBoard     3   it is not the board that was meant; nothing was written
         TransferFault  3   bytes were lost or spoiled on their way
+        ChangeUndone   3   the ledger's database undid a change for another station's sake
       ToolError        4   esptool or pio failed
       Stopped        130   asked to end before it was done
 
@@ -81,6 +82,10 @@ class WrongBoard(DeviceError):
 
 class TransferFault(DeviceError):
     """Bytes were lost or spoiled on their way: the whole of it may be tried again."""
+
+
+class ChangeUndone(DeviceError):
+    """The ledger's database undid a whole change for another one's sake: it may be done again."""
 
 
 class Stopped(EvtoolError):

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from evtool import __version__
 from evtool.errors import ConfigError
 from evtool.protocol.ledger_record import ClaimTaken
+from evtool.provision.ledger.in_change import in_change
 
 if TYPE_CHECKING:
     from evtool.cli.output import Output
     from evtool.errors import EvtoolError
-    from evtool.link.ledger_change import SqlChange
     from evtool.link.ledger_database import SqlLedger
     from evtool.project import Project
     from evtool.protocol.board_flash import ChipInfo
     from evtool.protocol.ledger_record import Claim
     from evtool.provision.ca_certificate import CaCertificate
     from evtool.provision.identity import Identity
+    from evtool.provision.ledger.store import Change
 
 _FIX = (
     "give the board another identity; or, if it shall have this one, say --reassign: what the "
@@ -76,22 +77,25 @@ class LedgerEntry:
         """
         unit = self._project.charge_point.identity
         self._refuse_retired(unit)
-        released: list[Claim] = []
-        with self._ledger.change() as change:
-            while True:
-                try:
-                    change.claim(unit, [("identity", unit), ("mac", mac)], mac=mac)
-                    break
-                except ClaimTaken as taken:
-                    if not self._reassign or not self._take_over(change, taken.holder, mac):
-                        taken.fix = _FIX
-                        raise
-                    released.append(taken.holder)
-            self._claim_keys(change, mac)
-            shared = self._claim_serial(change, mac)
-        self._tell(released, shared)
+        self._tell(*in_change(self._ledger, lambda change: self._claim_all(change, unit, mac)))
         # Not before: of a board that was refused the unit's records say nothing.
         self._mac = mac
+
+    def _claim_all(
+        self, change: Change, unit: str, mac: str
+    ) -> tuple[list[Claim], ClaimTaken | None]:
+        released: list[Claim] = []
+        while True:
+            try:
+                change.claim(unit, [("identity", unit), ("mac", mac)], mac=mac)
+                break
+            except ClaimTaken as taken:
+                if not self._reassign or not self._take_over(change, taken.holder, mac):
+                    taken.fix = _FIX
+                    raise
+                released.append(taken.holder)
+        self._claim_keys(change, mac)
+        return released, self._claim_serial(change, mac)
 
     def _refuse_retired(self, unit: str) -> None:
         from evtool.provision.ledger.unit_state import state
@@ -105,7 +109,7 @@ class LedgerEntry:
                 "--reassign",
             )
 
-    def _take_over(self, change: SqlChange, holder: Claim, mac: str) -> bool:
+    def _take_over(self, change: Change, holder: Claim, mac: str) -> bool:
         """Release all that the holder's board has, and record who wanted it so."""
         held = {(holder.kind, holder.value)} | {
             (each.kind, each.value)
@@ -122,7 +126,7 @@ class LedgerEntry:
         )
         return True
 
-    def _claim_keys(self, change: SqlChange, mac: str) -> None:
+    def _claim_keys(self, change: Change, mac: str) -> None:
         """Two units with one key would be one unit to whoever has it."""
         try:
             change.claim(self._project.charge_point.identity, self._keys, mac=mac)
@@ -139,7 +143,7 @@ class LedgerEntry:
             self._output.say(f"note: {shared.message}")
             self._output.event("serial_shared", unit=shared.holder.unit, mac=shared.holder.mac)
 
-    def _claim_serial(self, change: SqlChange, mac: str) -> ClaimTaken | None:
+    def _claim_serial(self, change: Change, mac: str) -> ClaimTaken | None:
         """The project's serial number; one project may give names to several boards.
 
         Returns: who has it, if another one.

@@ -38,21 +38,28 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     more, and nothing else. Where two boards claim the same, who is left has it.
     """
     from evtool.errors import ConfigError
+    from evtool.provision.ledger.in_change import in_change
 
     output = Output(as_json)
     if not reason.strip() or not reason.isprintable():
         raise ConfigError("--reason: not a line of text", fix="say why, in one line")
     with opened_ledger(ledger_location, found_project(project_path)) as ledger:
-        with ledger.change() as change:
-            board = None if mac is None else mac.lower()
-            record = change.release(unit, [(kind, value)], mac=board, fields={"reason": reason})
+        board = None if mac is None else mac.lower().replace("-", ":")
+        why = {"reason": reason}
+        record = in_change(
+            ledger, lambda change: change.release(unit, [(kind, value)], mac=board, fields=why)
+        )
         holder = ledger.claim_holder(kind, value)
         if record is None:
             held = "nobody has it"
             if holder is not None:
                 held = f"{holder.unit} has it, on " + (holder.mac or "no board yet")
             raise ConfigError(f"{unit} does not have the {kind} {value}: {held}")
-        left = "is free" if holder is None else f"is {holder.unit}'s, on {holder.mac} now"
+        left = (
+            "is free"
+            if holder is None
+            else f"is {holder.unit}'s, on {holder.mac or 'no board'} now"
+        )
         output.result(
             f"{kind} {value} {left}",
             {

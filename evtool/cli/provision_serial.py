@@ -11,6 +11,7 @@ from evtool.cli.fleet_input import drawn_serial_option
 from evtool.cli.identity_input import checked_identity
 from evtool.cli.ledger_option import existing_ledger, opened_ledger
 from evtool.protocol.ledger_record import RangeEnded, free_number
+from evtool.provision.ledger.in_change import in_change
 from evtool.provision.ledger.unit_state import state
 from evtool.provision.run.serial_draw import (
     drawn_serial,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from evtool.project import Project
     from evtool.provision.fleet.drawn_serial import DrawnSerial
     from evtool.provision.identity import Identity
+    from evtool.provision.ledger.store import Change
 
 
 def drawn_project(
@@ -58,12 +60,15 @@ def drawn_project(
     with opened_ledger(ledger_location, project) as opened:
         held = held_serial(opened, unit, state(opened, unit))
         promised = promised_serials(opened, unit)
-        with opened.change() as change:
+
+        def draw(change: Change) -> Project:
             serial = drawn_serial(change, unit, held, wanted, promised)
             drawn = _with_serial(project, serial)
             checked_identity(drawn)  # also its length
             change.claim(unit, [("serial", serial)])  # its own before its board is there
-    return drawn
+            return drawn
+
+        return in_change(opened, draw)
 
 
 def kept_serial(ledger: SqlLedger, unit: str) -> tuple[str, str] | None:

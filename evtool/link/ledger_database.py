@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evtool.errors import ConfigError, DeviceError
+from evtool.errors import ChangeUndone, ConfigError, DeviceError
 from evtool.link.ledger_anchor import Anchor, Noted, check_noted
 from evtool.link.ledger_change import MOVING_LOCK, SqlChange, read_record
 from evtool.link.ledger_claims import claims_of, holder_of, holders_of
@@ -46,6 +46,7 @@ from evtool.protocol.ledger_record import NO_HEAD, Claim, Head, Record
 
 _MIGRATION_LOCK = 0x6576746F  # "evto": two stations may open a new database at once
 _MERGING_LOCK = 0x65766D67
+_UNDONE = ("40001", "40P01")  # serialization_failure, deadlock_detected
 _NOTE_EVERY = 50
 _LONGEST_NAME = 64
 _AT_ONCE = 500  # values of a query; SQLite takes a thousand on every system
@@ -420,6 +421,10 @@ class SqlLedger:
             if "not a database" in reason:
                 raise ConfigError(
                     f"{self.where}: not a ledger of evtool: {reason}", fix="name another file"
+                ) from error
+            if getattr(error.orig, "sqlstate", None) in _UNDONE:
+                raise ChangeUndone(
+                    f"the ledger {self.where}: {reason}", fix="run the same command again"
                 ) from error
             raise DeviceError(
                 f"the ledger {self.where}: {reason}",

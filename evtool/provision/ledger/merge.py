@@ -14,6 +14,7 @@ from typing import Protocol
 
 from evtool.protocol.ledger_record import NO_HEAD, Break, Claim, Head, Record
 from evtool.provision.ledger.claim_book import by_time, claims_in
+from evtool.provision.ledger.in_change import again
 from evtool.provision.ledger.store import Change, Ledger
 
 _EVENTS = frozenset({"claimed", "released", "range_added", "serial_taken"})
@@ -130,10 +131,14 @@ def merge(ours: MergingLedger, theirs: MergingLedger, *, only_try: bool = False)
     Args:
         only_try: say what would come of it, and change nothing.
     """
-    merged = Merged()
-    with suppress(_OnlyTried):
-        _merge(ours, theirs, merged, only_try=only_try)
-    return merged
+
+    def once() -> Merged:
+        merged = Merged()
+        with suppress(_OnlyTried):
+            _merge(ours, theirs, merged, only_try=only_try)
+        return merged
+
+    return again(once)
 
 
 def _merge(ours: MergingLedger, theirs: MergingLedger, merged: Merged, *, only_try: bool) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from evtool.errors import ConfigError
 from evtool.protocol.ledger_record import ClaimTaken, folded
 from evtool.provision.fleet.order import UnitOrder
-from evtool.provision.ledger.store import Ledger
+from evtool.provision.ledger.in_change import in_change
+from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.serial_draw import drawn_serial, held_serial, promised_serials
 from evtool.provision.run.verdict import UnitRefused
@@ -113,11 +114,14 @@ class Assignment:
         order = assigned.order
         with self._lock:
             held = [(each.kind, each.value) for each in self._ledger.claims_of(order.identity)]
-            with self._ledger.change() as change:
+            # Its keys stay its own, whichever board will have them; and what was drawn for it.
+            own = {"key"} if order.draws is None else {"key", "serial"}
+
+            def release(change: Change) -> None:
                 change.release(order.identity, held, mac=mac)
-                # Its keys stay its own, whichever board will have them; and what was drawn for it.
-                own = {"key"} if order.draws is None else {"key", "serial"}
                 change.claim(order.identity, [each for each in held if each[0] in own])
+
+            in_change(self._ledger, release)
             if order.mac is None and not wrong:
                 self._free.insert(0, order)
             elif order.mac is None:
@@ -201,14 +205,17 @@ class Assignment:
         draws, unit = order.draws, order.identity
         held = None if draws is None else held_serial(self._ledger, unit, found)
         promised = [] if draws is None else promised_serials(self._ledger, unit)
-        with self._ledger.change() as change:
+
+        def claim(change: Change) -> UnitOrder:
+            claimed = order
             if draws is not None:
                 serial = drawn_serial(change, unit, held, draws, promised, self._given)
-                order = replace(
-                    order, charge_point=replace(order.charge_point, serial_number=serial)
-                )
-            change.claim(unit, claims(order, mac), mac=mac)
-        return order
+                has_it = replace(order.charge_point, serial_number=serial)
+                claimed = replace(order, charge_point=has_it)
+            change.claim(unit, claims(claimed, mac), mac=mac)
+            return claimed
+
+        return in_change(self._ledger, claim)
 
 
 def claims(order: UnitOrder, mac: str) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from evtool.errors import ConfigError, EvtoolError
 from evtool.protocol.board_flash import BoardFacts, FlashPart
 from evtool.provision.evcfg import find_evcfg
-from evtool.provision.ledger.store import Ledger
+from evtool.provision.ledger.in_change import in_change
+from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.plan import compare
 from evtool.provision.run.assignment import RETIRED
@@ -133,9 +134,12 @@ def record_leaving(
     fields: dict[str, object] = {"erased": erased, "released": free}
     if leaving.reason:
         fields["reason"] = leaving.reason
-    with ledger.change() as change:
+
+    def leave(change: Change) -> None:
         # Released last: where the identity is free again, that is what it is.
         change.append(RETIRED, unit=found.unit, mac=found.mac, fields=fields)
         if given_up:
             change.release(found.unit, given_up)
+
+    in_change(ledger, leave)
     return tuple(dict.fromkeys(kind for kind, _ in given_up))

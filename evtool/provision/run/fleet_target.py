@@ -13,6 +13,7 @@ from evtool.protocol.ledger_record import ClaimTaken
 from evtool.protocol.nvs import NvsEntry
 from evtool.provision.fleet.order import WIFI_PASSPHRASE, UnitOrder, UnitSecrets, resolve
 from evtool.provision.identity import Identity
+from evtool.provision.ledger.in_change import in_change
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState
 from evtool.provision.run.assignment import Assigned, Assignment, PassedRow
@@ -141,8 +142,8 @@ class FleetTarget:
         secrets = secrets_of(identity)
         # Before anything is written: two units with one key would be one unit to the CSMS.
         try:
-            with self._ledger.change() as change:
-                change.claim(order.identity, _fingerprints(order, secrets), mac=self.mac)
+            keys = _fingerprints(order, secrets)
+            in_change(self._ledger, lambda change: change.claim(order.identity, keys, mac=self.mac))
         except ClaimTaken as error:
             self._wrong = error.message
             raise

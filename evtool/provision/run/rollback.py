@@ -11,6 +11,7 @@ from evtool.protocol.board_flash import BoardFacts, FlashPart
 from evtool.protocol.ledger_record import Record
 from evtool.protocol.nvs import parse_image
 from evtool.provision.evcfg import find_evcfg
+from evtool.provision.ledger.in_change import in_change
 from evtool.provision.ledger.store import Change, Ledger
 from evtool.provision.ledger.unit_state import UnitState, state
 from evtool.provision.run.assignment import RETIRED, PassedRow
@@ -126,8 +127,8 @@ class RollbackTargets:
                 f"{self.unit} --serial-port PORT`",
             )
         # What was released since may be another board's by now; and what is free is taken again.
-        with self.ledger.change() as change:
-            change.claim(self.unit, [("identity", self.unit), ("mac", mac)], mac=mac)
+        wanted = [("identity", self.unit), ("mac", mac)]
+        in_change(self.ledger, lambda change: change.claim(self.unit, wanted, mac=mac))
         return RollbackTarget(self, mac, found)
 
 

@@ -10,6 +10,8 @@ from typing import Protocol
 from evtool.errors import SecretMissing
 from evtool.project import Secret, SecretRef
 from evtool.provision.fleet.order import CLIENT_KEY
+from evtool.provision.ledger.in_change import in_change
+from evtool.provision.ledger.store import Change
 from evtool.provision.secrets.sealed_store import SealedStore, secret_name
 
 _NEW_KEY = "make one with `evtool provision secrets new-key`"
@@ -109,10 +111,14 @@ class UnitSecretStore:
         ]
         made = 0
         if missing:
-            with self.sealed.ledger.change() as change:
-                for unit, name in missing:
-                    value = self.generate().encode()
-                    made += self.sealed.put(change, secret_name(unit, name, 1), value)
+            store = self.sealed
+            # In one order, whatever the file's: no two stations wait for one another.
+            names = sorted(secret_name(unit, name, 1) for unit, name in missing)
+
+            def make(change: Change) -> int:
+                return sum(store.put(change, name, self.generate().encode()) for name in names)
+
+            made = in_change(store.ledger, make)
         return made
 
     def renew(self, unit: str, name: str) -> tuple[int, Secret]:
