@@ -84,7 +84,8 @@ def merged_lines(merged: Merged) -> list[str]:
     for claim in merged.kept:
         lines.append(
             f"KEPT {claim.kind} {claim.value}: {claim.unit} released it there, and was used "
-            "here since"
+            f"here since or has a board here; to free it: evtool provision ledger release "
+            f"{claim.kind} {claim.value} --unit {claim.unit} --reason TEXT"
         )
     lines += [f"TWICE {note}" for note in merged.notes]
     for name, apart in merged.sealed_apart:

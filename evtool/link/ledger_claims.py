@@ -135,15 +135,38 @@ def give_up(
             fix="name the board that gives it up",
         )
     [released] = fitting
-    if released is not holder:
+    _remove(connection, released, is_holder=released is holder, heirs=others)
+    return released
+
+
+def give_up_there(connection: sa.Connection, given_up: Claim) -> bool:
+    """Release here what `given_up.unit` released in another ledger.
+
+    Returns:
+        False: it holds it on a board here that was not named there; that stays.
+    """
+    holder = holder_of(connection, given_up.kind, given_up.value)
+    others = contenders_of(connection, given_up.kind, given_up.value)
+    of_unit = [each for each in (holder, *others) if each is not None]
+    of_unit = [each for each in of_unit if each.unit == given_up.unit]
+    for each in of_unit:
+        if each.mac in (None, given_up.mac):
+            _remove(connection, each, is_holder=each is holder, heirs=others)
+            return True
+    return not of_unit
+
+
+def _remove(
+    connection: sa.Connection, released: Claim, *, is_holder: bool, heirs: list[Claim]
+) -> None:
+    if not is_holder:
         connection.execute(contested.delete().where(*_key(contested, released), *_origin(released)))
-        return released
+        return
     connection.execute(claims.delete().where(*_key(claims, released)))
-    if others:
-        heir = others[0]
+    if heirs:
+        heir = heirs[0]
         connection.execute(contested.delete().where(*_key(contested, heir), *_origin(heir)))
         connection.execute(claims.insert().values(**dataclasses.asdict(heir)))
-    return released
 
 
 def _alike(table: sa.Table, kind: str, value: str) -> tuple[sa.ColumnElement[bool], ...]:

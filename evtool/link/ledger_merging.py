@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from evtool.link.ledger_change import SqlChange, locked_head, row_of, set_head
-from evtool.link.ledger_claims import contenders_of, contest, give_up, insert_if_new, take
+from evtool.link.ledger_claims import contenders_of, contest, give_up_there, insert_if_new, take
 from evtool.link.ledger_schema import numbers, ranges, records
 from evtool.protocol.ledger_record import Claim, Head, Record, chain_of
 
@@ -55,9 +55,12 @@ class SqlMergingChange(SqlChange):
         return any(each.fits(claim.unit, claim.mac) for each in others)
 
     def take_release(self, claim: Claim) -> bool:
-        """Release what this unit and board hold; False: they do not."""
-        released = give_up(self._connection, claim.kind, claim.value, claim.unit, claim.mac)
-        return released is not None
+        """Release what this unit holds on this board, or on none yet.
+
+        Returns:
+            False: it has a board here of which who released it did not know.
+        """
+        return give_up_there(self._connection, claim)
 
     def take_range(self, name: str, first: int, last: int) -> tuple[int, int] | None:
         """Keep a range; returns the limits of another one of that name."""

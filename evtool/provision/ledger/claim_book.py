@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from evtool.protocol.ledger_record import Claim, Record, folded
 
 CLAIM_EVENTS = frozenset({"claimed", "released"})
+MERGED = "merged"
 
 
 class ClaimBook:
@@ -57,15 +60,50 @@ def claims_in(record: Record) -> Iterator[Claim]:
 def by_time(chains: Iterable[Iterable[Record]]) -> list[Record]:
     """Records of several chains, each in its own order, as they followed one another.
 
-    A record counts as no older than the one before it in its chain: clocks may be put back.
+    A record counts as no older than the one before it in its chain: clocks may be put back. And
+    what a station took in comes before its record `merged`, whatever the other one's clock said.
     """
-    dated = []
+    left: dict[str, deque[tuple[str, Record]]] = {}
     for chain in chains:
         records = list(chain)
         times = itertools.accumulate((record.time for record in records), max)
-        dated += [
-            (time, record.station, record.seq, record)
-            for time, record in zip(times, records, strict=True)
-        ]
-    dated.sort(key=lambda each: each[:3])
-    return [record for *_, record in dated]
+        for time, record in zip(times, records, strict=True):
+            left.setdefault(record.station, deque()).append((time, record))
+    heads = [(queue[0][0], station) for station, queue in left.items()]
+    heapq.heapify(heads)
+    ordered: list[Record] = []
+    while heads:
+        time, station = heapq.heappop(heads)
+        queue = left[station]
+        if queue and queue[0][0] == time:
+            _take_first(station, left, ordered, frozenset())
+        if queue:
+            heapq.heappush(heads, (queue[0][0], station))
+    return ordered
+
+
+def _take_first(
+    station: str,
+    left: dict[str, deque[tuple[str, Record]]],
+    ordered: list[Record],
+    waiting: frozenset[str],
+) -> None:
+    """Take a chain's first record that is left, behind those that it knows of."""
+    record = left[station][0][1]
+    waiting |= {station}
+    for other, seq in known_heads(record).items():
+        queue = left.get(other, deque())
+        while other not in waiting and queue and queue[0][1].seq <= seq:
+            _take_first(other, left, ordered, waiting)
+    ordered.append(record)
+    left[station].popleft()
+
+
+def known_heads(record: Record) -> dict[str, int]:
+    """How much of other chains the record's station has seen by it: what it took in."""
+    heads = record.fields.get("heads") if record.event == MERGED else None
+    return {
+        str(name): head[0]
+        for name, head in (heads.items() if isinstance(heads, dict) else ())
+        if isinstance(head, list) and head and isinstance(head[0], int)
+    }

@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from evtool.protocol.ledger_record import NO_HEAD, Break, Claim, Head, Record
-from evtool.provision.ledger.claim_book import by_time, claims_in
+from evtool.protocol.ledger_record import Break, Claim, Head, Record
+from evtool.provision.ledger.claim_book import MERGED, by_time, claims_in, known_heads
 from evtool.provision.ledger.in_change import again
 from evtool.provision.ledger.store import Change, Ledger
 
-_EVENTS = frozenset({"claimed", "released", "range_added", "serial_taken"})
+_EVENTS = frozenset({"claimed", "released", "range_added", "serial_taken", MERGED})
 
 
 class MergingChange(Change, Protocol):
@@ -40,7 +40,11 @@ class MergingChange(Change, Protocol):
         """Whether this unit and board want what another holder has."""
 
     def take_release(self, claim: Claim) -> bool:
-        """Release what this unit and board hold; False: they do not."""
+        """Release what this unit holds on this board, or on none yet.
+
+        Returns:
+            False: it has a board here of which who released it did not know.
+        """
 
     def take_range(self, name: str, first: int, last: int) -> tuple[int, int] | None:
         """Keep a range; returns the limits of another one of that name."""
@@ -54,6 +58,9 @@ class MergingLedger(Ledger, Protocol):
 
     def ledger_id(self) -> str:
         """What distinguishes it from all others."""
+
+    def general(self, event: str) -> list[Record]:
+        """The records of an event that are about no unit, oldest first."""
 
     def merging(self) -> AbstractContextManager[MergingChange]:
         """A transaction; one such at a time."""
@@ -149,8 +156,9 @@ def _merge(ours: MergingLedger, theirs: MergingLedger, merged: Merged, *, only_t
             _take_station(ours, theirs, change, (station, there[station]), merged)
             for station in sorted(there)
         ]
+        merges = theirs.general(MERGED)
         for record in by_time(news):
-            _follow(ours, there, change, record, merged)
+            _follow(ours, merges, change, record, merged)
         # Some ended within what was taken in: one of the two gave it up.
         merged.conflicts = [each for each in merged.conflicts if change.is_contested(each.theirs)]
         _take_sealed(ours, theirs, change, their_id, merged)
@@ -213,7 +221,7 @@ def _fork(ours: Ledger, theirs: Ledger, station: str, common: int) -> Fork:
 
 
 def _follow(
-    ours: Ledger, there: dict[str, Head], change: MergingChange, record: Record, merged: Merged
+    ours: Ledger, merges: list[Record], change: MergingChange, record: Record, merged: Merged
 ) -> None:
     fields = record.fields
     match record.event, fields:
@@ -224,10 +232,8 @@ def _follow(
                     merged.conflicts.append(Conflict(holder, claim))
         case "released", _:
             for claim in claims_in(record):
-                if _has_newer(ours, there, record):
+                if _has_newer(ours, merges, record) or not change.take_release(claim):
                     merged.kept.append(claim)
-                else:
-                    change.take_release(claim)
         case "range_added", {"range": str(name), "first": int(first), "last": int(last)}:
             other = change.take_range(name, first, last)
             if other is not None:
@@ -244,15 +250,24 @@ def _follow(
             pass
 
 
-def _has_newer(ours: Ledger, there: dict[str, Head], release: Record) -> bool:
+def _has_newer(ours: Ledger, merges: list[Record], release: Record) -> bool:
     """Whether our stations did something with the unit when it was released there, or after it.
 
     Then the claim stays: giving a name away twice is worse than keeping one too many.
+
+    Args:
+        merges: what their stations took in, and when: they knew of it.
     """
     if release.unit is None:
         return False
+    known: dict[str, int] = {}
+    for record in merges:
+        if record.station == release.station and record.seq < release.seq:
+            known |= known_heads(record)
     return any(
-        record.time >= release.time and record.seq > there.get(record.station, NO_HEAD).seq
+        record.time >= release.time
+        and record.station != release.station
+        and record.seq > known.get(record.station, 0)
         for record in ours.history(unit=release.unit)
     )
 

@@ -18,7 +18,7 @@ from evtool.protocol.ledger_record import (
     first_break,
     folded,
 )
-from evtool.provision.ledger.claim_book import CLAIM_EVENTS, ClaimBook, by_time, claims_in
+from evtool.provision.ledger.claim_book import CLAIM_EVENTS, MERGED, ClaimBook, by_time, claims_in
 from evtool.provision.ledger.store import Ledger
 
 
@@ -71,7 +71,7 @@ def _behind(ledger: Ledger, station: str, head: Head) -> Break | None:
 
 def _noting(records: Iterator[Record], kept: list[Record]) -> Iterator[Record]:
     for record in records:
-        if record.event in CLAIM_EVENTS:
+        if record.event in CLAIM_EVENTS or record.event == MERGED:
             kept.append(record)
         yield record
 
