@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -66,9 +67,9 @@ def opened_ledger(location: str | None, project: Project | None) -> Iterator[Sql
 def existing_ledger(
     location: str | None, project: Project | None, *, writes: bool = False
 ) -> Iterator[SqlLedger | None]:
-    """The same for a look that makes nothing: None where there is no ledger yet.
+    """The same for a look that writes nothing: None where there is no ledger yet.
 
-    That of an older evtool is read and left where it is.
+    That of an older evtool is read and left as it is.
 
     Args:
         writes: something will be recorded: an older evtool's is taken in first.
@@ -90,14 +91,16 @@ def existing_ledger(
     elif writes:
         with opened_ledger(location, project) as ledger:
             yield ledger
-    elif is_there:
-        with _compared(text, root) as ledger:
+    elif (looked := _looked_at(text, root) if is_there else None) is not None:
+        with closing(looked):
             if has_old:
                 _tell_old("are not in the ledger yet")
-            yield ledger
-    else:
+            yield looked
+    elif has_old:
         with _stand_in(text, root, has_old=True) as ledger:
             yield ledger
+    else:
+        yield None
 
 
 @contextmanager
@@ -127,32 +130,46 @@ def named_ledger(
     project: Project | None,
     what: str = "the ledger",
     *,
-    dry_run: bool = False,
+    writes: bool = False,
 ) -> SqlLedger:
     """A ledger that is there, to be read as it is; the caller closes it.
 
     Nothing is taken in or compared: this is for those commands that find out what is wrong.
 
     Args:
-        dry_run: tables of an older evtool are refused, where they would be brought up else.
+        writes: something will be written: tables of an older evtool are brought up.
 
     Raises:
         ConfigError: there is none, or it is of a later evtool.
         DeviceError: it cannot be reached.
     """
     from evtool.errors import ConfigError
-    from evtool.link.ledger_database import open_ledger
-    from evtool.link.ledger_location import refuse_password
+    from evtool.link.ledger_database import look_at_ledger, open_ledger
+    from evtool.link.ledger_location import refuse_password, shown
 
     text = ledger_place(location, project)
     refuse_password(text)
-    is_there = "://" in text or Path(text).is_file()
-    if not is_there or (dry_run and not _refuse_older(text)):
-        problem = f"no such file: {text}" if not is_there else f"no ledger: {text}"
+    station = os.environ.get("EVTOOL_STATION")
+    ledger = look_at_ledger(text, station)
+    if ledger is None:
+        is_there = "://" in text or Path(text).is_file()
+        problem = f"no ledger: {shown(text)}" if is_there else f"no such file: {text}"
         raise ConfigError(f"{what}: {problem}", fix="name one that is there")
-    ledger = open_ledger(text, os.environ.get("EVTOOL_STATION"))
-    _tell_twins(ledger)
+    if writes:
+        ledger.close()
+        ledger = open_ledger(text, station)
+        _tell_twins(ledger)
     return ledger
+
+
+def _looked_at(text: str, root: Path) -> SqlLedger | None:
+    """The ledger as it is, compared with what this station noted of it; None: there is none."""
+    from evtool.link.ledger_anchor import Anchor
+    from evtool.link.ledger_database import look_at_ledger
+    from evtool.link.ledger_location import refuse_password
+
+    refuse_password(text)
+    return look_at_ledger(text, os.environ.get("EVTOOL_STATION"), Anchor(root / ANCHOR_FILE))
 
 
 def _root(project: Project | None) -> Path:
@@ -213,7 +230,7 @@ def _refuse_older(text: str) -> bool:
         raise ConfigError(
             f"{shown(text)}: its tables are of version {version}, and a dry run does not bring "
             f"them to {len(MIGRATIONS)}",
-            fix="`evtool provision ledger verify` does, and changes no record",
+            fix=f"evtool provision ledger migrate --ledger {shlex.quote(shown(text))}",
         )
     return version > 0
 

@@ -53,10 +53,13 @@ def _sealed_secrets(project: Project) -> list[str]:
     place, where = project.provision.sealing_key, project.provision.ledger
     if place is None or place.kind == "prompt" or not ("://" in where or Path(where).is_file()):
         return []
-    from evtool.link.ledger_database import open_ledger
+    from evtool.link.ledger_database import look_at_ledger
 
     try:
-        with closing(open_ledger(where)) as ledger:
+        looked = look_at_ledger(where)
+        if looked is None:
+            return []
+        with closing(looked) as ledger:
             if not is_anything_sealed(ledger):
                 return []
             store = open_sealed(ledger, place, project.root, create=False)

@@ -21,7 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    what was checked is bad (a difference, a stale file, a failed proof)
+  1    what was checked is bad (a difference, a stale file, a failed proof),
+       or a file could not be written (--json: "error" says which)
   2    fix the file, row or option that the message names
   3    cable, port, board, bus or CSMS
   4    a program that evtool runs (esptool, pio) failed

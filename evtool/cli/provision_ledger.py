@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("evtool.cli.provision_ledger_history", "List what happened to a unit or board."),
     "merge": ("evtool.cli.provision_ledger_merge", "Take in another station's ledger."),
     "move": ("evtool.cli.provision_ledger_move", "Keep it elsewhere from now on."),
+    "migrate": ("evtool.cli.provision_ledger_migrate", "Bring an older ledger's tables up."),
     "release": ("evtool.cli.provision_ledger_release", "Free what a unit has."),
     "range": ("evtool.cli.provision_ledger_range", "Define or list ranges of serial numbers."),
 }

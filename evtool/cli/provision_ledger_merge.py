@@ -45,7 +45,7 @@ def command(
     opened = tried_ledger if dry_run else opened_ledger
     with (
         opened(ledger_location, found_project(project_path)) as ours,
-        closing(named_ledger(other, None, "the other ledger", dry_run=dry_run)) as theirs,
+        closing(named_ledger(other, None, "the other ledger")) as theirs,
     ):
         ours.refuse_itself(theirs)
         merged = merge(ours, theirs, only_try=dry_run)

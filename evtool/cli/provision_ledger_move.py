@@ -40,7 +40,7 @@ def command(
     project = found_project(project_path)
     opened = tried_ledger if dry_run else opened_ledger
     with (
-        closing(named_ledger(ledger_location, project, dry_run=dry_run)) as source,
+        closing(named_ledger(ledger_location, project, writes=not dry_run)) as source,
         opened(target, project) as new,
     ):
         source.refuse_itself(new)

@@ -82,6 +82,11 @@ def command(
             ledger.accept(anchor)
             lost = None
         _show(output, ledger, found, breaks, lost)
+        if ledger.is_older:
+            output.say(
+                "note: an older evtool's tables, read as they are; whether two units differ in "
+                "capital letters alone says `evtool provision ledger migrate`"
+            )
         good = not breaks and lost is None and not found.contested
         if save_path is not None and good:
             write_atomically(save_path, heads_text(found.heads), 0o600)

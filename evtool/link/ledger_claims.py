@@ -184,7 +184,9 @@ def _origin(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
 def holder_of(connection: sa.Connection, kind: str, value: str) -> Claim | None:
     """Who holds a claim, in whatever letters' case."""
     query = sa.select(claims).where(*_alike(claims, kind, value))
-    row = connection.execute(query).one_or_none()
+    # Of an older evtool's ledger that is only looked at, the first one; else there is but one.
+    query = query.order_by(claims.c.time, claims.c.station, claims.c.seq)
+    row = connection.execute(query).first()
     return None if row is None else Claim(*row)
 
 

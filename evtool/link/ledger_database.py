@@ -25,6 +25,7 @@ from evtool.link.ledger_location import (
     postgresql_engine,
     shown,
     sqlite_engine,
+    sqlite_look,
     station_name,
 )
 from evtool.link.ledger_merging import SqlMergingChange
@@ -110,19 +111,54 @@ def open_ledger(
     return ledger
 
 
+def look_at_ledger(
+    location: str | Path, station: str | None = None, anchor: Anchor | None = None
+) -> SqlLedger | None:
+    """A ledger to be read as it is, also an older evtool's: nothing is made or brought up.
+
+    Returns:
+        None: there is none at `location` yet.
+
+    Raises: as `open_ledger`.
+    """
+    over: Callable[[], None] = _nothing
+    if is_url(location):
+        engine = postgresql_engine(os.fspath(location), looks=True)
+        name = station or station_name()
+    else:
+        path = Path(location)
+        if not path.is_file() or not path.stat().st_size:
+            return None
+        engine, over = sqlite_look(path)
+        name = station or station_name(path)
+    ledger = SqlLedger(engine, shown(location), name, None, anchor, over)
+    try:
+        version = ledger.version()
+        if version:
+            ledger.is_older = version < len(MIGRATIONS)
+            if anchor is not None:
+                ledger.compare(anchor)
+            return ledger
+    except BaseException:
+        ledger.close()
+        raise
+    ledger.close()
+    return None
+
+
+def _nothing() -> None:
+    pass
+
+
 def ledger_version(location: str | Path) -> int:
     """The version of the tables at `location`, 0 where there are none; makes nothing.
 
     Raises: as `open_ledger`.
     """
-    if is_url(location):
-        engine = postgresql_engine(os.fspath(location))
-    else:
-        path = Path(location)
-        if not path.is_file() or not path.stat().st_size:
-            return 0
-        engine = sqlite_engine(path)
-    with closing(SqlLedger(engine, shown(location), "", None, None)) as ledger:
+    ledger = look_at_ledger(location, "-")
+    if ledger is None:
+        return 0
+    with closing(ledger):
         return ledger.version()
 
 
@@ -133,6 +169,7 @@ class SqlLedger:
         where: the ledger, as it may be shown: without a password.
         twins: claims that an older evtool gave away beside others that differ in their letters'
             case alone; found, and contested from then on, when its tables were brought up.
+        is_older: it is looked at as an older evtool left it.
     """
 
     def __init__(
@@ -142,7 +179,10 @@ class SqlLedger:
         station: str,
         now: Callable[[], datetime] | None,
         anchor: Anchor | None,
+        over: Callable[[], None] = _nothing,
     ) -> None:
+        self._over = over
+        self.is_older = False
         self._engine = engine
         self.where = where
         self._station = station
@@ -190,6 +230,7 @@ class SqlLedger:
         """Give the connections back."""
         self.note_head()
         self._engine.dispose()
+        self._over()
 
     def note_head(self) -> None:
         """Note outside of the ledger where this station's chain ends."""

@@ -7,8 +7,11 @@ import contextlib
 import hashlib
 import os
 import platform
+import sqlite3
 import time
+import urllib.parse
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,74 @@ def sqlite_engine(path: Path) -> sa.Engine:
     return engine
 
 
+def sqlite_look(path: Path) -> tuple[sa.Engine, Callable[[], None]]:
+    """Connections to an SQLite file that is there, which change nothing in it.
+
+    Also on a medium that cannot be written.
+
+    Returns:
+        the connections, and what is to be called when the reading is over; it raises DeviceError
+        where the file changed, of which nobody could tell SQLite.
+
+    Raises:
+        DeviceError: some of it is in a log that SQLite cannot read without writing.
+    """
+    path = Path(os.path.realpath(path))
+    mode, is_settled = "mode=rw", False
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        is_settled = not _size(path, "-wal")
+        mode = "mode=ro&immutable=1" if is_settled else "mode=ro"
+        if not is_settled and not _size(path, "-shm"):
+            raise DeviceError(
+                f"the ledger {path}: its last changes are in {path.name}-wal, which SQLite does "
+                "not read in a folder that cannot be written",
+                fix=f"copy {path.name} and {path.name}-wal into one that can, and name it there",
+            )
+    place = f"file:{urllib.parse.quote(os.fspath(path))}?{mode}"
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(
+            place, uri=True, timeout=_BUSY_S, check_same_thread=False, isolation_level=None
+        ),
+        poolclass=sa.QueuePool,
+        pool_timeout=_BUSY_S,
+        hide_parameters=True,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _began(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    before = _state_of(path)
+
+    def over() -> None:
+        if is_settled and (_state_of(path) != before or _size(path, "-wal")):
+            raise DeviceError(
+                f"the ledger {path}: it was changed while it was read, in a folder that cannot "
+                "be written from here",
+                fix="run the same command again",
+            )
+
+    return engine, over
+
+
+def _size(path: Path, ending: str) -> int:
+    with contextlib.suppress(OSError):
+        return path.with_name(path.name + ending).stat().st_size
+    return 0
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
 def _switch_to_wal(connection: Any) -> None:
     """Readers and the writer do not wait for one another."""
     deadline = time.monotonic() + _BUSY_S
@@ -138,8 +209,11 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
-def postgresql_engine(text: str) -> sa.Engine:
+def postgresql_engine(text: str, *, looks: bool = False) -> sa.Engine:
     """Connections to a PostgreSQL database; none is made yet.
+
+    Args:
+        looks: nothing can be changed through them.
 
     Raises:
         ConfigError: the URL is wrong.
@@ -167,6 +241,8 @@ def postgresql_engine(text: str) -> sa.Engine:
         with connection.cursor() as cursor:
             for setting in _SETTINGS:
                 cursor.execute(f"SET {setting}")
+            if looks:
+                cursor.execute("SET default_transaction_read_only = on")
         connection.commit()
 
     return engine

@@ -222,22 +222,70 @@ def test_a_dry_run_leaves_an_older_evtools_ledgers_alone(folder: Path) -> None:
     assert "here CP-1 on board m9" in done.stdout
     assert "ledger.jsonl, of an older evtool, were read" in done.stderr
     assert contents(folder) == before
-    with closing(sqlite3.connect(folder / "line-1.db")) as connection, connection:
-        connection.execute("DROP INDEX ledger_claims_any_case")
-        connection.execute("UPDATE evtool_ledger SET version = 1")
+    older(folder / "line-1.db")
     with closing(sqlite3.connect(folder / "line-1.db")) as connection:
         for words in (
             ("merge", "line-1.db"),
             ("move", "line-1.db", "--ledger", "line-2.db"),
-            ("move", "new.db", "--ledger", "line-1.db"),
         ):
-            done = ledger(*words, "--dry-run", cwd=folder)
+            done = ledger(*words, "--ledger", words[1], "--dry-run", cwd=folder)
             assert done.returncode == 2, done.stdout
             assert "line-1.db: its tables are of version 1" in done.stderr
+            assert "fix: evtool provision ledger migrate --ledger line-1.db" in done.stderr
         [(version,)] = connection.execute("SELECT version FROM evtool_ledger")
     assert version == 1
-    assert ledger("verify", "--ledger", "line-1.db", cwd=folder).returncode == 0
-    assert ledger("merge", "line-1.db", "--dry-run", cwd=folder).returncode == 1
+
+
+def older(path: Path) -> None:
+    """Make it a ledger of the evtool before this one."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP INDEX ledger_claims_any_case")
+        connection.execute("UPDATE evtool_ledger SET version = 1")
+
+
+def provision(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evtool", "provision", *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+
+
+def test_a_look_writes_nothing_into_an_older_ledger_and_migrate_brings_it_up(folder: Path) -> None:
+    older(folder / "line-1.db")
+    before = contents(folder)
+    place = ("--ledger", "line-1.db")
+    for words, code in (
+        (("ledger", "verify"), 0),
+        (("ledger", "history", "CP-1"), 0),
+        (("ledger", "range"), 0),
+        (("fleet", "status"), 0),
+        (("secrets", "status"), 0),
+        (("fleet", "decommission", "CP-1", "--board-lost", "--reason", "x", "--dry-run"), 0),
+    ):
+        done = provision(*words, *place, cwd=folder)
+        assert done.returncode == code, (words, done.stderr)
+        assert contents(folder) == before, words
+    assert ledger("merge", "line-1.db", "--ledger", "new.db", cwd=folder).returncode == 0
+    assert ledger_version(folder / "line-1.db") == 1
+    done = ledger("migrate", *place, cwd=folder)
+    assert done.stdout == "line-1.db: its tables are brought from version 1 to 2\n"
+    done = ledger("migrate", *place, "--json", cwd=folder)
+    assert json.loads(done.stdout) == {
+        "event": "migrated", "ledger": "line-1.db", "from": 2, "to": 2, "contested": [],
+    }  # fmt: skip
+    assert ledger("verify", *place, cwd=folder).returncode == 0
+    done = ledger("migrate", "--ledger", "gone.db", cwd=folder)
+    assert (done.returncode, (folder / "gone.db").exists()) == (2, False)
+
+
+@NEEDS_SERVER
+def test_a_look_makes_no_tables_on_a_server(folder: Path, postgresql: PostgresqlServer) -> None:
+    url = postgresql.new_database()
+    for words in (("ledger", "verify"), ("ledger", "history", "CP-1"), ("fleet", "status")):
+        done = provision(*words, "--ledger", url, cwd=folder)
+        assert done.returncode == 2, done.stdout
+        assert "no ledger" in done.stderr
+        assert ledger_version(url) == 0
 
 
 @NEEDS_SERVER

@@ -12,7 +12,7 @@ from ledger_rig import NEEDS_SERVER, PostgresqlServer
 
 from evtool.cli.ledger_option import named_ledger
 from evtool.link import ledger_schema
-from evtool.link.ledger_database import SqlLedger
+from evtool.link.ledger_database import SqlLedger, open_ledger
 from evtool.protocol.ledger_record import ClaimTaken, folded
 from evtool.provision.ledger.verify import verify
 
@@ -146,17 +146,23 @@ def test_a_command_names_the_twins_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _older(open_at, monkeypatch, 1)
-    named_ledger(ledger_place, None).close()
+    looked = named_ledger(ledger_place, None)
+    assert capsys.readouterr().err == ""
+    holder = looked.claim_holder("identity", "cp-0")
+    assert (looked.is_older, holder is not None and holder.unit) == (True, "CP-0")
+    assert verify(looked).breaks == ()
+    looked.close()
+    named_ledger(ledger_place, None, writes=True).close()
     said = capsys.readouterr().err
     assert "CP-0's identity CP-0 and cp-0's identity cp-0 are one and the same" in said
     assert "evtool provision ledger release" in said
-    named_ledger(ledger_place, None).close()
+    named_ledger(ledger_place, None, writes=True).close()
     assert capsys.readouterr().err == ""
 
 
 @NEEDS_SERVER
 def test_a_claim_in_other_letters_is_looked_up_by_the_index(postgresql: PostgresqlServer) -> None:
-    ledger = named_ledger(postgresql.new_database(), None)
+    ledger = open_ledger(postgresql.new_database())
     with ledger.change() as change:
         for number in range(300):
             change.claim(f"CP-{number}", [("identity", f"CP-{number}")])
