@@ -35,13 +35,13 @@ def test_a_ledger_on_a_medium_that_cannot_be_written_is_read(
         change.claim("CP-1", CLAIMS, mac="m1")
     before = _files(tmp_path)
     _cannot_write(monkeypatch)
-    ledger = look_at_ledger(path)
-    assert ledger is not None
-    assert verify(ledger).breaks == ()
-    assert ledger.claim_holder("serial", "s1") is not None
-    with pytest.raises(DeviceError, match="readonly database"), ledger.change():
+    looked = look_at_ledger(path)
+    assert looked is not None
+    assert verify(looked).breaks == ()
+    assert looked.claim_holder("serial", "s1") is not None
+    with pytest.raises(DeviceError, match="readonly database"), looked.change():
         pass
-    ledger.close()
+    looked.close()
     assert _files(tmp_path) == before
 
 
