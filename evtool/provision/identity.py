@@ -116,7 +116,7 @@ def judge_identity(values: IdentityInput, *, now: datetime) -> Judgement:
     problems: list[Problem] = []
     warnings: list[Problem] = []
     _check_charge_point(values.charge_point, problems, warnings)
-    _check_wifi(values, problems)
+    _check_wifi(values, problems, warnings)
     key = _check_key(values.authorization_key, problems, warnings)
     certificate = _check_certificate(values, now, problems, warnings)
     _check_csms(values, problems, warnings)
@@ -175,7 +175,11 @@ def _shown(text: str) -> str:
     return shown if len(shown) <= 40 else f"{shown[:36]}...' ({len(text)} characters)"
 
 
-def _check_wifi(values: IdentityInput, problems: list[Problem]) -> None:
+def _check_wifi(values: IdentityInput, problems: list[Problem], warnings: list[Problem]) -> None:
+    ssid = values.wifi_ssid
+    if ssid != ssid.strip() or not ssid.isprintable():
+        rule = f"{_shown(ssid)} has blanks around it, or characters that do not print"
+        warnings.append(("wifi", "ssid", rule))
     size = len(values.wifi_ssid.encode("utf-8", "surrogatepass"))
     if not 1 <= size <= 32 or "\0" in values.wifi_ssid:
         problems.append(("wifi", "ssid", f"is {size} bytes of UTF-8; an SSID is 1 to 32 bytes"))

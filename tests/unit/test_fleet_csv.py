@@ -99,6 +99,14 @@ def test_a_separator_that_is_not_clear_must_be_named() -> None:
         (b"serial,sitee\nSN-1,a\n", "f.csv:1: sitee: unknown column; is site meant?"),
         (b"serial,xyzzy\nSN-1,a\n", "f.csv:1: xyzzy: unknown column; it is none of identity"),
         (b"SN-1,hunter2\nSN-2,b\n", "f.csv:1: the first line must name the columns: identity"),
+        (
+            b"Serial,SITE\nSN-1,a\n",
+            "f.csv:1: the columns' names have small letters alone: serial, site",
+        ),
+        (
+            b"SN-1,Hunter2,Site\nSN-2,b,c\n",
+            "f.csv:1: the columns' names have small letters alone: site",
+        ),
         (b"serial,Site\nSN-1,a\n", "f.csv:1: Site: unknown column; is site meant?"),
         (b"site,site\na,b\n", "f.csv:1: site: the column stands there twice"),
         (b"serial,serial_number\na,b\n", "the column stands there twice (as serial)"),

@@ -160,6 +160,9 @@ WARNED = [
     (dataclasses.replace(GOOD, authorization_key=Secret("ab" * 20)), "not 20 printable"),
     (dataclasses.replace(GOOD, security_profile=0), "sends no password"),
     (dataclasses.replace(GOOD, ca_certificate=certificate()), "not used by a ws:// url"),
+    (dataclasses.replace(GOOD, wifi_ssid="depot "), "'depot ' has blanks around it"),
+    (dataclasses.replace(GOOD, wifi_ssid="a\x1b[m"), r"'a\x1b[m' has blanks around it, or char"),
+    (dataclasses.replace(GOOD, wifi_ssid="de\u200bpot"), "characters that do not print"),
     (tls(certificate(80)), "expires on 2030-03-22"),
     (tls(certificate(authority=False)), "is no certificate authority"),
 ]

@@ -180,8 +180,12 @@ class CsvRows:
         known = self._known()
         seen: dict[str, str] = {}
         if not known.intersection(self.columns):
-            # Nothing is repeated: it may be a row, and hold what must not be shown.
-            yield "", "the first line must name the columns: " + ", ".join(COLUMNS)
+            # Nothing else is repeated: it may be a row, and hold what must not be shown.
+            meant_here = [name for name in map(str.lower, cells) if column_of(name) in known]
+            rule = "the first line must name the columns: " + ", ".join(COLUMNS)
+            if meant_here:
+                rule = f"the columns' names have small letters alone: {', '.join(meant_here)}"
+            yield "", rule
             return
         for name, column in zip(cells, self.columns, strict=True):
             if not column:
