@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 
 import pytest
@@ -129,6 +130,19 @@ def test_every_bad_line_is_named_in_one_run() -> None:
     rows, problems, _ = read(data)
     assert [problem.split(":")[1] for problem in problems] == ["2", "4", "5", "6"]
     assert [row["line"] for row in rows] == [3, 7]
+
+
+def test_a_file_that_stops_being_readable_is_named_with_its_line() -> None:
+    class Stick(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            line = super().readline(size)
+            if not line:
+                raise OSError(errno.EIO, "Input/output error")
+            return line
+
+    found = list(CsvRows("f.csv", Stick(GOOD.encode()), frozenset({"site"})))
+    assert str(found[-1]) == "f.csv:4: cannot be read: Input/output error"
+    assert len(found) == 3
 
 
 def test_units_are_numbered_as_they_stand_also_behind_a_bad_line() -> None:

@@ -47,6 +47,10 @@ def page() -> str:
 
 
 class TestRows:
+    def test_what_a_station_recorded_moves_no_cursor(self) -> None:
+        [row] = unit_rows([Records().failed("AC-1", "boot", "check", "\x1b[2J\0 said\u202e")])
+        assert row.failed_reason == " [2J  said "
+
     def test_a_unit_that_went_through(self) -> None:
         row = unit_row(fleet()[0])
         assert row is not None
@@ -117,7 +121,7 @@ class TestCsv:
         records = Records().failed("=1+2", "boot", "device", "@SUM(A1)\r\nsecond line")
         [row] = csv.DictReader(io.StringIO("".join(csv_lines(unit_rows([records]))), newline=""))
         assert row["unit"] == "'=1+2"
-        assert row["failed_reason"] == "'@SUM(A1)\r\nsecond line"
+        assert row["failed_reason"] == "'@SUM(A1)  second line"
 
 
 class TestSummary:

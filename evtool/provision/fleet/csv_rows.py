@@ -112,10 +112,19 @@ class CsvRows:
         elif self._number == 0 and not told:
             yield Finding(Where(self.file, 1), "", "the file holds no unit")
 
+    def _read_line(self) -> bytes | _Unreadable:
+        try:
+            return self.stream.readline(LONGEST_LINE)
+        except OSError as error:  # such as a memory stick that was pulled out
+            return _Unreadable(f"cannot be read: {error.strerror or error}", ends=True)
+
     def _lines(self) -> Iterator[tuple[int, str | _Unreadable]]:
         """Lines with their numbers; not the blank ones and those that begin with #."""
         number = 0
-        while raw := self.stream.readline(LONGEST_LINE):
+        while raw := self._read_line():
+            if isinstance(raw, _Unreadable):
+                yield number + 1, raw
+                return
             if number == 0:
                 if foreign := foreign_kind(raw):
                     yield 1, _Unreadable(f"the file is {foreign}; {_SAVE}", ends=True)

@@ -141,13 +141,18 @@ def unit_row(records: Sequence[Record]) -> UnitRow | None:
         ca_not_after=_text(held, "ca_not_after"),
         certificate_not_after=_text(held, "certificate_not_after"),
         image_sha256=_text(held, "image_sha256"),
-        station=state.last.station,
+        station=_printable(state.last.station),
     )
 
 
 def _text(values: Mapping[str, object], key: str) -> str:
     value = values.get(key)
-    return "" if value is None else str(value)
+    return "" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """What a terminal, a page and a spreadsheet show as it is, whoever recorded it."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def csv_lines(rows: Iterable[UnitRow]) -> Iterator[str]:
