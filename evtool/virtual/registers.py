@@ -57,6 +57,9 @@ class Registers:
 
     def read(self, address: int) -> int:
         """The 32-bit value at `address`."""
+        return self._read(self._place(address))
+
+    def _read(self, address: int) -> int:
         if self._fuses.covers(address):
             return self._fuses.read(address)
         if address == self._chip.uart_clock_divider:
@@ -67,7 +70,8 @@ class Registers:
 
     def write(self, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
         """Write the bits in `mask`; a write that starts a SPI command runs it."""
-        value = (self.read(address) & ~mask | value & mask) & 0xFFFFFFFF
+        address = self._place(address)
+        value = (self._read(address) & ~mask | value & mask) & 0xFFFFFFFF
         if self._fuses.covers(address):
             self.fuses_read |= self._fuses.write(address, value)
             return
@@ -76,6 +80,14 @@ class Registers:
             self._run_spi_command()
         elif address == self._chip.watchdog:
             self.watchdog_armed = bool(value & _WATCHDOG_ON)
+
+    def _place(self, address: int) -> int:
+        """Where a register is that is read or written at `address`."""
+        if self._chip.mirror is not None:
+            start, size, peripherals = self._chip.mirror
+            if start <= address < start + size:
+                return address - start + peripherals
+        return address
 
     def _spi(self, offset: int) -> int:
         return self._values.get(self._chip.spi.base + offset, 0)

@@ -22,7 +22,7 @@ from evtool.protocol.esp_loader import (
     decode_request,
     is_sync,
 )
-from evtool.virtual.chips import ESP32, Chip
+from evtool.virtual.chips import ESP32, ESP32S3, Chip
 from evtool.virtual.flash_chip import FlashChip
 from evtool.virtual.fuses import Fuses, factory_bits, mac_crc8
 from evtool.virtual.loaders.loader import Next, Reply
@@ -67,14 +67,14 @@ class Bench:
     def write_register(self, address: int, value: int) -> None:
         self.ask(Op.WRITE_REG, struct.pack("<IIII", address, value, 0xFFFFFFFF, 0))
 
-    def flash_id(self) -> int:
-        self.write_register(0x3FF4202C, 23)
-        self.write_register(0x3FF4201C, 1 << 31 | 1 << 28)
-        self.write_register(0x3FF42024, 7 << 28 | 0x9F)
-        self.write_register(0x3FF42080, 0)
-        self.write_register(0x3FF42000, 1 << 18)
-        assert self.read_register(0x3FF42000) & 1 << 18 == 0
-        return self.read_register(0x3FF42080)
+    def flash_id(self, spi: int = 0x3FF42000) -> int:
+        self.write_register(spi + 0x2C, 23)
+        self.write_register(spi + 0x1C, 1 << 31 | 1 << 28)
+        self.write_register(spi + 0x24, 7 << 28 | 0x9F)
+        self.write_register(spi + 0x80, 0)
+        self.write_register(spi, 1 << 18)
+        assert self.read_register(spi) & 1 << 18 == 0
+        return self.read_register(spi + 0x80)
 
 
 def rom(*, attached: bool = True) -> Bench:
@@ -154,6 +154,16 @@ def test_the_fuses_hold_the_mac_with_its_crc_and_revision_3() -> None:
     # The check value of CRC-8/MAXIM-DOW.
     assert mac_crc8(b"123456789") == 0xA1
     assert bench.read_register(0x40001000) == 0x00F01D83
+
+
+def test_an_esp32s_peripherals_are_at_the_ahbs_addresses_too() -> None:
+    bench = rom()
+    assert bench.flash_id(0x60002000) == bench.flash_id() == 0x1640EF
+    assert bench.read_register(0x6001A004) == bench.read_register(0x3FF5A004) != 0
+    assert bench.read_register(0x60000078) == 0x15122500
+    other = Bench(RomLoader, chip=ESP32S3)
+    other.write_register(0x60000078, 1)
+    assert other.read_register(0x3FF40078) == 0
 
 
 def test_flash_is_invisible_to_the_rom_until_it_is_attached() -> None:

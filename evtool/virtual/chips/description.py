@@ -210,6 +210,7 @@ class Chip:
             FLASH_BEGIN).
         bootloader_offset: where in flash the ROM looks for the boot loader.
         constants: registers that read the same for ever.
+        mirror: the peripherals' second place: where it begins, its size, where they are.
         watchdog: the register with which software has the RTC watchdog bite.
         read_hook: ROM's pointer to its own flash read, which hosts bend to start a stub.
         revision: (major, minor).
@@ -235,6 +236,7 @@ class Chip:
     riscv: bool
     encryption_key_bytes: tuple[int, ...] = ()
     constants: tuple[tuple[int, int], ...] = ()
+    mirror: tuple[int, int, int] | None = None
     watchdog: int | None = None
     read_hook: int | None = None
     ecdsa: bool = False

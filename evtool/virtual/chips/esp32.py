@@ -18,6 +18,9 @@ from evtool.virtual.chips.description import (
 )
 
 _APB_CTL_DATE = 0x3FF6607C
+# How programs told an ESP32 from an ESP8266 before there was a magic word.
+_UART_DATE = 0x3FF40078
+_UART_DATE_VALUE = 0x15122500
 _RTC_CALIBRATION = 0x3FF5F06C
 # The 8 MHz oscillator's calibration words from which a host derives the crystal: above
 # 33 MHz means 40 MHz. 1600 * 15625 * 64 / 40 = 40 000 000.
@@ -119,6 +122,9 @@ ESP32 = Chip(
     riscv=False,
     constants=(
         (_APB_CTL_DATE, 1 << 31),
+        (_UART_DATE, _UART_DATE_VALUE),
         (_RTC_CALIBRATION, _RTC_CALIBRATION_VALUE),
     ),
+    # The AHB's addresses, which tools of the first years use.
+    mirror=(0x60000000, 0x40000, 0x3FF40000),
 )
