@@ -165,10 +165,14 @@ class BoardRack:
         return [board.port for board in self.boards]
 
     def add(
-        self, faults: Faults | None = None, flash: bytearray | None = None, chip: Chip = ESP32
+        self,
+        faults: Faults | None = None,
+        flash: bytearray | None = None,
+        chip: Chip = ESP32,
+        mac: bytes | None = None,
     ) -> RackBoard:
         """Plug in a board more."""
-        mac = bytes([0x24, 0x0A, 0xC4, 0, 0, len(self.boards) + 1])
+        mac = mac or bytes([0x24, 0x0A, 0xC4, 0, 0, len(self.boards) + 1])
         board = RackBoard(faults or Faults(), mac, described=chip)
         if flash is not None:
             board.flash = flash
@@ -204,7 +208,7 @@ class BoardRack:
         if board.faults.late is not None:
             chance, late_ms = board.faults.late
             board.host.pace.faults = LineFaults(late=chance, late_us=1000 * late_ms)
-        link = Path(self._links.name, f"ttyBOARD{board.mac[-1]}")
+        link = Path(self._links.name, f"ttyBOARD{len(self.boards) + 1}")
         link.symlink_to(line.serial_port)
         board.port, board.line, board.plugged = str(link), line, True
         board.host.start()

@@ -97,6 +97,7 @@ class BoardHost:
         self._app: AppProcess | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._supplied = True
         self._writing_app = False
         self._settling = False
         self._fuse_reset: PtyLines | None = None
@@ -107,10 +108,11 @@ class BoardHost:
         self._peripherals.append(peripheral)
 
     def start(self) -> None:
-        """Plug in the power."""
+        """Plug in the power, unless a command has taken it away already."""
         self._serial.start()
         self._tasks = [asyncio.ensure_future(each.run()) for each in self._peripherals]
-        self.power_cycle()
+        if self._supplied:
+            self.power_cycle()
 
     def watch_fuse_reset(self, lines: PtyLines, blank: Callable[[], None]) -> None:
         """Blank the fuses whenever a port of its own has both its lines raised."""
@@ -145,12 +147,14 @@ class BoardHost:
 
     def power_cycle(self) -> None:
         """Take the power away and give it back: unsent output is gone."""
+        self._supplied = True
         self._serial.discard()
         self.board.power_on(monotonic_ms())
         self._settle()
 
     def power_off(self) -> None:
         """Take the power away."""
+        self._supplied = False
         self.board.power_off()
         self._settle()
 

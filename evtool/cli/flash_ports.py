@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import glob
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,9 +49,17 @@ def present_ports(patterns: Sequence[PortPattern]) -> list[str]:
             ports += [
                 SerialPort(path, "", None, None, None)
                 for path in glob.glob(pattern.pattern)  # noqa: PTH207 - absolute patterns too
-                if Path(path).exists()
+                if _is_device(path)
             ]
     return unique(matching(ports, patterns))
+
+
+def _is_device(path: str) -> bool:
+    """Whether a terminal may be behind it: a pattern means no log or folder beside the ports."""
+    try:
+        return stat.S_ISCHR(Path(path).stat().st_mode)
+    except OSError:  # a link that leads nowhere, or where nobody may look
+        return False
 
 
 def unique(ports: Iterable[str]) -> list[str]:

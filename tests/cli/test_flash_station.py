@@ -201,6 +201,10 @@ def test_a_jig_takes_each_board_that_appears_once(
     jig = tmp_path / "jig"
     jig.mkdir()
     (jig / "a").symlink_to(first.port)
+    # A pattern means ports: what else lies there is no board.
+    (jig / "a.log").write_text("of an earlier run\n")
+    (jig / "logs").mkdir()
+    (jig / "gone").symlink_to(tmp_path / "nothing")
     watch = ["--watch", "--match", f"{jig}/*", "--count", "3"]
     with start(*watch, cwd=project) as process:
         assert process.stdout is not None

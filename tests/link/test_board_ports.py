@@ -275,6 +275,16 @@ def test_a_mute_board_does_not_answer(start: Start) -> None:
         assert len(frames(port, 8)) == 8
 
 
+@pytest.mark.parametrize("command", ["power_off", "unplug"])
+def test_a_board_without_power_at_the_start_stays_without_it(start: Start, command: str) -> None:
+    board = start("--do", command)
+    board.tell("status")
+    assert board.wait_for("status")["mode"] == "off"
+    board.tell("plug" if command == "unplug" else "power_on")
+    board.wait_for("reset", reason="power_on")
+    board.wait_for("boot_failed")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import serial
@@ -177,6 +178,27 @@ def test_the_same_unit_at_two_ports_is_flashed_once(rack: BoardRack) -> None:
     repeated = worker(second.port, lambda *_: None, lambda: False)
     assert (done.verdict, repeated.verdict) == (Verdict.FLASHED, Verdict.REPEATED)
     assert repeated.exit_code == 0
+    assert second.flash == bytearray(b"\xff" * len(second.flash))
+
+
+def test_two_boards_with_one_mac_are_not_taken_for_one(rack: BoardRack) -> None:
+    first, second = rack.add(), rack.add(mac=rack.boards[0].mac)
+    worker = Worker(TASK, Units(), Logs(None), isolate=False)
+    began, go_on = threading.Event(), threading.Event()
+
+    def tell(name: str, _fields: Mapping[str, object]) -> None:
+        if name == "progress":
+            began.set()
+            go_on.wait(60)
+
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(worker, first.port, tell, lambda: False)
+        assert began.wait(60)
+        twin = worker(second.port, lambda *_: None, lambda: False)
+        go_on.set()
+        assert written.result(60).verdict is Verdict.FLASHED
+    assert (twin.verdict, twin.exit_code) == (Verdict.REFUSED, 3)
+    assert f"{first.port} has a board with the same MAC" in str(twin.error)
     assert second.flash == bytearray(b"\xff" * len(second.flash))
 
 

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_flash import MemoryFlash
 
-from evtool.errors import DeviceError, EvtoolError, LinkTimeout, Stopped, ToolError, TransferFault
+from evtool.errors import (
+    DeviceError,
+    EvtoolError,
+    LinkTimeout,
+    Stopped,
+    ToolError,
+    TransferFault,
+    WrongBoard,
+)
 from evtool.flash.station.attempts import ProofFailed, first_attempt, next_attempt
 from evtool.flash.station.board_run import Task, run_board
 from evtool.flash.station.boot import BootConsole, BootProof, NotBooted
@@ -218,7 +226,8 @@ def test_a_unit_is_worked_on_once_and_again_after_it_failed() -> None:
         units.claim("aa:00", "p1")
     units.claim(MAC, "p1")
     units.claim(MAC, "p1")
-    with pytest.raises(EvtoolError, match=f"{MAC} is done already: p1"):
+    # Another board with that MAC, or the same at a second port: it is not done, whatever it is.
+    with pytest.raises(WrongBoard, match=f"p1 has a board with the same MAC {MAC}"):
         units.claim(MAC, "p2")
     units.release(MAC, "p1")
     units.claim(MAC, "p2")
@@ -235,6 +244,7 @@ def test_a_unit_that_is_done_is_restarted_and_no_failure() -> None:
     task = Task(ORDER, admit=lambda facts: units.claim(facts.chip.mac, "port"))
     result, _ = run(board, task)
     assert (result.verdict, result.exit_code) == (Verdict.REPEATED, 0)
+    assert (result.attempts, result.failed) == (1, ())
     assert board.calls == ["connect", "restart", "close"]
 
 

@@ -18,7 +18,7 @@ from evtool.flash.station.boot import BootConsole, BootProof, wait_for_build
 from evtool.flash.station.flash_parts import Counts, PartsWork, Tell
 from evtool.flash.station.gates import Gates, check_board
 from evtool.flash.station.order import Order
-from evtool.flash.station.verdict import BoardResult, FailedAttempt, Verdict
+from evtool.flash.station.verdict import AlreadyDone, BoardResult, FailedAttempt, Verdict
 from evtool.protocol.board_flash import BoardFacts, FlashPart
 
 PHASES = ("connect", "compare", "write", "prove", "boot")
@@ -109,7 +109,8 @@ def run_board(
             break
         except EvtoolError as failure:
             error = failure
-            work.failed.append(FailedAttempt(attempt.number, attempt.baudrate, failure.message))
+            if not isinstance(failure, AlreadyDone):
+                work.failed.append(FailedAttempt(attempt.number, attempt.baudrate, failure.message))
         finally:
             board.close()
         attempt = next_attempt(attempt, error)

@@ -65,7 +65,8 @@ def run_unit(
             break
         except EvtoolError as failure:
             error = failure
-            run.failed.append(FailedAttempt(attempt.number, attempt.baudrate, failure.message))
+            if not isinstance(failure, BoardRepeated):
+                run.failed.append(FailedAttempt(attempt.number, attempt.baudrate, failure.message))
         finally:
             board.close()
         # What the board says once its flash is right, it would say the next time too.
