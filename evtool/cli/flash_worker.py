@@ -141,7 +141,7 @@ def open_station_board(
 ) -> EsptoolBoard | EsptoolProcessBoard:
     """The board at `port`, by esptool's own code; with `streams` None by esptool as a program."""
     if streams is None:
-        return EsptoolProcessBoard(port, chip=chip, stop=stop, say=say)
+        return EsptoolProcessBoard(port, chip=chip, was_there=was_there, stop=stop, say=say)
     return EsptoolBoard(
         port,
         chip=chip,

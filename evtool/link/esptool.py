@@ -82,6 +82,7 @@ class Esptool:
         baudrate: for the data; connecting is always done at 115200.
         on_retry: told about every second attempt.
         once: leave the second attempt to the caller, who is told by a TransferFault.
+        patience: is given what looks at the port, to do it for as long as its fault may pass.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Esptool:
         baudrate: int = BAUDRATE,
         on_retry: Callable[[Retry], None] | None = None,
         once: bool = False,
+        patience: Callable[[Callable[[], None]], None] = lambda look: look(),
     ) -> None:
         self._runner = runner
         # esptool runs in a folder of its own, where a relative path would mean another file.
@@ -101,6 +103,7 @@ class Esptool:
         self._baudrate = baudrate
         self._on_retry = on_retry
         self._once = once
+        self._patience = patience
 
     def check_port(self) -> None:
         """See that the port can be opened; resets nothing. A URL is not connected to.
@@ -112,7 +115,7 @@ class Esptool:
         if is_url(self._port):
             check_url(self._port)
         else:
-            open_serial_line(self._port).close()
+            self._patience(lambda: open_serial_line(self._port).close())
 
     def identify(self) -> BoardFacts:
         """Chip and flash, without the security fuses, which not every chip tells.
@@ -271,6 +274,9 @@ class Esptool:
             failure = translate(result, argv, self._port, self._chip)
             if isinstance(failure, DeviceError) and "cannot open" in failure.message:
                 self.check_port()  # its own complaint is more exact, if it has one
+                if not is_url(self._port):  # what it was has passed
+                    tool = ToolError(failure.message, argv=argv, output=result.output)
+                    failure = SerialFault(failure.message, silent=False, tool=tool)
             raise failure
         return result
 

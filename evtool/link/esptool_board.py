@@ -8,7 +8,6 @@ port: no file, no argument, no secret anywhere else. A `Board` of `evtool.flash.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from evtool.link.deflated import Stream, Streams
 from evtool.link.esptool_faults import CABLE_FIX, SerialFault, translate
 from evtool.link.esptool_log import listening
 from evtool.link.esptool_packets import checksum
+from evtool.link.passing_fault import passing_faults, patiently
 from evtool.link.serial_line import port_error
 from evtool.link.watched_port import WatchedPort, is_rfc2217, open_watched_port
 from evtool.protocol.board_flash import (
@@ -58,10 +58,6 @@ _ERASED_AHEAD, _INFLATED = 0x10000, 0x8000
 _SHORTEST_S = 3.0
 _LOG_LINES = 40
 _FUSES_S = 60.0
-# A port that was just plugged in belongs to root for a moment, and then to whatever looks for
-# modems.
-_PASSING = {errno.EAGAIN, errno.EBUSY, errno.EACCES}
-_PATIENCE_S, _PATIENCE_STEP_S = 5.0, 0.2
 
 
 class EsptoolBoard:
@@ -94,7 +90,7 @@ class EsptoolBoard:
         self._chip = chip
         self._streams = streams
         self._total_bytes = total_bytes
-        self._passing = _PASSING | ({errno.ENOENT} if was_there else set())
+        self._passing = passing_faults(was_there=was_there)
         self._stop = stop
         self._say_on = say
         self._said: list[str] = []
@@ -185,15 +181,12 @@ class EsptoolBoard:
             self._port = None
 
     def _open(self) -> WatchedPort:
-        limit = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return open_watched_port(self._name, self._stop)
-            except (serial.SerialException, OSError, ValueError) as error:
-                passing = isinstance(error, OSError) and error.errno in self._passing
-                if not passing or self._stop() or time.monotonic() >= limit:
-                    raise port_error(self._name, ROM_BAUDRATE, error) from error
-            time.sleep(_PATIENCE_STEP_S)
+        try:
+            return patiently(
+                lambda: open_watched_port(self._name, self._stop), self._stop, self._passing
+            )
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise port_error(self._name, ROM_BAUDRATE, error) from error
 
     # --- in esptool's words -----------------------------------------------------------
 

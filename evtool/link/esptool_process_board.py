@@ -17,6 +17,7 @@ from evtool.link.boot_console import PortConsole, restarted_console
 from evtool.link.command import CommandRunner
 from evtool.link.esptool import Esptool
 from evtool.link.esptool_faults import FlashDiffers, SecureDownloadMode
+from evtool.link.passing_fault import passing_faults, patiently
 from evtool.protocol.board_flash import (
     SECURE_DOWNLOAD,
     BoardFacts,
@@ -32,10 +33,17 @@ class EsptoolProcessBoard:
     fine = False
 
     def __init__(
-        self, port: str, *, chip: str, stop: Callable[[], bool], say: Callable[[str], None]
+        self,
+        port: str,
+        *,
+        chip: str,
+        was_there: bool = False,
+        stop: Callable[[], bool],
+        say: Callable[[str], None],
     ) -> None:
         self._name = port
         self._chip = chip
+        self._passing = passing_faults(was_there=was_there)
         self._stop = stop
         self._say = say
         self._esptool: Esptool | None = None
@@ -47,7 +55,14 @@ class EsptoolProcessBoard:
             DeviceError, LinkTimeout, TransferFault, ToolError: as `Esptool`.
         """
         runner = CommandRunner(stop=self._stop)
-        self._esptool = Esptool(runner, self._name, chip=self._chip, baudrate=baudrate, once=True)
+        self._esptool = Esptool(
+            runner,
+            self._name,
+            chip=self._chip,
+            baudrate=baudrate,
+            once=True,
+            patience=lambda look: patiently(look, self._stop, self._passing),
+        )
         self._esptool.check_port()
         try:
             fuses = self._esptool.read_secured()

@@ -16,6 +16,7 @@ from evtool.errors import (
     EvtoolError,
     LinkTimeout,
     ToolError,
+    TransferFault,
     WrongBoard,
 )
 from evtool.link.command import CommandResult, CommandTimeout
@@ -164,6 +165,22 @@ def test_after_a_serial_fault_the_whole_call_is_made_again_and_slower(complaint:
     assert speeds == ["921600", "115200"]
     assert [retry.baudrate for retry in retries] == [115_200]
     assert runner.contents == [SECRET.data] * 2
+
+
+def test_a_port_that_only_esptool_found_busy_is_tried_again() -> None:
+    master, slave = os.openpty()
+    try:
+        port = os.ttyname(slave)
+        busy = _FATAL + f"Could not open {port}, the port is busy or doesn't exist.\n"
+        retries: list[Retry] = []
+        runner = FakeRunner((2, busy), (0, CONNECTED))
+        Esptool(runner, port, on_retry=retries.append).write([SECRET])
+        assert [f"cannot open {port}" in retry.reason for retry in retries] == [True]
+        with pytest.raises(TransferFault, match="cannot open"):
+            Esptool(FakeRunner((2, busy)), port, once=True).write([SECRET])
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.mark.parametrize("complaint", _NOISE)

@@ -238,9 +238,10 @@ def test_a_stop_in_the_middle_ends_every_thread(rack: BoardRack) -> None:
         assert all(board.holds(part.offset, part.data) for part in PARTS)
 
 
-def test_a_port_that_is_in_use_for_a_moment_is_waited_for(rack: BoardRack) -> None:
+@pytest.mark.parametrize("isolate", [False, True], ids=["threads", "programs"])
+def test_a_port_that_is_in_use_for_a_moment_is_waited_for(rack: BoardRack, isolate: bool) -> None:
     board = rack.add()
-    worker = Worker(Task(ORDER, only_identify=True), Units(), Logs(None), isolate=False)
+    worker = Worker(Task(ORDER, only_identify=True), Units(), Logs(None), isolate=isolate)
     with serial.Serial(board.port, exclusive=True) as modem_manager:
         let_go = threading.Timer(0.5, modem_manager.close)
         let_go.start()
