@@ -28,7 +28,7 @@ from evtool.link.esptool_faults import CABLE_FIX, SerialFault, translate
 from evtool.link.esptool_log import listening
 from evtool.link.esptool_packets import checksum
 from evtool.link.passing_fault import passing_faults, patiently
-from evtool.link.serial_line import port_error
+from evtool.link.serial_line import port_error, terminal_errors
 from evtool.link.watched_port import WatchedPort, is_rfc2217, open_watched_port
 from evtool.protocol.board_flash import (
     ANY_CHIP,
@@ -270,7 +270,7 @@ class EsptoolBoard:
         if self._port is None:
             raise DeviceError(f"{self._name}: the port is closed", fix="connect first")
         try:
-            with listening(self._say):
+            with listening(self._say), terminal_errors():
                 return call()
         except esptool.FatalError as error:
             raise self._translated("A fatal error occurred", error) from error

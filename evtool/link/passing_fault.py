@@ -13,8 +13,9 @@ from evtool.errors import EvtoolError
 T = TypeVar("T")
 
 # A port that was just plugged in belongs to root for a moment, and then to whatever looks for
-# modems. A program that another thread starts keeps the port of this one locked until it runs.
-_PASSING = frozenset({errno.EAGAIN, errno.EBUSY, errno.EACCES})
+# modems. One that is pulled while it is opened gives an error first, and is not there then. A
+# program that another thread starts keeps the port of this one locked until it runs.
+_PASSING = frozenset({errno.EAGAIN, errno.EBUSY, errno.EACCES, errno.EIO})
 _PATIENCE_S, _STEP_S = 5.0, 0.2
 
 

@@ -16,7 +16,7 @@ import select
 import struct
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,15 @@ _DISCARD_LIMIT_S = 0.3
 _RTS = struct.pack("I", termios.TIOCM_RTS)
 _RESET_S = 0.1  # the capacitor at EN needs a part of it
 _DTR_AND_RTS = struct.pack("I", termios.TIOCM_DTR | termios.TIOCM_RTS)
+
+
+@contextlib.contextmanager
+def terminal_errors() -> Iterator[None]:
+    """A terminal's own errors, which are no OSError, as one: pyserial lets some of them pass."""
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from error
 
 
 class _QuietSerial(serial.Serial):
@@ -180,16 +189,17 @@ def open_serial_line(port: str, baudrate: int = DEFAULT_BAUDRATE) -> SerialLine:
     if baudrate <= 0:  # 0 means "hang up" to a terminal
         raise _no_such_baudrate(port, baudrate)
     try:
-        line = _QuietSerial(
-            port,
-            baudrate,
-            timeout=0,
-            write_timeout=_WRITE_TIMEOUT_S,
-            exclusive=True,
-            # On POSIX this only says that DTR is not pyserial's to set while it opens: it
-            # would release DTR first and RTS after it, and reset the board in between.
-            dsrdtr=True,
-        )
+        with terminal_errors():
+            line = _QuietSerial(
+                port,
+                baudrate,
+                timeout=0,
+                write_timeout=_WRITE_TIMEOUT_S,
+                exclusive=True,
+                # On POSIX this only says that DTR is not pyserial's to set while it opens: it
+                # would release DTR first and RTS after it, and reset the board in between.
+                dsrdtr=True,
+            )
     except (serial.SerialException, OSError, ValueError, OverflowError) as error:
         raise port_error(port, baudrate, error) from error
     _tell_empty_from_gone(line.fileno())

@@ -19,6 +19,7 @@ from typing import Any
 import serial
 
 from evtool.errors import LinkTimeout, Stopped
+from evtool.link.serial_line import terminal_errors
 
 TIMEOUT_S = 3.0
 """Of a read for which nobody set another one; esptool's own default."""
@@ -141,5 +142,6 @@ def open_watched_port(name: str, stop: Callable[[], bool]) -> WatchedPort:
     full = str(Path(name).absolute()) if "://" not in name and Path(name).exists() else name
     port = serial.serial_for_url(full, do_not_open=True)
     port.baudrate, port.timeout, port.exclusive = 115_200, _SLICE_S, True
-    port.open()
+    with terminal_errors():
+        port.open()
     return WatchedPort(port, stop)

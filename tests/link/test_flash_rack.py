@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from evtool.flash.station.gates import Gates
 from evtool.flash.station.order import Order
 from evtool.flash.station.units import Units
 from evtool.flash.station.verdict import BoardResult, Verdict
+from evtool.link.deflated import Streams
+from evtool.link.esptool_board import EsptoolBoard
 from evtool.link.rack import Rack
 from evtool.protocol.board_flash import FLASH_ENCRYPTION, SECURE_BOOT, FlashPart
 from evtool.virtual.chips import ESP32
@@ -236,6 +239,28 @@ def test_a_stop_in_the_middle_ends_every_thread(rack: BoardRack) -> None:
     assert all(result.verdict.good for result in after.values())
     for board in rack.boards:
         assert all(board.holds(part.offset, part.data) for part in PARTS)
+
+
+@pytest.mark.parametrize("word", ["Connecting", "Uploading", "Running", "Changing", "Changed"])
+def test_a_board_that_is_pulled_while_it_connects_is_an_error_that_is_known(
+    rack: BoardRack, word: str
+) -> None:
+    pulled = rack.add()
+
+    def say(line: str) -> None:
+        if line.startswith(word):
+            rack.unplug(pulled)
+
+    board = EsptoolBoard(
+        pulled.port,
+        chip="esp32",
+        streams=Streams(),
+        total_bytes=0x1000,
+        stop=lambda: False,
+        say=say,
+    )
+    with contextlib.closing(board), pytest.raises(DeviceError):
+        board.connect(921_600)
 
 
 @pytest.mark.parametrize("isolate", [False, True], ids=["threads", "programs"])
