@@ -148,8 +148,8 @@ def test_a_number_that_was_drawn_is_the_units_before_its_board_is_there(
     ):
         change.claim("OTHER", [("serial", "ev007")])
     # Released, it is evtool.toml's that is written.
-    words = ("ledger", "release", "serial", "EV007", "--unit", "CP-0001", "--reason", "x")
-    assert here(*words)[0] == 0
+    release = ("ledger", "release", "serial", "EV007", "--unit", "CP-0001", "--reason", "x")
+    assert here(*release)[0] == 0
     assert here(*port, "--dry-run")[1][-1]["serial_number"] == "SN-0001"
 
 
