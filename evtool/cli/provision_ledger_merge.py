@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 from evtool.cli.ledger_option import ledger_option, named_ledger, opened_ledger, tried_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.provision_ledger_release import release_words
 
 if TYPE_CHECKING:
     from evtool.protocol.ledger_record import Claim
@@ -84,8 +86,7 @@ def merged_lines(merged: Merged) -> list[str]:
     for claim in merged.kept:
         lines.append(
             f"KEPT {claim.kind} {claim.value}: {claim.unit} released it there, and was used "
-            f"here since or has a board here; to free it: evtool provision ledger release "
-            f"{claim.kind} {claim.value} --unit {claim.unit} --reason TEXT"
+            f"here since or has a board here; to free it: {release_words(replace(claim, mac=None))}"
         )
     lines += [f"TWICE {note}" for note in merged.notes]
     for name, apart in merged.sealed_apart:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,16 @@ from evtool.cli.ledger_option import ledger_option, opened_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.protocol.ledger_record import CLAIM_KINDS
+
+if TYPE_CHECKING:
+    from evtool.protocol.ledger_record import Claim
+
+
+def release_words(claim: Claim) -> str:
+    """The command that frees what this unit has on this board."""
+    words = ["evtool", "provision", "ledger", "release", claim.kind, claim.value]
+    words += ["--unit", claim.unit, *(("--mac", claim.mac) if claim.mac else ())]
+    return f"{shlex.join(words)} --reason TEXT"
 
 
 @click.command("release", epilog=EXIT_CODES)

@@ -12,6 +12,7 @@ import click
 from evtool.cli.ledger_option import ANCHOR_FILE, ledger_option, named_ledger
 from evtool.cli.options import found_project, project_option
 from evtool.cli.output import EXIT_CODES, Output, json_option
+from evtool.cli.provision_ledger_release import release_words
 
 if TYPE_CHECKING:
     from evtool.link.ledger_database import SqlLedger
@@ -115,9 +116,10 @@ def _show(
         holder = ledger.claim_holder(claim.kind, claim.value)
         first = "nobody" if holder is None else _unit(holder.unit, holder.mac)
         lines.append(
-            f"TWICE {claim.kind} {claim.value}: {first}, and {_unit(claim.unit, claim.mac)}; "
-            "free it with `evtool provision ledger release`"
+            f"TWICE {claim.kind} {claim.value}: {first}, and {_unit(claim.unit, claim.mac)}; one "
+            "of the two gives it up:"
         )
+        lines += [f"  {release_words(each)}" for each in (holder, claim) if each is not None]
     document: dict[str, object] = {
         "event": "verified",
         "ledger": ledger.where,

@@ -467,9 +467,10 @@ class SqlLedger:
                 raise ChangeUndone(
                     f"the ledger {self.where}: {reason}", fix="run the same command again"
                 ) from error
+            what = "that it can be reached" if is_url(self.where) else "its folder's free space"
             raise DeviceError(
                 f"the ledger {self.where}: {reason}",
-                fix="check that it can be reached and written, then run the same command again",
+                fix=f"check {what}, and that it can be written; then run the same command again",
             ) from error
 
 

@@ -101,6 +101,15 @@ def test_a_merge_tells_both_sides_and_a_person_decides(folder: Path) -> None:
     assert found.returncode == 1
     assert len(json.loads(found.stdout)["contested"]) == 2
 
+    told = ledger("verify", "--ledger", "line-1.db", cwd=folder).stdout
+    commands = [line.strip() for line in told.splitlines() if line.startswith("  evtool")]
+    assert len(commands) == 4
+    board = "--mac 24:0a:c4:00:00:01"
+    assert (
+        f"evtool provision ledger release identity CP-1 --unit CP-1 {board} --reason TEXT"
+        in commands
+    )
+
     words = ("release", "identity", "CP-1", "--unit", "CP-1", "--reason", "scrapped")
     done = ledger(*words, "--ledger", "line-1.db", cwd=folder)
     assert done.returncode == 2
