@@ -205,7 +205,8 @@ import os, pathlib, signal, subprocess, sys, time
 class Late(subprocess.Popen):  # another process runs first: the signal comes before it returns
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        while not pathlib.Path(sys.argv[2], "pid").exists():
+        pid = pathlib.Path(sys.argv[2], "pid")
+        while not (pid.exists() and pid.stat().st_size):
             time.sleep(0.01)
         os.kill(os.getpid(), int(sys.argv[3]))
 subprocess.Popen = Late
@@ -236,7 +237,8 @@ fork = os.fork
 def late():
     program = fork()
     if program:
-        while not pathlib.Path(sys.argv[3], "pid").exists():
+        pid = pathlib.Path(sys.argv[3], "pid")
+        while not (pid.exists() and pid.stat().st_size):
             time.sleep(0.01)
         os.killpg(0, int(sys.argv[4]))
     return program
