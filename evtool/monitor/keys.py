@@ -38,7 +38,14 @@ class Watching(Protocol):
 
 
 class Keys(Protocol):
-    """Whoever takes key presses."""
+    """Whoever takes key presses.
+
+    Attributes:
+        may_wait: whether they are left where they are while much is still to be sent. Those of a
+            person are not: one of them may end the watch.
+    """
+
+    may_wait: bool
 
     def on_keys(self, pressed: bytes, watching: Watching) -> None:
         """These were pressed, in order."""
@@ -46,6 +53,8 @@ class Keys(Protocol):
 
 class BoardKeys:
     """Passes on what the board knows, and nothing else: a stray key must not switch power."""
+
+    may_wait = False
 
     def on_keys(self, pressed: bytes, watching: Watching) -> None:
         """As `Keys` says."""
@@ -59,6 +68,8 @@ class BoardKeys:
 
 class PassOn:
     """Keys that come from a pipe or a file: bytes for the board, none of them ours."""
+
+    may_wait = True
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace

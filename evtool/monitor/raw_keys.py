@@ -58,6 +58,8 @@ class RawKeys:
         read_file: the bytes of a file; raises EvtoolError.
     """
 
+    may_wait = False
+
     def __init__(
         self,
         ports: Sequence[str],

@@ -328,12 +328,15 @@ class Session:
             self._display.refresh(now_ms)
 
     def _take_keys(self) -> None:
+        keys = self._keys
+        if keys is None:
+            return
         # What cannot be sent yet is not read yet either.
-        if any(console.outgoing.is_crowded for console in self._consoles):
+        if keys.may_wait and any(console.outgoing.is_crowded for console in self._consoles):
             return
         pressed = self._wiring.keys()
-        if pressed and self._keys is not None and not self._done:
-            self._keys.on_keys(pressed, self)
+        if pressed and not self._done:
+            keys.on_keys(pressed, self)
 
     def _until(self, now_ms: int) -> int:
         """When to look up at the latest, although nothing comes."""

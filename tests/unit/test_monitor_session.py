@@ -332,3 +332,26 @@ def test_a_board_that_says_nothing_is_no_success_beside_one_that_speaks() -> Non
     rig = Rig(ports, Goal(duration_ms=3000, records=("bms",)))
     with pytest.raises(LinkTimeout, match=r"^B: the board said nothing for 3 s"):
         rig.run()
+
+
+LONG_PASTE = Conduct(paste=b"a line\n" * 20_000, pace=Pace(20))
+
+
+def test_a_long_paste_keeps_nobody_from_quitting() -> None:
+    port = ScriptedPort([])
+    rig = Rig({"p": [port]}, conduct=LONG_PASTE, pressed=[b"", b"q"])
+    rig.run()
+    assert rig.session.was_quit
+    assert len(port.sent) < 1000
+
+
+def test_what_a_pipe_has_is_left_there_while_much_is_still_to_be_sent() -> None:
+    rig = Rig(
+        {"p": [ScriptedPort([b"hello\n"])]},
+        goal=Goal(duration_ms=1000),
+        conduct=LONG_PASTE,
+        pressed=[b"more"],
+        keys=PassOn(AT_ONCE),
+    )
+    rig.run()
+    assert rig.pressed == [b"more"]
