@@ -363,6 +363,7 @@ def test_where_the_end_of_the_terminal_is_ignored_the_watch_goes_on(
     size = log.stat().st_size
     deadline = time.monotonic() + LIMIT_S
     while log.stat().st_size <= size + 1000:
+        time.sleep(0.02)
         assert screen.process.poll() is None
         assert time.monotonic() < deadline
     board.say("said later")
