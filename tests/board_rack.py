@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ T = TypeVar("T")
 FLASH_SIZE = 4 << 20
 ESP32_S2_MAGIC = 0x000007C6
 _WAIT_S = 60
+_START_OF_RAM = b"\xc0\x00\x06"  # how a frame with MEM_END begins
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Faults:
         latency_ms: what a slow USB bridge adds in each direction.
         cut_after: its power goes when so many bytes of flash were erased or programmed.
         burned: a fuse of block 0, burned to all ones.
+        busy_s: the machine stands still so long when the stub is to be started.
     """
 
     mute_after: int | None = None
@@ -62,6 +65,7 @@ class Faults:
     latency_ms: int = 0
     cut_after: int | None = None
     burned: Field | None = None
+    busy_s: float = 0.0
 
 
 def stuck_halfway() -> Faults:
@@ -83,6 +87,8 @@ class _FaultyLine(PtyLine):
         news = super().receive()
         data, start = bytearray(news.data), self.received
         self.received += len(data)
+        if self._faults.busy_s and _START_OF_RAM in data:
+            time.sleep(self._faults.busy_s)
         if self._faults.unplug_after is not None and self.received > self._faults.unplug_after:
             self._unplug()
         for place in self._faults.flip:

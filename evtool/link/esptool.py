@@ -38,6 +38,9 @@ _OVERHEAD_S = 60.0
 # Worst of typical NOR flash: 400 ms to erase a sector of 4096 bytes.
 _ERASE_S_PER_BYTE = 0.4 / 4096
 
+# -P: the modules beside it, and those in the current folder, are not meant.
+_PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("patient_esptool.py")))
+
 _CONNECTED = re.compile(r"Connected to (ESP[0-9A-Za-z-]+) on ")
 _CHIP_TYPE = re.compile(r"Chip type:\s+(.+)")
 _MAC = re.compile(r"MAC:\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*\Z")
@@ -258,7 +261,7 @@ class Esptool:
         on_line: Callable[[str], None] | None,
         program: str,
     ) -> CommandResult:
-        argv = [sys.executable, "-m", program, "--chip", self._chip, "--port", self._port]
+        argv = [*_PROGRAM, program, "--chip", self._chip, "--port", self._port]
         # Fuses are read by the ROM's loader, which espefuse does not tell to be faster.
         speed = ROM_BAUDRATE if program == "espefuse" else baudrate
         argv += ["--baud", str(speed), *arguments]

@@ -9,6 +9,7 @@ port: no file, no argument, no secret anywhere else. A `Board` of `evtool.flash.
 from __future__ import annotations
 
 import hashlib
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -228,6 +229,7 @@ class EsptoolBoard:
         rom = CHIP_DEFS[chip](self._port, ROM_BAUDRATE)
         rom.USES_RFC2217 = is_rfc2217(self._name)
         rom.checksum = checksum
+        rom.mem_finish = partial(_mem_finish, rom)
         return rom
 
     def _md5(self, part: FlashPart) -> str:
@@ -318,6 +320,18 @@ def _connect(rom: Any) -> None:
         if rom.read_reg(rom.CHIP_DETECT_MAGIC_REG_ADDR) == rom.MAGIC_VALUE:
             return
     rom.connect()
+
+
+def _mem_finish(rom: Any, entry: int = 0) -> None:
+    """As esptool's, which gives the answer 0.2 s, and behind a late one hears nothing any more.
+
+    With many boards, or much else, on one computer that is short, and the attempt lost.
+    """
+    data = struct.pack("<II", int(entry == 0), entry)
+    with suppress(esptool.FatalError):  # the stub's own word follows, or is missed
+        rom.check_command(
+            "leave RAM download mode", rom.ESP_CMDS["MEM_END"], data=data, timeout=_SHORTEST_S
+        )
 
 
 def deadline_s(total_bytes: int, baudrate: int) -> float:

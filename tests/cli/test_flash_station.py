@@ -109,6 +109,18 @@ def test_a_rack_is_flashed_proved_at_boot_and_reported(
     assert set(verdicts(lines[-1]).values()) == {"unchanged"}
 
 
+@pytest.mark.parametrize("others", [0, 1], ids=["esptool as a program", "esptool's code"])
+def test_a_machine_that_is_busy_while_the_stub_starts_costs_no_attempt(
+    project: Path, rack: BoardRack, others: int
+) -> None:
+    rack.add(Faults(busy_s=0.6))
+    for _ in range(others):
+        rack.add()
+    code, lines, errors = run(*at(rack.ports), "--no-evcfg", cwd=project)
+    assert code == 0, errors
+    assert "retry" not in {line["event"] for line in lines}
+
+
 def test_the_next_run_takes_up_what_this_one_left(
     tmp_path: Path, project: Path, rack: BoardRack
 ) -> None:
