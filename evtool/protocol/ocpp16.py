@@ -14,6 +14,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -136,6 +137,33 @@ def render_message(message: Message) -> str:
         case CallError(unique_id, code, description, details):
             fields = [4, unique_id, code, description[:255], details]
     return _render(fields)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text from the wire can be written anywhere: JSON lets through half a surrogate
+    pair, which no encoding does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def find_no_unicode(payload: Payload) -> Violation | None:
+    """What a payload earns of which a text, at any depth, is no Unicode."""
+    for name, value in payload.items():
+        for text in _texts(value):
+            if not text.isascii() and not is_unicode(text):
+                return Violation("PropertyConstraintViolation", f"{name}: no Unicode")
+    return None
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def masked(action: str, payload: Payload) -> Payload:

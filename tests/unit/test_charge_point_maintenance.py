@@ -451,14 +451,14 @@ def test_a_transaction_that_resumes_keeps_its_profile() -> None:
     assert again.charge_point.word().limit_ma == 7_000
 
 
-def test_a_profile_for_another_transaction_is_not_taken_over() -> None:
+def test_a_remote_start_whose_profile_is_for_another_transaction_starts_nothing() -> None:
     station = ready()
     station.see(PLUGGED)
     own = charging_profile("TxProfile", 7, transactionId=99)
     answer = station.ask("RemoteStartTransaction", idTag="A", connectorId=1, chargingProfile=own)
-    assert answer == {"status": "Accepted"}
-    assert station.charge_point.word().limit_ma is None
-    assert "profile of the remote start not taken" in [each.what for each in station.noticed]
+    assert answer == {"status": "Rejected"}, "it would charge without the limit"
+    assert not station.charge_point.word().transaction
+    assert "charging profile refused" in [each.what for each in station.noticed]
 
 
 def test_a_profile_that_overtakes_the_transactions_id_waits_for_it() -> None:

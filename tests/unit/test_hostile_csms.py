@@ -56,6 +56,28 @@ def test_texts_that_are_no_messages(station: Station, text: str) -> None:
     assert station.ask("GetConfiguration", key=["HeartbeatInterval"])["configurationKey"]
 
 
+HALF = "\ud800"  # of a surrogate pair: JSON lets it through, no encoding writes it
+NO_UNICODE: dict[str, dict[str, Any]] = {
+    "ChangeConfiguration": {"key": "CpoName", "value": HALF},
+    "DataTransfer": {"vendorId": "V", "data": f"x{HALF}"},
+    "GetConfiguration": {"key": ["HeartbeatInterval", HALF]},
+    "GetLog": {
+        "logType": "SecurityLog", "requestId": 1, "log": {"remoteLocation": f"http://{HALF}/"},
+    },
+    "SendLocalList": {
+        "listVersion": 1, "updateType": "Full",
+        "localAuthorizationList": [{"idTag": HALF, "idTagInfo": {"status": "Accepted"}}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", NO_UNICODE)
+def test_texts_that_are_no_unicode_are_refused(station: Station, action: str) -> None:
+    kept = dict(station.kept)
+    assert station.ask(action, **NO_UNICODE[action]) == "PropertyConstraintViolation"
+    assert station.kept == kept
+
+
 def test_the_library_says_nothing_to_what_it_cannot_read() -> None:
     station = Station(mode=MICROOCPP_1_2_0).online()
     station.collect()

@@ -250,6 +250,10 @@ def test_a_refused_tag_may_draw_what_it_is_allowed() -> None:
     station.id_tag_status = "Invalid"
     station.ask("RemoteStartTransaction", idTag="A")
     assert station.charge_point.word().permitted
+    station.see(Inputs(True, True, True, 1_238_000))
+    station.wait(180)  # samples tell the register meanwhile
+    assert "MeterValues" in station.heard()
+    assert station.charge_point.word().permitted
     station.see(Inputs(True, True, True, 1_240_000))
     assert not station.charge_point.word().permitted
     assert station.heard()[-1] == "1:SuspendedEVSE"

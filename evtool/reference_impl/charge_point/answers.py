@@ -171,9 +171,11 @@ def _on_start(charge_point: ChargePoint, request: Request, payload: ocpp16.Paylo
     transaction.transaction_id = payload["transactionId"]
     transaction.parent_id_tag = info.get("parentIdTag", transaction.parent_id_tag)
     transaction.refused = info["status"] != "Accepted"
+    connector = charge_point.connector_of(transaction)
+    if transaction.refused and connector is not None:
+        connector.take_refusal(transaction)
     charge_point.profiles.bind(transaction.connector_id, transaction.transaction_id)
     charge_point.transactions.keep(transaction)
-    connector = charge_point.connector_of(transaction)
     stops = charge_point.configuration.boolean("StopTransactionOnInvalidId")
     if transaction.refused and connector is not None and stops:
         connector.end("DeAuthorized")

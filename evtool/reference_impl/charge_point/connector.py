@@ -107,7 +107,7 @@ class Connector:
         if transaction is None or not transaction.refused:
             return transaction is not None and self.ending is None
         allowed_wh = self._charge_point.configuration.integer("MaxEnergyOnInvalidId")
-        return register_wh(self.inputs) - transaction.meter_wh < allowed_wh
+        return register_wh(self.inputs) - transaction.refused_wh < allowed_wh
 
     def may_start(self) -> bool:
         """Whether somebody may identify now."""
@@ -253,9 +253,14 @@ class Connector:
             return
         transaction = self.session.transaction
         if transaction is not None:
-            transaction.refused = True
+            self.take_refusal(transaction)
             if self._charge_point.configuration.boolean("StopTransactionOnInvalidId"):
                 self.end("DeAuthorized")
+
+    def take_refusal(self, transaction: Transaction) -> None:
+        """The CSMS refuses the tag of what runs here: from now on little or nothing may flow."""
+        transaction.refused = True
+        transaction.refused_wh = register_wh(self.inputs)
 
     def observe_status(self) -> bool:
         """Take the status of this moment; True where it is to be sent now."""

@@ -39,6 +39,7 @@ class Transaction:
         meter_wh: the highest register that it was told with.
         transaction_id: the CSMS's; None until it has answered StartTransaction.
         refused: the CSMS did not accept the id_tag.
+        refused_wh: the register at that moment, from which MaxEnergyOnInvalidId counts.
         reason: why it ended, a Reason of OCPP 1.6; "" while it runs.
         ended_unix_ms: when it ended.
         stop_id_tag: who ended it, where somebody did.
@@ -53,6 +54,7 @@ class Transaction:
     parent_id_tag: str = ""
     transaction_id: int | None = None
     refused: bool = False
+    refused_wh: int = 0
     reason: str = ""
     ended_unix_ms: int = 0
     stop_id_tag: str = ""
@@ -248,6 +250,7 @@ def read_transaction(number: int, text: str) -> Transaction | None:
                 for moment in (transaction.started_unix_ms, transaction.ended_unix_ms)
             )
             and type(transaction.meter_wh) is int
+            and type(transaction.refused_wh) is int
             and (transaction.transaction_id is None or type(transaction.transaction_id) is int)
             and isinstance(transaction.refused, bool)
             and transaction.reason in ocpp16.STOP_REASONS | {""}

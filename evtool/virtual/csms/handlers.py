@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evtool.errors import DeviceError
+from evtool.protocol import ocpp16
 from evtool.protocol.ocpp16 import Payload, Violation
 
 if TYPE_CHECKING:
@@ -163,17 +164,9 @@ def find_unkeepable(action: str, payload: Payload) -> Violation | None:
     for name, value in payload.items():
         if isinstance(value, int) and not -_BEYOND <= value < _BEYOND:
             return Violation("PropertyConstraintViolation", f"{name}: more than 64 bits")
-        if isinstance(value, str) and not value.isascii() and not _is_unicode(value):
+        if isinstance(value, str) and not value.isascii() and not ocpp16.is_unicode(value):
             return Violation("PropertyConstraintViolation", f"{name}: no Unicode")
     return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def after_answer(station: Station, action: str, _: Payload, answer: Payload) -> None:

@@ -81,7 +81,9 @@ def _refusal(charge_point: ChargePoint, call: ocpp16.Call) -> tuple[str, str] | 
         profile is not None and not charge_point.configuration.has_profile(profile)
     ):
         return "NotSupported", "not offered here"
-    violation = ocpp16.find_violation(call.action, call.payload)
+    violation = ocpp16.find_violation(call.action, call.payload) or ocpp16.find_no_unicode(
+        call.payload
+    )
     if violation is None:
         return None
     too_long = violation.description.endswith(": maxLength")

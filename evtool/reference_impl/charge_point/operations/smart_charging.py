@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evtool.reference_impl.charge_point.machine import ChargePoint
 
 _ANOTHER_PURPOSE = "chargingProfile: TxProfile"
+_OF_ANOTHER = "chargingProfile: no transactionId before there is a transaction"
 _UNITS = (("A", "Current"), ("W", "Power"))
 
 
@@ -51,6 +52,8 @@ def refuse_tx_profile(charge_point: ChargePoint, payload: ocpp16.Payload) -> Ans
     read = _read(charge_point, 1, payload)
     if isinstance(read, Profile) and read.purpose != "TxProfile":
         read = _refusal(charge_point, _ANOTHER_PURPOSE)
+    elif charge_point.profiles.rules.refuses_early_id and "transactionId" in payload:
+        read = _refusal(charge_point, _OF_ANOTHER)  # OCPP 1.6, 5.16.2
     if isinstance(read, ocpp16.Violation):
         return read, nothing
     return status(read) if isinstance(read, str) else None
