@@ -43,9 +43,15 @@ _CONFIGURATIONS: dict[str, tuple[str, ...]] = {
 _LIST = [{"idTag": "LISTED", "idTagInfo": {"status": "Accepted"}}]
 
 
-def random_script(seed: int) -> Scenario:
-    """The same seed, the same life; short or long."""
-    writer = _Writer(random.Random(seed))  # noqa: S311 - a life that can be played again
+def random_script(seed: int, *, hasty: bool = False) -> Scenario:
+    """The same seed, the same life; short or long.
+
+    Args:
+        seed: of the life.
+        hasty: half of the events follow the one before within 0.1 to 4 s.
+    """
+    chance = random.Random(seed)  # noqa: S311 - a life that can be played again
+    writer = _Writer(chance, hasty=hasty)
     writer.begin()
     sessions = writer.chance.choice(SESSIONS)
     for _ in range(sessions):
@@ -66,8 +72,9 @@ def random_script(seed: int) -> Scenario:
 
 
 class _Writer:
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, hasty: bool) -> None:
         self.chance = chance
+        self._hasty = hasty
         self.events: list[Event] = []
         self.at_ms = 6_000
         self._plugged = False
@@ -235,6 +242,9 @@ class _Writer:
 
     def _do(self, action: str, /, **parameters: Any) -> None:
         self.events.append(Event(self.at_ms, 0, action, parameters, {}))
+        if self._hasty and self.chance.random() < 0.5:
+            self.at_ms += self.chance.randrange(1, 40) * 100 + 20
+            return
         # Never a whole second apart: timers of both would fall into the same moment.
         self.at_ms += self.chance.randrange(4, 24) * 1_000 + self.chance.randrange(17, 33) * 20
 
