@@ -161,13 +161,11 @@ def microocpp_program() -> Path:
 def test_what_a_new_unit_starts_with(tmp_path: Path, central: Central) -> None:
     program, storage = microocpp_program(), tmp_path / "storage"
     file = tmp_path / "configuration.toml"
-    file.write_text(
-        "HeartbeatInterval = 0\nAuthorizationCacheEnabled = true\nConnectionTimeOut = 7\n"
-    )
+    file.write_text("HeartbeatInterval = 0\nLightIntensity = 50\nConnectionTimeOut = 7\n")
     options = ("--configuration", str(file), "--vendor", "Maker", "--serial", "S-7")
     with charge_point(central, storage, "--program", str(program), *options) as unit:
         unit.next("preset", key="HeartbeatInterval", status="Rejected")
-        unit.next("preset", key="AuthorizationCacheEnabled", status="NotSupported")
+        unit.next("preset", key="LightIntensity", status="NotSupported")
         unit.next("preset", key="ConnectionTimeOut", status="Accepted")
         boot = unit.next("message", type="call", action="BootNotification")["payload"]
         assert (boot["chargePointVendor"], boot["chargePointSerialNumber"]) == ("Maker", "S-7")
