@@ -11,7 +11,7 @@ from typing import NamedTuple
 from evtool.errors import ConfigError
 from evtool.project import SecretRef
 from evtool.protocol.authorization_key import key_as_hex
-from evtool.protocol.csms_url import charge_point_url, parse_csms_url
+from evtool.protocol.csms_url import charge_point_url, masked_url, parse_csms_url
 from evtool.protocol.nvs import NvsEntry
 from evtool.virtual.board_nvs import nvs_line
 
@@ -122,7 +122,8 @@ def _checked(
         texts["auth_key"] = key
     if tls and ca_certificate is None:
         raise ConfigError(
-            f"URL {url}: wss:// needs --ca-certificate, the only authority that is trusted",
+            f"URL {masked_url(url)}: wss:// needs --ca-certificate, the only authority that is "
+            "trusted",
             fix="name the PEM file of the root certificate",
         )
     if tls and ca_certificate is not None:

@@ -196,9 +196,12 @@ def _read(path: Path | None, option: str) -> bytes | None:
 
 
 def _tell(output: Output, values: ConnectionInput, found: Connection, show: bool) -> None:
+    from evtool.protocol.csms_url import masked_url
+
     header = found.authorization.reveal() if show and found.authorization else None
+    url = found.url if show else masked_url(found.url)
     lines = [
-        f"url            {found.url or '(none)'}",
+        f"url            {url or '(none)'}",
         f"subprotocol    {found.subprotocol}",
         f"authorization  {header or found.authorization_form}",
     ]
@@ -214,7 +217,7 @@ def _tell(output: Output, values: ConnectionInput, found: Connection, show: bool
     document: dict[str, object] = {
         "event": "check",
         "identity": values.identity,
-        "url": found.url,
+        "url": url,
         "subprotocol": found.subprotocol,
         "security_profile": values.profile,
         "authorization": header,
@@ -287,11 +290,12 @@ def _conclude(output: Output, connection: Connection, failed: ConnectStep | None
         CheckFailed: something that was typed is wrong.
     """
     from evtool.errors import CheckFailed, DeviceError
+    from evtool.protocol.csms_url import masked_url
     from evtool.provision.connect_meaning import meaning_of
 
     if failed is not None:
         meaning, fix = meaning_of(failed)
-        raise DeviceError(f"{connection.url}: {failed.name}: {meaning}", fix=fix)
+        raise DeviceError(f"{masked_url(connection.url)}: {failed.name}: {meaning}", fix=fix)
     problems = connection.remarks.problems
     if problems:
         rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

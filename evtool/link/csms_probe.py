@@ -26,6 +26,7 @@ from websockets.uri import parse_uri
 
 from evtool.errors import ConfigError
 from evtool.protocol.connect_step import ConnectStep, Outcome
+from evtool.protocol.csms_url import masked_url
 
 _SILENT = logging.Logger("evtool.csms_probe", logging.CRITICAL + 1)  # it logs headers at DEBUG
 _CHUNK = 65_536
@@ -273,7 +274,7 @@ def _answer(probe: Probe, protocol: ClientProtocol) -> Iterator[ConnectStep]:
             else:
                 yield ConnectStep("subprotocol", "missing", f"{probe.subprotocol} was offered")
         case InvalidStatus(response=Response(status_code=status, reason_phrase=reason)) as error:
-            location = error.response.headers.get("Location", "")
+            location = masked_url(error.response.headers.get("Location", ""))
             detail = " ".join(each for each in (str(status), reason, location) if each)
             yield ConnectStep("http", "status", ascii(detail)[1:-1], status)
         case NegotiationError() as error:

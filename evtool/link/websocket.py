@@ -31,6 +31,7 @@ from picows import (
 from evtool.errors import DeviceError, LinkTimeout
 from evtool.link.tls import client_tls
 from evtool.link.websocket_connection import MAX_MESSAGE, PING_INTERVAL_S, WebSocket
+from evtool.protocol.csms_url import masked_url
 
 __all__ = [
     "FIRST_PAUSE_S", "LAST_PAUSE_S", "WebSocket", "WebSocketServer", "keep_connected",
@@ -195,7 +196,8 @@ async def open_websocket(
         headers["Authorization"] = authorization
     if url.startswith("wss://") and tls is None:
         tls = client_tls(ca_certificate)
-    connection = WebSocket(url, ping_interval_s=ping_interval_s)
+    shown = masked_url(url)
+    connection = WebSocket(shown, ping_interval_s=ping_interval_s)
     offered: str | None = None
     line: socket.socket | None = None
 
@@ -226,12 +228,12 @@ async def open_websocket(
                 max_redirects=0,  # another server's word must not take the password elsewhere
             )
     except TimeoutError as error:
-        raise LinkTimeout(f"{url} does not answer", fix="check the host and the port") from error
+        raise LinkTimeout(f"{shown} does not answer", fix="check the host and the port") from error
     except WSInvalidStatusError as error:
-        raise _refused(url, error.response.status if error.response else 0) from error
+        raise _refused(shown, error.response.status if error.response else 0) from error
     except (OSError, OverflowError, WSError, ValueError) as error:  # the last: a URL that is none
         raise DeviceError(
-            f"cannot connect to {url}: {error}",
+            f"cannot connect to {shown}: {str(error).replace(url, shown)}",
             fix="check the URL, and that the central system runs (`evtool sim csms` is one)",
         ) from error
     finally:
@@ -243,7 +245,7 @@ async def open_websocket(
     headers.clear()  # the package keeps them as long as the connection lives
     if offered != subprotocol:
         await connection.close()
-        raise _no_subprotocol(url, subprotocol)
+        raise _no_subprotocol(shown, subprotocol)
     return connection
 
 

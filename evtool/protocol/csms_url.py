@@ -58,6 +58,12 @@ def parse_csms_url(text: str) -> CsmsUrl:
     return CsmsUrl(tls, found["host"] or found["literal"], port, found["path"] or "/")
 
 
+def masked_url(url: str) -> str:
+    """`url` as a log or a terminal may show it: a query may hold a token."""
+    endpoint, mark, _ = url.partition("?")
+    return f"{endpoint}?****" if mark else url
+
+
 def endpoint_url(text: str, identity: str) -> str:
     """`text` without trailing slashes, and without the identity if it ends in it."""
     endpoint = text.rstrip("/")

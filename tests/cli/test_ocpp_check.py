@@ -136,3 +136,16 @@ def show_secrets(tmp_path: Path, answer: bytes) -> str:
 def test_secrets_are_shown_after_a_yes_alone(tmp_path: Path) -> None:
     assert HEADER in show_secrets(tmp_path, b"y\n")
     assert HEADER not in show_secrets(tmp_path, b"n\n")
+
+
+def test_a_token_in_the_urls_query_is_shown_to_nobody(tmp_path: Path) -> None:
+    url = "ws://127.0.0.1:9/ocpp?token=t0ps3cret"
+    for more in ((), ("--json",)):
+        done = check(
+            *("--identity", "CP-1", "--url", url, "--key-env", "K", "--connect", *more),
+            cwd=tmp_path,
+            K=KEY,
+        )
+        assert done.returncode == 3
+        assert "t0ps3cret" not in done.stdout + done.stderr
+        assert "ws://127.0.0.1:9/ocpp?****" in done.stdout
