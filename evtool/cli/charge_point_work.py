@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from evtool.errors import EvtoolError
@@ -86,11 +87,12 @@ class ChargePointWork:
         bounds = Bounds(ca_pem=maintenance.roots.pem(CENTRAL_SYSTEM))
         match work:
             case Download(ticket, url):
-                self._run(("", ticket), self._download(charge_point, ticket, url, bounds), bounds)
+                begin = partial(self._download, charge_point, ticket, url, bounds)
+                self._run(("", ticket), begin, bounds)
             case Upload(key, ticket):
-                self._run((key, ticket), self._upload(charge_point, work, bounds), bounds)
+                self._run((key, ticket), partial(self._upload, charge_point, work, bounds), bounds)
             case Install(ticket):
-                self._run(("", ticket), self._install(charge_point, work), bounds)
+                self._run(("", ticket), partial(self._install, charge_point, work), bounds)
             case MakeKey():
                 maintenance.on_key(new_private_key_pem(), monotonic_ms())
                 self._then()
@@ -109,10 +111,12 @@ class ChargePointWork:
         for name in list(self._running):
             self._give_up(name)
 
-    def _run(self, name: tuple[str, int], work: Awaitable[None], bounds: Bounds) -> None:
+    def _run(
+        self, name: tuple[str, int], work: Callable[[], Awaitable[None]], bounds: Bounds
+    ) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()  # made only now: it may be given up before its first step
             finally:
                 # After a restart the name may be another one's.
                 if self._running.get(name, (None,))[0] is task:

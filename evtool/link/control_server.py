@@ -21,7 +21,7 @@ from aiohttp import web
 from evtool.errors import DeviceError, LinkTimeout
 from evtool.link.event_stream import EventStream
 from evtool.link.http_faults import fault_logger
-from evtool.link.http_listener import HttpListener
+from evtool.link.http_listener import GOODBYE_S, HttpListener
 
 Document = dict[str, object]
 
@@ -97,7 +97,12 @@ class ControlServer:
         )
         logger = fault_logger(refused)
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, logger=logger
+            application,
+            access_log=None,
+            handle_signals=False,
+            logger=logger,
+            shutdown_timeout=GOODBYE_S,
+            auto_decompress=False,
         )
 
     async def listen(self, host: str, port: int) -> int:

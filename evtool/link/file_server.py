@@ -15,19 +15,22 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 
-from evtool.link.http_faults import fault_logger
-from evtool.link.http_listener import HttpListener
+from evtool.link.http_faults import UNREADABLE, fault_logger
+from evtool.link.http_listener import GOODBYE_S, HttpListener
 
 MAX_UPLOAD = 64 << 20
 MAX_UPLOADS = 1000
 MAX_TOTAL = 1 << 30
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
 _SILENCE_S = 30.0
+# The package warns on stderr of headers that a form's sender has broken.
+warnings.filterwarnings("ignore", module=r"aiohttp\.multipart")
 _MAX_PARTS = 32
 
 
@@ -72,7 +75,12 @@ class FileServer:
         )
         logger = fault_logger(lambda reason: report({"event": "file_refused", "reason": reason}))
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, logger=logger
+            application,
+            access_log=None,
+            handle_signals=False,
+            logger=logger,
+            shutdown_timeout=GOODBYE_S,
+            auto_decompress=False,  # a few bytes would become gigabytes
         )
 
     async def listen(self, host: str, port: int) -> int:
@@ -84,7 +92,7 @@ class FileServer:
         return await self._listener.listen(self._runner, host, port)
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop; what is under way has a moment to end."""
         self._listener.close()
         await self._runner.cleanup()
 
@@ -102,6 +110,10 @@ class FileServer:
             return self._refuse(request, error.status, error.reason)
         except TimeoutError:
             return self._refuse(request, 408, f"nothing came for {_SILENCE_S:g} s")
+        except ConnectionError:
+            return self._refuse(request, 400, "the connection broke off")
+        except UNREADABLE:
+            return self._refuse(request, 400, "the body cannot be read")
         except OSError as error:
             return self._refuse(request, 500, f"not stored: {error.strerror}")
         self._report({"event": "uploaded", "name": name, "size": size, "peer": request.remote})

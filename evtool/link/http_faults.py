@@ -8,6 +8,10 @@ import logging
 from collections.abc import Callable
 
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+UNREADABLE = (HttpProcessingError, RequestPayloadError, ValueError, AssertionError)
+"""What the package raises of a body, or of a form's parts, that breaks its own rules."""
 
 
 def fault_logger(report: Callable[[str], None]) -> logging.Logger:
@@ -29,8 +33,8 @@ class _Faults(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            words = str(error.message).split()
+        if isinstance(error, HttpProcessingError | RequestPayloadError):
+            words = str(getattr(error, "message", error)).split()
             text = " ".join(words).encode("ascii", "backslashreplace").decode()
             self._report(f"no HTTP request: {text[:100]}")
         elif record.levelno >= logging.ERROR:

@@ -15,6 +15,8 @@ from aiohttp import web
 from evtool.errors import DeviceError
 
 REQUEST_TIMEOUT_S = 10.0
+GOODBYE_S = 2.0
+"""What a server leaves to requests under way when it stops: a peer may never end one."""
 _BACKLOG = 1024
 
 

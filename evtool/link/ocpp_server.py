@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from evtool.link.http_faults import fault_logger
-from evtool.link.http_listener import HttpListener
+from evtool.link.http_listener import GOODBYE_S, HttpListener
 from evtool.link.ocpp_socket import OcppSocket
 from evtool.link.websocket_connection import MAX_MESSAGE
 
 _GOING_AWAY = 1001
-_GOODBYE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class OcppServer:
         self._sockets: set[OcppSocket] = set()
         logger = fault_logger(lambda reason: refused("?", 400, reason))
         self._server = web.Server(self._serve, access_log=None, logger=logger)
-        self._runner = web.ServerRunner(self._server)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=GOODBYE_S)
         self._listener = HttpListener(
             lambda status, reason: refused("?", status, reason), max_connections, "--listen", tls
         )
@@ -99,7 +98,7 @@ class OcppServer:
         self._closing.set()
         goodbyes = [socket.close(_GOING_AWAY) for socket in self._sockets]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
+            async with asyncio.timeout(GOODBYE_S):
                 await asyncio.gather(*goodbyes)
         for socket in list(self._sockets):
             socket.abort()

@@ -45,7 +45,7 @@ class OcppSocket:
             if message.type is WSMsgType.BINARY:
                 return bytes(message.data).decode(errors="replace")
             if message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
+                await self._answer_ping(message.data)
             elif message.type is not WSMsgType.PONG:
                 raise self._closed(message.data if message.type is WSMsgType.ERROR else None)
 
@@ -120,6 +120,12 @@ class OcppSocket:
             task = self._loop.create_task(self._ping())
             self._pings.add(task)
             task.add_done_callback(self._pings.discard)
+
+    async def _answer_ping(self, data: bytes) -> None:
+        try:
+            await self._socket.pong(data)
+        except (OSError, RuntimeError) as error:  # it has gone since: a flood, and then a cut
+            raise self._closed(error) from error
 
     async def _ping(self) -> None:
         try:

@@ -184,6 +184,8 @@ class WebSocket(WSListener):
             or self._is_aborted
             or transport.is_disconnected
             or transport.is_close_frame_sent
+            # A line that broke: what it brought before is still being read, with nobody to answer.
+            or transport.underlying_transport.is_closing()
         )
 
     @property
@@ -223,7 +225,8 @@ class WebSocket(WSListener):
         elif kind in (_TEXT, _BINARY, _PART):
             self._collect(kind, frame)
         elif kind == WSMsgType.PING:
-            if self._writable is None:  # who floods us with pings and does not read gets no more
+            # Who floods us with pings and does not read gets no more.
+            if self._writable is None and self.is_open:
                 transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             self._on_goodbye(transport, frame)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -227,3 +228,82 @@ def test_silent_connections_are_cut_and_many_are_not_taken(
     monkeypatch.setattr(http_listener, "REQUEST_TIMEOUT_S", 3)
     events = run(tmp_path, main, max_connections=2)
     assert [event.get("status") for event in events] == [503, 408, 408, None]
+
+
+def test_an_upload_that_breaks_off_is_said_to(tmp_path: Path) -> None:
+    async def main(_: ClientSession, url: str) -> None:
+        await send(url, b"Content-Length: 500\r\n\r\nhalf", cut=True)
+
+    assert refusals(run(tmp_path, main)) == [(400, "the connection broke off")]
+    assert list(tmp_path.iterdir()) == []
+
+
+BROKEN = {
+    "a form without a boundary": b"Content-Type: multipart/form-data\r\n"
+    b"Content-Length: 2\r\n\r\nab",
+    "a form that is none": b"Content-Type: multipart/form-data; boundary=b\r\n"
+    b"Content-Length: 10\r\n\r\nno form ..",
+    "a part whose header is none": b"Content-Type: multipart/form-data; boundary=b\r\n"
+    b"Content-Length: 20\r\n\r\n--b\r\n\xff no header\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", BROKEN.values(), ids=BROKEN)
+def test_a_body_that_breaks_its_rules_is_refused_in_one_line(
+    tmp_path: Path, request_: bytes
+) -> None:
+    async def main(_: ClientSession, url: str) -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        assert (await send(url, request_)).startswith(b"HTTP/1.1 400 ")
+        assert faults == []
+
+    assert refusals(run(tmp_path, main)) == [(400, "the body cannot be read")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compressed_upload_is_kept_as_it_came(tmp_path: Path) -> None:
+    data = gzip.compress(bytes(10_000_000))
+
+    async def main(_: ClientSession, url: str) -> None:
+        head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(data)
+        assert (await send(url, head + data)).startswith(b"HTTP/1.1 201 ")
+
+    run(tmp_path, main)
+    assert (tmp_path / "a.log").read_bytes() == data
+
+
+def test_the_end_waits_for_no_upload_that_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_server, "GOODBYE_S", 0.05)
+
+    async def main() -> None:
+        server = FileServer(None, tmp_path, lambda _: None)
+        port = await server.listen("127.0.0.1", 0)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"PUT /uploads/a.log HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        while not any(tmp_path.iterdir()):
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):  # the peer has 30 s, and a server of its own accord 60
+            await server.close()
+        writer.close()
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []
+
+
+async def send(url: str, rest: bytes, *, cut: bool = False) -> bytes:
+    """An upload byte for byte, from its headers' second line on; the first of what comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"POST /uploads/a.log HTTP/1.1\r\nHost: x\r\n" + rest)
+    await writer.drain()
+    if cut:
+        writer.write_eof()
+    answer = await reader.read(1000)
+    writer.close()
+    return answer
+
+
+def refusals(events: list[Event]) -> list[tuple[object, object]]:
+    return [(each["status"], each["reason"]) for each in events if each["event"] == "file_refused"]

@@ -481,3 +481,36 @@ def test_the_password_is_not_logged_at_any_level(caplog: pytest.LogCaptureFixtur
 
     run(main)
     assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 401 No\r\n\r\n", b"no HTTP\r\n\r\n", b""])
+def test_a_token_in_the_urls_query_is_in_no_error(answer: bytes) -> None:
+    async def main() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
+
+        async with plain_server(refuse) as url:
+            with pytest.raises(DeviceError) as caught:
+                await open_websocket(f"{url}?token=t0ps3cret/CP", "ocpp1.6")
+        assert "t0ps3cret" not in caught.value.message
+        assert f"{url}?****" in caught.value.message
+
+    run(main)
+
+
+def test_on_a_line_that_broke_nothing_more_is_sent() -> None:
+    """What it brought before is still read: a flood of pings, or of calls to be answered."""
+
+    async def main() -> None:
+        server = await serve(echo)
+        client = await connect(server)
+        assert client._transport is not None
+        client._transport.underlying_transport.abort()  # told only in the loop's next turn
+        with pytest.raises(DeviceError):
+            client.send_now("[3,1,{}]")
+        await client.close()
+        await server.close()
+
+    run(main)
