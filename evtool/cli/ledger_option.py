@@ -125,6 +125,25 @@ def tried_ledger(location: str | None, project: Project | None) -> Iterator[SqlL
         yield ledger
 
 
+@contextmanager
+def looked_ledger(location: str | None, project: Project | None) -> Iterator[SqlLedger]:
+    """The same for a dry run that only looks: older tables are read, too.
+
+    Raises: as `opened_ledger`.
+    """
+    from evtool.cli.ledger_old import has_old_ledger
+
+    text, root = ledger_place(location, project), _root(project)
+    ledger = _looked_at(text, root)
+    if ledger is not None:
+        with closing(ledger):
+            yield ledger
+        return
+    has_old = text == ledger_place(None, project) and has_old_ledger(root)
+    with _stand_in(text, root, has_old=has_old) as stand_in:
+        yield stand_in
+
+
 def named_ledger(
     location: str | None,
     project: Project | None,

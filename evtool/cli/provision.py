@@ -123,7 +123,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     from evtool.cli.board_keys import LedgerKeys
     from evtool.cli.identity_input import checked_identity
     from evtool.cli.ledger_entry import LedgerEntry, key_claims
-    from evtool.cli.ledger_option import opened_ledger, tried_ledger
+    from evtool.cli.ledger_option import looked_ledger, opened_ledger
     from evtool.cli.options import open_project
     from evtool.cli.provision_serial import drawn_project, with_kept_serial
     from evtool.cli.sealing_option import sealing_place
@@ -144,7 +144,7 @@ def command(  # noqa: PLR0913, PLR0917 - one argument for each option
     checked = checked_identity(project)
     for warning in checked.warnings:
         output.say(f"note: {warning}")
-    opened = tried_ledger if dry_run else opened_ledger
+    opened = looked_ledger if dry_run else opened_ledger
     with opened(ledger_location, project) as ledger:
         project, checked = with_kept_serial(output, project, checked, ledger)
         plan = ProvisionPlan(

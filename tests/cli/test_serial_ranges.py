@@ -52,6 +52,10 @@ def serials_of(project: Path) -> dict[str, str]:
         return {each.value: each.unit for each in ledger.claims() if each.kind == "serial"}
 
 
+def _ledger_files(project: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (project / ".evtool").glob("ledger*")}
+
+
 def test_a_single_board_is_given_the_next_number_for_good(project: Path, here: Here) -> None:
     words = ("--serial-port", "/dev/ttyNO_SUCH_PORT", *RANGE, "--serial-format", "EV{number:05}")
     code, told, _ = here(*words, "--dry-run")
@@ -139,7 +143,9 @@ def test_a_number_that_was_drawn_is_the_units_before_its_board_is_there(
         code_now, told, _ = here(*port, *words)
         assert code_now == code
         assert told[0] == {"event": "serial_kept", "serial_number": "EV007", "range": "2030"}
+    before = _ledger_files(project)
     assert here(*port, "--dry-run")[1][-1]["serial_number"] == "EV007"
+    assert _ledger_files(project) == before
     # Another unit cannot have it.
     with (
         closing(open_ledger(project / ".evtool" / "ledger.db")) as ledger,

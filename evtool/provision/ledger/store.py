@@ -132,6 +132,8 @@ class Change(Protocol):
     ) -> int:
         """The unit's number from a range: the one that it took before, or the next free one.
 
+        Called before the first claim of a change: no two that do so wait for one another.
+
         Args:
             is_free: says of a number whether the unit can have it; the others are passed over
                 for good, also the one that it took before.
