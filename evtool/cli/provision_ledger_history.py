@@ -66,7 +66,7 @@ def _line(record: Record) -> str:
     fields = "  ".join(
         _claims(value) if key == "claims" else f"{key}={_short(_text(value))}"
         for key, value in record.fields.items()
-        if key != "left"
+        if key != "left" and value is not None
     )
     return f"{record.time}  {record.event:<10}  {who}  {fields}  ({record.station})"
 
