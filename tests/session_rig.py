@@ -10,7 +10,7 @@ from evtool.errors import DeviceError
 from evtool.monitor.block import Block
 from evtool.monitor.follow import Line, Silence
 from evtool.monitor.goal import Goal
-from evtool.monitor.keys import BoardKeys, PassOn
+from evtool.monitor.keys import BoardKeys, Keys
 from evtool.monitor.on_view import OnView
 from evtool.monitor.redact import Redactor
 from evtool.monitor.session import Session
@@ -131,7 +131,7 @@ class Rig:
     goal: Goal = field(default_factory=Goal)
     conduct: Conduct = field(default_factory=Conduct)
     pressed: list[bytes] = field(default_factory=list)
-    keys: BoardKeys | PassOn = field(default_factory=BoardKeys)
+    keys: Keys = field(default_factory=BoardKeys)
     secrets: tuple[str, ...] = ()
     stopped: Callable[[], bool] = lambda: False
     display: bool = True

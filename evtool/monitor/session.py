@@ -172,10 +172,11 @@ class Session:
 
     def _open(self, console: WatchedConsole) -> None:
         port = None
-        while port is None and not self._wiring.stopped():
+        while port is None and not self._done and not self._wiring.stopped():
             port = self._wiring.open_port(console.name)
             if port is None:
                 self._wiring.waiter.rest(_LOOK_MS / 1000)
+                self._take_keys()  # one of them may end it
         if port is None:
             return
         try:

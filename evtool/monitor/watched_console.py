@@ -41,7 +41,7 @@ class WatchedConsole:
         port: None while it is gone.
         stream: what comes, masked; `clear` is the same as it is.
         received: how many bytes have come.
-        gone: why it is gone; None while it is there.
+        gone: why it is not there; None while it is.
         reopen_ms: when to try again; None where there is no use.
         refuses_reset: it was to be reset, and cannot be.
         refused: why it did not take what was sent to it; None where it always did.
@@ -53,7 +53,7 @@ class WatchedConsole:
         self.stream = self.clear = PortStream(name, Redactor(()), 0)
         self.received = 0
         self.outgoing = Outgoing(name)
-        self.gone: DeviceError | None = None
+        self.gone: DeviceError | None = DeviceError(f"{name}: it has not answered yet")
         self.reopen_ms: int | None = 0
         self.refuses_reset = False
         self.refused: DeviceError | None = None

@@ -16,8 +16,9 @@ from session_rig import Notebook, Rig, ScriptedPort
 from evtool.errors import CheckFailed, DeviceError, EvtoolError, LinkTimeout
 from evtool.monitor.follow import Line
 from evtool.monitor.goal import Goal
-from evtool.monitor.keys import PassOn
+from evtool.monitor.keys import BoardKeys, PassOn
 from evtool.monitor.outgoing import AT_ONCE, Pace
+from evtool.monitor.raw_keys import RawConduct, RawKeys
 from evtool.monitor.stream import Audience, News
 from evtool.monitor.wiring import Conduct
 
@@ -355,3 +356,20 @@ def test_what_a_pipe_has_is_left_there_while_much_is_still_to_be_sent() -> None:
     )
     rig.run()
     assert rig.pressed == [b"more"]
+
+
+@pytest.mark.parametrize("keys", ["tables", "raw"])
+def test_a_watch_can_be_quit_while_a_port_is_being_connected_to(keys: str) -> None:
+    """It is no success: the port was never there."""
+    near = ScriptedPort([BMS.encode() + b"\n"])
+    rig = Rig(
+        {"near": [near], "far": [None, None, None]},
+        keys=BoardKeys()
+        if keys == "tables"
+        else RawKeys(["near", "far"], RawConduct(), None, lambda data: None, lambda name: b""),
+        pressed=[b"", b"q" if keys == "tables" else b"\x1d"],
+    )
+    with pytest.raises(DeviceError, match="far: it has not answered yet"):
+        rig.run()
+    assert rig.session.was_quit
+    assert near.closed
