@@ -36,6 +36,7 @@ MIN_SECRET_BYTES = 4
 HOLD_MS = 50
 LONG_HOLD_MS = 1000
 T = TypeVar("T")
+_ARMOUR = "-----"
 _CONTEXT = 2048  # so long may a dump's rows be that show one secret
 _LONGEST_MARK = 16
 _LATEST_ROWS = 160  # so long are a row that has just ended, or that has not, and a bit
@@ -108,7 +109,7 @@ class _Patterns:
     """
 
     def __init__(self, secrets: frozenset[str]) -> None:
-        texts = {text for secret in secrets for text in (secret, *secret.splitlines())}
+        texts = {text for secret in secrets for text in _parts(secret)}
         forms = {
             form.lower() for text in texts for form in encoded_forms(text) if b"\n" not in form
         }
@@ -158,6 +159,18 @@ class _Patterns:
         for which, _, _ in self.find_pairs(latest, overlapping=True):
             found.update(self._begun[self._pairs[which]])
         return found
+
+
+def _parts(secret: str) -> list[str]:
+    """The texts that are looked for: it as a whole, and each of its lines.
+
+    Of a key as PEM only the lines, without its first and last: they are all of it, and as a whole a
+    large one would take hundreds of megabytes.
+    """
+    lines = secret.splitlines()
+    if secret.startswith(_ARMOUR):
+        return [line for line in lines if not line.startswith(_ARMOUR)]
+    return [secret, *lines]
 
 
 def _few_patterns(patterns: list[bytes]) -> _Find:
