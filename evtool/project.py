@@ -92,12 +92,19 @@ class Wifi:
 
 @dataclass(frozen=True, slots=True)
 class Csms:
-    """The central system; `url` is without the identity."""
+    """The central system; `url` is without the identity.
+
+    Attributes:
+        client_certificate: the unit's own with its chain, PEM, for security profile 3.
+        client_key: where its private key is.
+    """
 
     url: str
     authorization_key: SecretRef
     security_profile: int
     ca_certificate: Path | None
+    client_certificate: Path | None = None
+    client_key: SecretRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,8 @@ def load_project(path: Path) -> Project:
             authorization_key=_secret(tables, root, "csms", "authorization_key"),
             security_profile=tables.integer("csms", "security_profile", 1, low=0, high=3),
             ca_certificate=_optional_path(tables, root, "csms", "ca_certificate"),
+            client_certificate=_optional_path(tables, root, "csms", "client_certificate"),
+            client_key=_private_key(tables, root, "csms", "client_key"),
         ),
         can=_can(tables),
         limits=_limits(tables),
@@ -317,6 +326,17 @@ def _provision(tables: TomlTables, root: Path) -> Provision:
 def _optional_path(tables: TomlTables, root: Path, table: str, key: str) -> Path | None:
     text = tables.optional_text(table, key)
     return None if text is None else root / Path(text).expanduser()
+
+
+def _private_key(tables: TomlTables, root: Path, table: str, key: str) -> SecretRef | None:
+    """Where a private key is, if there is one: it has several lines, and nobody thinks it up."""
+    if tables.raw(table, key, None) is None:
+        return None
+    ref = _secret(tables, root, table, key)
+    if ref.kind in ("prompt", "generate"):
+        rule = 'is a private key, PEM: { file = "path" } or { env = "NAME" }'
+        tables.problem(table, key, rule)
+    return ref
 
 
 def _secret(tables: TomlTables, root: Path, table: str, key: str) -> SecretRef:

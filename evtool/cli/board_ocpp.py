@@ -12,7 +12,9 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from evtool.cli.charge_point_connection import opening, provide_roots
@@ -21,7 +23,9 @@ from evtool.errors import DeviceError, EvtoolError
 from evtool.link.board_websocket import SUBPROTOCOL, BoardWebSocket
 from evtool.link.clock import monotonic_ms
 from evtool.link.files import write_atomically
+from evtool.link.private_folder import private_folder
 from evtool.link.private_key import new_private_key_pem
+from evtool.link.tls import client_tls_of_texts
 from evtool.link.websocket import WebSocket, keep_connected, open_websocket
 from evtool.protocol.csms_url import charge_point_url
 from evtool.reference_impl.charge_point import (
@@ -35,6 +39,7 @@ from evtool.reference_impl.charge_point import (
     Settings,
 )
 from evtool.reference_impl.charge_point.effects import Download, MakeKey, Upload
+from evtool.reference_impl.charge_point.security import client_certificate
 from evtool.virtual.effects import StartApp
 
 STEP_S = 0.25
@@ -44,7 +49,10 @@ _STORED_FILE = "charge_point.json"
 _CA_FILE = "ca_certificate.pem"
 _CHANGED_KEY = "AuthorizationKey"
 _CHANGED_FROM = "AuthorizationKey.from"
+_SIGNED_FROM = "client.from"
+_CERTIFICATE_PROFILE = 3
 _NEEDED = ("cp_id", "csms_url", "vendor", "model")
+_PAIR = ("client_cert", "client_key")
 
 Report = Callable[[str, dict[str, object]], None]
 
@@ -104,21 +112,28 @@ class BoardOcpp:
             self._reference.on_request(rest)
 
     def _begin(self, start: StartApp, version: str) -> None:
-        missing = [key for key in _NEEDED if not start.identity.get(key)]
+        needed = _NEEDED + (_PAIR if _shows_own(start.identity) else ())
+        missing = [key for key in needed if not start.identity.get(key)]
         if missing:
             self._report("no_identity", {"missing": missing})
             return
         folder = self._files_folder(start.storage)
         if version != "-":
             self._report("ocpp", {"by": f"microocpp {version}"})
-            certificate = _ca_certificate(start.identity, folder)
-            self._bridge = BoardWebSocket(self._send, certificate, self._tell)
-            return
-        self._report("ocpp", {"by": "reference charge point"})
+        else:
+            self._report("ocpp", {"by": "reference charge point"})
         try:
-            self._reference = ReferenceOcpp(start, folder, self._send, self._tell, self._restart)
+            self._speak(start, folder, is_own=version != "-")
         except (ValueError, EvtoolError) as error:
             self._tell("closed", str(error))
+
+    def _speak(self, start: StartApp, folder: Path | None, *, is_own: bool) -> None:
+        if not is_own:
+            self._reference = ReferenceOcpp(start, folder, self._send, self._tell, self._restart)
+            return
+        certificate = _ca_certificate(start.identity, folder)
+        tls = _own_tls(start.identity, folder)
+        self._bridge = BoardWebSocket(self._send, certificate, self._tell, tls)
 
     def _tell(self, state: str, reason: str | None) -> None:
         self._report("websocket", {"state": state, "reason": reason})
@@ -148,13 +163,15 @@ class ReferenceOcpp:
         self._stored = read_stored(self._file)
         if self._stored.get(_CHANGED_FROM) != _fingerprint(identity):
             self._stored.pop(_CHANGED_KEY, None)  # provisioned anew since the CSMS changed it
+        if _shows_own(identity) and self._stored.get(_SIGNED_FROM) != _own_fingerprint(identity):
+            self._stored.pop(client_certificate.CERTIFICATE, None)  # and since it signed one
         self._endpoint = Endpoint(
             charge_point_url(_text(identity, "csms_url"), _text(identity, "cp_id")),
             _text(identity, "cp_id"),
             None,
             _ca_certificate(identity, folder),
         )
-        self._folder = folder or Path()
+        self._folder = folder
         self._is_over = False
         self._socket: WebSocket | None = None
         self._ping_interval_s = 0
@@ -172,6 +189,10 @@ class ReferenceOcpp:
             )
         )
         provide_roots(self._charge_point, self._endpoint.ca_certificate)
+        client = self._charge_point.maintenance.client
+        if _shows_own(identity) and client.installed() is None:
+            client.provide(*_own_pair(identity))
+            client.drain()  # the flash has it: it is not kept a second time
         self._texts: asyncio.Queue[str] = asyncio.Queue()
         self._told = ""
         self._told_ms = 0
@@ -217,7 +238,8 @@ class ReferenceOcpp:
     async def _open(self) -> WebSocket:
         charge_point = self._charge_point
         try:
-            way = opening(charge_point, self._endpoint, self._folder)
+            with _place_for_pem(self._folder) as place:
+                way = opening(charge_point, self._endpoint, place)
             self._ping_interval_s = charge_point.configuration.integer("WebSocketPingInterval")
             return await open_websocket(
                 way.url,
@@ -330,6 +352,8 @@ class ReferenceOcpp:
                 self._stored[key] = value
         if _CHANGED_KEY in changed:
             self._stored[_CHANGED_FROM] = _fingerprint(self._identity)
+        if client_certificate.CERTIFICATE in changed:
+            self._stored[_SIGNED_FROM] = _own_fingerprint(self._identity)
         if self._file is not None:
             write_atomically(self._file, json.dumps(self._stored, indent=1) + "\n", 0o600)
 
@@ -383,9 +407,44 @@ def _fingerprint(identity: Mapping[str, int | str | bytes]) -> str:
 def _provisioned(identity: Mapping[str, int | str | bytes]) -> dict[str, str]:
     """What the flash says of the connection, as OCPP's keys."""
     key, profile = _text(identity, "auth_key"), identity.get("sec_profile", 1)
-    if not key or profile == 0:
+    if profile == 0 or not (key or _shows_own(identity)):
         return {}
-    return {"AuthorizationKey": key, "SecurityProfile": str(profile)}
+    return {"SecurityProfile": str(profile)} | ({"AuthorizationKey": key} if key else {})
+
+
+def _shows_own(identity: Mapping[str, int | str | bytes]) -> bool:
+    """Whether it connects with a certificate of its own."""
+    return identity.get("sec_profile") == _CERTIFICATE_PROFILE
+
+
+def _own_pair(identity: Mapping[str, int | str | bytes]) -> tuple[str, str]:
+    """Its certificate with the chain, and the private key."""
+    return _text(identity, _PAIR[0]), _text(identity, _PAIR[1])
+
+
+def _own_fingerprint(identity: Mapping[str, int | str | bytes]) -> str:
+    """Which certificate was provisioned."""
+    return hashlib.sha256(_text(identity, _PAIR[0]).encode()).hexdigest()
+
+
+def _own_tls(
+    identity: Mapping[str, int | str | bytes], folder: Path | None
+) -> ssl.SSLContext | None:
+    """What a firmware that speaks itself trusts and shows; None where it shows nothing."""
+    if not _shows_own(identity):
+        return None
+    with _place_for_pem(folder) as place:
+        return client_tls_of_texts(_text(identity, "ca_cert"), _own_pair(identity), place)
+
+
+@contextmanager
+def _place_for_pem(folder: Path | None) -> Iterator[Path]:
+    """A folder for the moment in which OpenSSL reads the pair: the unit's own, if it has one."""
+    if folder is not None:
+        yield folder
+        return
+    with private_folder() as private:
+        yield private
 
 
 def _ca_certificate(identity: Mapping[str, int | str | bytes], folder: Path | None) -> Path | None:

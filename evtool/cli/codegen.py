@@ -122,11 +122,12 @@ def _render_secrets(project: Project, *, create: bool) -> tuple[GeneratedFile, t
     from evtool.cli.identity_input import checked_identity
     from evtool.codegen.generated_file import GeneratedFile
     from evtool.codegen.secrets import SecretsInput, render_secrets
+    from evtool.project import Secret
 
     path = project.codegen.secrets_header
     _refuse_if_git_would_take(path)
     identity = checked_identity(project, create=create)
-    certificate = identity.ca_certificate
+    certificate, own = identity.ca_certificate, identity.client
     text = render_secrets(
         SecretsInput(
             charge_point=identity.charge_point,
@@ -136,6 +137,8 @@ def _render_secrets(project: Project, *, create: bool) -> tuple[GeneratedFile, t
             authorization_key=identity.authorization_key,
             security_profile=identity.security_profile,
             ca_certificate=certificate.pem if certificate else "",
+            client_certificate=own.pem if own else "",
+            client_key=own.key if own else Secret(""),
         )
     )
     return GeneratedFile(path, text, secret=True), identity.warnings

@@ -97,7 +97,7 @@ class UnitEntry:
     def written(self, chip: ChipInfo) -> None:
         """The board's flash holds it."""
         place = self._part.offset, self._part.sha256
-        self._entry.written(chip, place, self._identity.ca_certificate)
+        self._entry.written(chip, place, self._identity)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,7 +101,6 @@ def read_orders(
             "no board was touched",
             fix="mend the lines above; `evtool provision fleet check` shows the same",
         )
-    _check_written(orders)
     return orders
 
 
@@ -128,14 +127,3 @@ def _project(path: Path | None) -> Project:
             fix="make one with `evtool init DIR`, or name it with --project",
         )
     return project
-
-
-def _check_written(orders: Sequence[UnitOrder]) -> None:
-    """Refuse what no image can carry: a row is met as a whole or not at all."""
-    for order in orders:
-        if order.client_certificate is not None:
-            raise ConfigError(
-                f"{order.where}: client_certificate: the firmware has no place for one, so that "
-                f"{order.identity} would not have it",
-                fix="leave client_certificate and client_key out of the row",
-            )

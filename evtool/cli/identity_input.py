@@ -38,7 +38,11 @@ def identity_input(project: Project, *, create: bool = True) -> IdentityInput:
             project.csms.authorization_key, f"{unit} authorization_key"
         ),
         security_profile=project.csms.security_profile,
-        ca_certificate=_certificate(project.csms.ca_certificate),
+        ca_certificate=_certificate(project.csms.ca_certificate, "ca_certificate"),
+        client_certificate=_certificate(project.csms.client_certificate, "client_certificate"),
+        client_key=None
+        if project.csms.client_key is None
+        else source.resolve_text(project.csms.client_key, f"{unit} client_key"),
     )
 
 
@@ -59,7 +63,7 @@ def checked_identity(project: Project, *, create: bool = True) -> Identity:
     )
 
 
-def _certificate(path: Path | None) -> bytes | None:
+def _certificate(path: Path | None, key: str) -> bytes | None:
     from evtool.errors import ConfigError
 
     if path is None:
@@ -68,6 +72,6 @@ def _certificate(path: Path | None) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"[csms] ca_certificate: cannot read {path}: {error.strerror or error}",
+            f"[csms] {key}: cannot read {path}: {error.strerror or error}",
             fix="correct the path in evtool.toml",
         ) from error

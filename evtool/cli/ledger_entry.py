@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from evtool.project import Project
     from evtool.protocol.board_flash import ChipInfo
     from evtool.protocol.ledger_record import Claim
-    from evtool.provision.ca_certificate import CaCertificate
     from evtool.provision.identity import Identity
     from evtool.provision.ledger.store import Change
 
@@ -36,7 +35,11 @@ def key_claims(identity: Identity) -> list[tuple[str, str]]:
     """The claims on the secrets that only one unit may have."""
     from evtool.provision.secrets.fingerprint import key_fingerprint
 
-    return [("key", key_fingerprint(identity.authorization_key.reveal()))]
+    return [
+        ("key", key_fingerprint(secret))
+        for name, secret in identity.secrets().items()
+        if name != "wifi_passphrase"
+    ]
 
 
 class LedgerEntry:
@@ -159,7 +162,7 @@ class LedgerEntry:
         self,
         chip: ChipInfo,
         part: tuple[int, str],
-        root: CaCertificate | None,
+        identity: Identity,
         *,
         encrypted: bool = False,
     ) -> None:
@@ -168,7 +171,7 @@ class LedgerEntry:
         Args:
             chip: the board.
             part: where the identity's image was written, and its SHA-256 in clear.
-            root: the certificate in it, whose end will be the unit's.
+            identity: what is in it; of its certificates the ends are noted.
             encrypted: with the board's NVS keys.
         """
         self._mac = chip.mac
@@ -184,10 +187,9 @@ class LedgerEntry:
                 "encrypted": encrypted,
                 "csms_url": self._project.csms.url,
                 "security_profile": self._project.csms.security_profile,
-                "ca_sha256": None if root is None else root.fingerprint,
-                "ca_not_after": None if root is None else root.not_after.isoformat(),
                 "evtool": __version__,
-            },
+            }
+            | identity.certificate_fields(),
         )
 
     def proved(self, boot: Mapping[str, str]) -> None:

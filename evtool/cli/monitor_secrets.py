@@ -11,6 +11,7 @@ from evtool.cli.options import open_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evtool.link.secret_source import SecretSource
     from evtool.project import Project
 
 _MOST_SEALED = 1000
@@ -36,7 +37,22 @@ def known_secrets(project_path: Path | None) -> list[str]:
                 found.append(source.resolve(ref, "secret").reveal())
             except ConfigError:
                 continue  # a secret that is not there cannot be given away
-    return found
+    return found + _client_key(project, source)
+
+
+def _client_key(project: Project, source: SecretSource) -> list[str]:
+    """The unit's private key as it was written down, and as the unit has it."""
+    from evtool.errors import ConfigError
+    from evtool.provision.client_certificate import as_pkcs8
+
+    if project.csms.client_key is None:
+        return []
+    try:
+        key = source.resolve_text(project.csms.client_key, "secret")
+    except ConfigError:
+        return []
+    form = as_pkcs8(key)
+    return [key.reveal().lstrip()] + ([] if form is None else [form])
 
 
 def _sealed_secrets(project: Project) -> list[str]:

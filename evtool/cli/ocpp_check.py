@@ -15,7 +15,7 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.show_secrets import may_show, show_secrets_option
 
 if TYPE_CHECKING:
-    from evtool.project import Secret
+    from evtool.project import Csms, Secret
     from evtool.protocol.connect_step import ConnectStep
     from evtool.provision.connection import Connection, ConnectionInput
 
@@ -160,6 +160,8 @@ def _values(
         if own_url:
             profile = project.csms.security_profile if profile is None else profile
             files = replace(files, ca=files.ca or project.csms.ca_certificate)
+            if profile == 3 and files.client_certificate is None:
+                files = _with_own_pair(files, project.csms)
         if key is None and profile in (None, 1, 2):
             key = secret_source(project, create=False).resolve(
                 project.csms.authorization_key, f"{identity} authorization_key"
@@ -179,6 +181,17 @@ def _values(
             server=_read(files.server_certificate, "--server-certificate"),
         ),
         files,
+    )
+
+
+def _with_own_pair(files: _Files, csms: Csms) -> _Files:
+    """`files` with the project's own certificate, and its key where that is a file."""
+    from dataclasses import replace
+
+    ref = csms.client_key
+    key = Path(ref.name) if ref is not None and ref.kind == "file" else None
+    return replace(
+        files, client_certificate=csms.client_certificate, client_key=files.client_key or key
     )
 
 

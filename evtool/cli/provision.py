@@ -186,7 +186,7 @@ def _provision(
     def record(done: Provisioned) -> None:
         aftermath.failed = _NOT_RECORDED
         place = done.partition.offset, done.image_sha256
-        entry.written(done.chip, place, checked.ca_certificate, encrypted=done.encrypted)
+        entry.written(done.chip, place, checked, encrypted=done.encrypted)
         for note in done.notes:
             output.say(f"note: {note}")
             output.event("note", message=note)
@@ -237,7 +237,7 @@ def _open_console(serial_port: str) -> BootConsole:
 
 
 def _describe(identity: Identity, serial_port: str) -> dict[str, object]:
-    unit = identity.charge_point
+    unit, own = identity.charge_point, identity.client
     return {
         "serial_port": serial_port,
         "identity": unit.identity,
@@ -246,6 +246,8 @@ def _describe(identity: Identity, serial_port: str) -> dict[str, object]:
         "serial_number": unit.serial_number,
         "url": identity.full_url,
         "security_profile": identity.security_profile,
+        "certificate_sha256": None if own is None else own.fingerprint,
+        "certificate_not_after": None if own is None else own.not_after.isoformat(),
         "warnings": list(identity.warnings),
     }
 
@@ -256,11 +258,19 @@ def _show_plan(output: Output, plan: ProvisionPlan, identity: Identity, serial_p
         f"would give the board at {serial_port} the identity {plan.identity}",
         f"  connects to  {identity.full_url}",
         f"  profile      {identity.security_profile}",
+        *_own_certificate(identity),
         f"  keys         {', '.join(keys)}",
         f"  steps        {', '.join(plan.steps)}",
     ]
     document = {"event": "plan"} | _describe(identity, serial_port)
     output.result("\n".join(lines), document | {"keys": keys, "steps": list(plan.steps)})
+
+
+def _own_certificate(identity: Identity) -> list[str]:
+    own = identity.client
+    if own is None:
+        return []
+    return [f"  certificate  {own.fingerprint[:16]}, until {own.not_after:%Y-%m-%d}"]
 
 
 def _show_result(

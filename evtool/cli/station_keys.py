@@ -40,7 +40,7 @@ def station_accounts(
         accounts |= _accounts_of_file(stations_path)
     if project_path is not None or not (accounts or open_to_all):
         try:
-            keys = _key_of_project(project_path)
+            account = _account_of_project(project_path)
         except ConfigError as error:
             if project_path is not None:
                 raise
@@ -48,8 +48,34 @@ def station_accounts(
                 "no station to admit: there is no evtool.toml here",
                 fix="name one with --project, a list with --stations, or admit all with --open",
             ) from error
-        accounts |= {identity: Account(identity, key) for identity, key in keys.items()}
+        accounts[account.identity] = account
     return accounts
+
+
+def _account_of_project(project_path: Path | None) -> Account:
+    [(identity, key)] = _key_of_project(project_path).items()
+    project = open_project(project_path)
+    csms, serial = project.csms, project.charge_point.serial_number
+    if csms.security_profile != 3:
+        return Account(identity, key)
+    is_by_serial = csms.client_certificate is not None and (
+        _common_name(csms.client_certificate) == serial != identity
+    )
+    return Account(identity, key, profile=3, serial=serial if is_by_serial else None)
+
+
+def _common_name(path: Path) -> str:
+    """Of the first certificate in a file; "" where there is none."""
+    from evtool.provision.certificate_chain import Remarks, common_name, read_certificates
+
+    try:
+        chain = read_certificates(path.read_bytes(), "it", Remarks())
+    except OSError as error:
+        raise ConfigError(
+            f"[csms] client_certificate: cannot read {path}: {error.strerror or error}",
+            fix="correct the path in evtool.toml",
+        ) from error
+    return common_name(chain[0]) if chain else ""
 
 
 def _key_of_project(project_path: Path | None) -> dict[str, bytes | None]:

@@ -7,7 +7,7 @@ Here the text becomes C++ that means exactly that text, whatever it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from evtool.codegen.cpp_text import cpp_string
 from evtool.codegen.template import render
@@ -25,6 +25,8 @@ class SecretsInput:
         csms_url: ws:// or wss://; with or without the identity at its end.
         authorization_key: hex digits, or empty.
         ca_certificate: the CSMS's root, PEM, or empty.
+        client_certificate: the unit's own with its chain, PEM, or empty.
+        client_key: its private key, PEM, or empty.
     """
 
     charge_point: ChargePoint
@@ -34,6 +36,8 @@ class SecretsInput:
     authorization_key: Secret
     security_profile: int
     ca_certificate: str
+    client_certificate: str = ""
+    client_key: Secret = field(default_factory=lambda: Secret(""))
 
 
 def render_secrets(values: SecretsInput) -> str:
@@ -61,9 +65,11 @@ def render_secrets(values: SecretsInput) -> str:
         ),
         "authorization_key": ("[csms] authorization_key", values.authorization_key.reveal()),
         "ca_certificate": ("[csms] ca_certificate", values.ca_certificate),
+        "client_certificate": ("[csms] client_certificate", values.client_certificate),
+        "client_key": ("[csms] client_key", values.client_key.reveal()),
     } | {
-        field.name: (f"[charge_point] {field.name}", getattr(values.charge_point, field.name))
-        for field in fields(values.charge_point)
+        each.name: (f"[charge_point] {each.name}", getattr(values.charge_point, each.name))
+        for each in fields(values.charge_point)
     }
     for place, text in texts.values():
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class BoardWebSocket:
         send: hands the firmware a line.
         ca_certificate: the only authority to trust, None for the system's.
         on_change: called with a state, `open` or `closed`, and with the reason of an end.
+        tls: of `client_tls_of_texts`, in the place of `ca_certificate`.
     """
 
     def __init__(
@@ -32,9 +34,11 @@ class BoardWebSocket:
         send: Callable[[str], object],
         ca_certificate: Path | None,
         on_change: Callable[[str, str | None], None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._send = send
         self._ca_certificate = ca_certificate
+        self._tls = tls
         self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
         self._texts: asyncio.Queue[str] = asyncio.Queue()
@@ -67,6 +71,7 @@ class BoardWebSocket:
                 SUBPROTOCOL,
                 authorization=authorization,
                 ca_certificate=self._ca_certificate,
+                tls=self._tls,
             )
             try:
                 self._send("ws open")

@@ -147,6 +147,12 @@ def csms_reached(lines: ConsoleLines, timeout_ms: int) -> None:
         match parse_line(line):
             case Record("event", {"state": "connected"}, "ocpp"):
                 return
+            case Record("event", {"field": name, "rule": rule}, "identity"):
+                raise CheckFailed(
+                    "the board refuses its identity, and goes to no CSMS: "
+                    f"{lines.masked(f'{name} breaks its rule {rule}')}",
+                    fix="is its firmware older than what it was given? Flash it: --with-firmware",
+                )
             case Record("event", fields, "csms" | "wifi" as what):
                 reason = f"{what} " + " ".join(f"{key}={value}" for key, value in fields.items())
     if reason:

@@ -84,7 +84,7 @@ def judge_server_chain(
     _judge_host(leaf, host, remarks)
     usage = _extended_usage(leaf)
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        remarks.problems.append(f"{_name(leaf)}: is not issued for servers (extended key usage)")
+        remarks.problems.append(f"{name_of(leaf)}: is not issued for servers (extended key usage)")
     _judge_path(chain, authorities, "the CA file", remarks)
     return remarks
 
@@ -103,6 +103,22 @@ def judge_client_certificate(
         identity: of the charge point; many central systems want it as the common name.
         now: aware.
     """
+    remarks = judge_client_pair(chain, key, now)
+    leaf = chain[0]
+    if common_name(leaf) != identity:
+        remarks.warnings.append(
+            f"{name_of(leaf)}: its common name is not the identity {identity!a}; it may be the "
+            "serial number, and then the central system must know which station that is"
+        )
+    if key is None:
+        remarks.warnings.append(f"{name_of(leaf)}: its private key was not named, and not checked")
+    return remarks
+
+
+def judge_client_pair(
+    chain: Sequence[x509.Certificate], key: bytes | None, now: datetime
+) -> Remarks:
+    """The same without a word about whose it is, nor about a key that is missing."""
     remarks = Remarks()
     leaf = chain[0]
     for certificate in chain:
@@ -110,18 +126,10 @@ def judge_client_certificate(
     _judge_strength(leaf, remarks)
     usage = _extended_usage(leaf)
     if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
-        remarks.problems.append(f"{_name(leaf)}: is not issued for clients (extended key usage)")
-    common_name = _common_name(leaf)
-    if common_name != identity:
-        remarks.warnings.append(
-            f"{_name(leaf)}: its common name is not the identity {identity!a}; it may be the "
-            "serial number, and then the central system must know which station that is"
-        )
+        remarks.problems.append(f"{name_of(leaf)}: is not issued for clients (extended key usage)")
     if not leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME):
-        remarks.warnings.append(f"{_name(leaf)}: no organisation (O) in its subject")
-    if key is None:
-        remarks.warnings.append(f"{_name(leaf)}: its private key was not named, and not checked")
-    else:
+        remarks.warnings.append(f"{name_of(leaf)}: no organisation (O) in its subject")
+    if key is not None:
         _judge_key(leaf, key, remarks)
     return remarks
 
@@ -131,10 +139,10 @@ def judge_chain_order(chain: Sequence[x509.Certificate], remarks: Remarks) -> No
     for here, issuer in pairwise(chain):
         if not _issued(issuer, here):
             remarks.problems.append(
-                f"{_name(here)}: was not issued by {_name(issuer)}, which stands behind it"
+                f"{name_of(here)}: was not issued by {name_of(issuer)}, which stands behind it"
             )
         elif not _may_issue(issuer):
-            remarks.problems.append(f"{_name(issuer)}: has issued others, and is no authority")
+            remarks.problems.append(f"{name_of(issuer)}: has issued others, and is no authority")
 
 
 def judge_authorities(authorities: Sequence[x509.Certificate], now: datetime) -> Remarks:
@@ -144,7 +152,7 @@ def judge_authorities(authorities: Sequence[x509.Certificate], now: datetime) ->
         _judge_dates(certificate, "CA", now, remarks)
         _judge_strength(certificate, remarks)
         if not _may_issue(certificate):
-            remarks.problems.append(f"{_name(certificate)}: is no authority (basic constraints)")
+            remarks.problems.append(f"{name_of(certificate)}: is no authority (basic constraints)")
     if not any(each.subject == each.issuer for each in authorities):
         remarks.warnings.append(
             "no root in the CA file: software that insists on a chain up to a root refuses it"
@@ -160,7 +168,7 @@ def _judge_path(
 ) -> None:
     trusted = set(authorities)
     here = chain[0]
-    path = [_name(here)]
+    path = [name_of(here)]
     for _ in range(_LONGEST_CHAIN):
         if here in trusted:
             remarks.facts.append("trusted: " + " < ".join(path))
@@ -170,21 +178,21 @@ def _judge_path(
         if issuer is None or issuer == here:
             break
         if not _may_issue(issuer):
-            remarks.problems.append(f"{_name(issuer)}: has issued others, and is no authority")
+            remarks.problems.append(f"{name_of(issuer)}: has issued others, and is no authority")
             return
         here = issuer
-        path.append(_name(here))
+        path.append(name_of(here))
     else:
         remarks.problems.append(f"the chain is longer than {_LONGEST_CHAIN} certificates")
         return
     if known and here.subject != here.issuer:
         remarks.problems.append(
-            f"{_name(here)}: was not signed by the {_name(known[0])} of {store}, which has the "
+            f"{name_of(here)}: was not signed by the {name_of(known[0])} of {store}, which has the "
             "same name and another key"
         )
     else:
         missing = here.issuer.rfc4514_string()
-        remarks.problems.append(f"{_name(here)}: its issuer {missing!a} is not in {store}")
+        remarks.problems.append(f"{name_of(here)}: its issuer {missing!a} is not in {store}")
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
@@ -204,7 +212,7 @@ def _may_issue(certificate: x509.Certificate) -> bool:
 
 def _judge_dates(certificate: x509.Certificate, what: str, now: datetime, remarks: Remarks) -> None:
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    name = f"{what}: {_name(certificate)}"
+    name = f"{what}: {name_of(certificate)}"
     if until < now:
         remarks.problems.append(f"{name}: expired on {until:%Y-%m-%d}")
     elif since > now:
@@ -224,7 +232,7 @@ def _judge_strength(certificate: x509.Certificate, remarks: Remarks) -> None:
     )
     if weak:
         remarks.problems.append(
-            f"{_name(certificate)}: its key is too short; RSA needs {_LEAST_RSA_BITS} bits, EC "
+            f"{name_of(certificate)}: its key is too short; RSA needs {_LEAST_RSA_BITS} bits, EC "
             f"{_LEAST_EC_BITS}"
         )
 
@@ -233,14 +241,14 @@ def _judge_host(leaf: x509.Certificate, host: str, remarks: Remarks) -> None:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
-        common_name = _common_name(leaf)
-        if _name_covers(common_name, host):
+        only = common_name(leaf)
+        if _name_covers(only, host):
             remarks.warnings.append(
-                f"{_name(leaf)}: names {host} as common name only; software that wants a subject "
+                f"{name_of(leaf)}: names {host} as common name only; software that wants a subject "
                 "alternative name refuses it"
             )
         else:
-            remarks.problems.append(_wrong_host(host, [common_name]))
+            remarks.problems.append(_wrong_host(host, [only]))
         return
     dns = names.get_values_for_type(x509.DNSName)
     addresses = names.get_values_for_type(x509.IPAddress)
@@ -281,9 +289,9 @@ def _judge_key(leaf: x509.Certificate, pem: bytes, remarks: Remarks) -> None:
         return
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form):
-        remarks.facts.append(f"{_name(leaf)}: the private key belongs to it")
+        remarks.facts.append(f"{name_of(leaf)}: the private key belongs to it")
     else:
-        remarks.problems.append(f"{_name(leaf)}: the private key is another one's")
+        remarks.problems.append(f"{name_of(leaf)}: the private key is another one's")
 
 
 def _extended_usage(certificate: x509.Certificate) -> x509.ExtendedKeyUsage | None:
@@ -293,12 +301,13 @@ def _extended_usage(certificate: x509.Certificate) -> x509.ExtendedKeyUsage | No
         return None
 
 
-def _common_name(certificate: x509.Certificate) -> str:
+def common_name(certificate: x509.Certificate) -> str:
+    """Its subject's, "" without one."""
     found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else ""
 
 
-def _name(certificate: x509.Certificate) -> str:
+def name_of(certificate: x509.Certificate) -> str:
     """Short, and harmless on a terminal: whoever issued it chose it."""
-    text = _common_name(certificate) or certificate.subject.rfc4514_string() or "nameless"
+    text = common_name(certificate) or certificate.subject.rfc4514_string() or "nameless"
     return ascii(text)[1:-1]

@@ -35,6 +35,9 @@ def evcfg_entries(identity: Identity, can: Can, limits: Limits) -> list[NvsEntry
     }
     if identity.ca_certificate is not None:
         texts["ca_cert"] = identity.ca_certificate.pem
+    if identity.client is not None:
+        texts["client_cert"] = identity.client.pem
+        texts["client_key"] = identity.client.key.reveal()
     small = {
         "schema": SCHEMA,
         "sec_profile": identity.security_profile,
@@ -97,5 +100,5 @@ def evcfg_image(entries: list[NvsEntry], partition: Partition) -> bytes:
     except ValueError as error:
         raise ConfigError(
             f"partition {partition.name!r} ({partition.size} bytes): {error}",
-            fix="make the partition larger, or the CA certificate shorter",
+            fix="make the partition larger, or the certificates shorter",
         ) from error

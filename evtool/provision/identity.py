@@ -18,6 +18,12 @@ from evtool.project import ChargePoint, Secret
 from evtool.protocol.authorization_key import key_as_hex
 from evtool.protocol.csms_url import charge_point_url, endpoint_url, parse_csms_url
 from evtool.provision.ca_certificate import CaCertificate, read_ca_certificate
+from evtool.provision.client_certificate import (
+    CERTIFICATE,
+    KEY,
+    ClientCertificate,
+    read_client_certificate,
+)
 
 # One letter or digit at least: `.` and `..` vanish from a URL's path, and `-` is what a board
 # without an identity says.
@@ -25,6 +31,7 @@ _IDENTITY = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9._*+~-]{1,48}\Z")
 _HEX_64 = re.compile(r"[0-9A-Fa-f]{64}\Z")
 _EASY_IDENTITY_LENGTH = 25
 _KEY_LENGTH = 20
+_CERTIFICATE_PROFILE = 3
 
 # "[table] key" and the rule that its value breaks; never a secret value
 Problem = tuple[str, str, str]
@@ -37,6 +44,8 @@ class IdentityInput:
     Attributes:
         csms_url: without the identity.
         ca_certificate: the PEM file's bytes; None without one.
+        client_certificate: the bytes of the PEM file with the unit's own and its chain.
+        client_key: its private key, as PEM.
     """
 
     charge_point: ChargePoint
@@ -46,6 +55,8 @@ class IdentityInput:
     authorization_key: Secret
     security_profile: int
     ca_certificate: bytes | None
+    client_certificate: bytes | None = None
+    client_key: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Identity:
         full_url: what the unit will open.
         authorization_key: 32 to 40 hex digits.
         warnings: what is allowed and still likely to cause trouble.
+        client: the unit's own certificate with its key; in security profile 3, and there alone.
     """
 
     charge_point: ChargePoint
@@ -68,6 +80,27 @@ class Identity:
     security_profile: int
     ca_certificate: CaCertificate | None
     warnings: tuple[str, ...]
+    client: ClientCertificate | None = None
+
+    def secrets(self) -> dict[str, str]:
+        """Its secrets by the names that fleets use, as they go into its image."""
+        found = {
+            "wifi_passphrase": self.wifi_passphrase.reveal(),
+            "authorization_key": self.authorization_key.reveal(),
+        }
+        return found if self.client is None else found | {KEY: self.client.key.reveal()}
+
+    def certificate_fields(self) -> dict[str, object]:
+        """What a ledger's record says of its certificates."""
+        root, own = self.ca_certificate, self.client
+        fields: dict[str, object] = {
+            "ca_sha256": None if root is None else root.fingerprint,
+            "ca_not_after": None if root is None else root.not_after.isoformat(),
+        }
+        if own is not None:
+            fields["certificate_sha256"] = own.fingerprint
+            fields["certificate_not_after"] = own.not_after.isoformat()
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +153,7 @@ def judge_identity(values: IdentityInput, *, now: datetime) -> Judgement:
     key = _check_key(values.authorization_key, problems, warnings)
     certificate = _check_certificate(values, now, problems, warnings)
     _check_csms(values, problems, warnings)
+    client = _check_client(values, now, problems, warnings)
     if problems:
         return Judgement(None, tuple(problems), tuple(warnings))
     identity = Identity(
@@ -132,6 +166,7 @@ def judge_identity(values: IdentityInput, *, now: datetime) -> Judgement:
         security_profile=values.security_profile,
         ca_certificate=certificate,
         warnings=tuple(f"[{table}] {name}: {rule}" for table, name, rule in warnings),
+        client=client,
     )
     return Judgement(identity, (), tuple(warnings))
 
@@ -224,14 +259,34 @@ def _check_certificate(
     return found.certificate
 
 
+def _check_client(
+    values: IdentityInput, now: datetime, problems: list[Problem], warnings: list[Problem]
+) -> ClientCertificate | None:
+    given = {CERTIFICATE: values.client_certificate, KEY: values.client_key}
+    if values.security_profile != _CERTIFICATE_PROFILE:
+        # What a unit does not use it is not given: it would be one more secret in its flash.
+        rule = f"goes with security_profile 3; this is {values.security_profile}"
+        problems.extend(("csms", name, rule) for name, value in given.items() if value is not None)
+        return None
+    if values.client_certificate is None:
+        problems.append(("csms", CERTIFICATE, "missing; security_profile 3 needs the unit's own"))
+        if values.client_key is None:
+            problems.append(("csms", KEY, "missing; security_profile 3 needs the unit's own"))
+        return None
+    found = read_client_certificate(
+        values.client_certificate, values.client_key, values.charge_point, now
+    )
+    problems.extend(("csms", name, rule) for name, rule in found.problems)
+    warnings.extend(("csms", name, rule) for name, rule in found.warnings)
+    return found.client
+
+
 def _check_csms(values: IdentityInput, problems: list[Problem], warnings: list[Problem]) -> None:
     table = "csms"
     text = values.csms_url
     profile = values.security_profile
-    if profile not in (0, 1, 2):
-        problems.append(
-            (table, "security_profile", "must be 0, 1 or 2 (3 needs a client certificate)")
-        )
+    if profile not in (0, 1, 2, 3):
+        problems.append((table, "security_profile", "must be 0, 1, 2 or 3"))
     try:
         url = parse_csms_url(text)
     except ValueError as error:
@@ -241,10 +296,10 @@ def _check_csms(values: IdentityInput, problems: list[Problem], warnings: list[P
         problems.append((table, "url", "must not hold a query (?...)"))
     if endpoint_url(text, values.charge_point.identity) != text.rstrip("/"):
         problems.append((table, "url", "ends in the identity already; the unit appends it itself"))
-    if profile == 2 and not url.tls:
-        problems.append((table, "url", "security_profile 2 needs wss://"))
+    if profile in (2, 3) and not url.tls:
+        problems.append((table, "url", f"security_profile {profile} needs wss://"))
     if profile in (0, 1) and url.tls:
-        problems.append((table, "security_profile", "a wss:// url needs security_profile 2"))
+        problems.append((table, "security_profile", "a wss:// url needs security_profile 2 or 3"))
     if url.tls and values.ca_certificate is None:
         problems.append((table, "ca_certificate", "missing; a wss:// url needs the CSMS's root"))
     if not url.tls and values.ca_certificate is not None:

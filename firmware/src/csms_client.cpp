@@ -15,10 +15,10 @@ constexpr std::int32_t kConnectMs = 5000;
 
 }  // namespace
 
-void CsmsClient::begin(const evidentity::Url& url, const std::string& ca) {
+void CsmsClient::begin(const evidentity::Url& url, const evidentity::Identity& identity) {
   WebSocketsClient::begin(url.host.c_str(), url.port, url.path.c_str(), kSubprotocol);
   _client.isSSL = url.tls;
-  ca_ = &ca;
+  identity_ = &identity;
 }
 
 CsmsClient::Outcome CsmsClient::connect(const evnet::Reading& now) {
@@ -48,8 +48,10 @@ CsmsClient::Outcome CsmsClient::connect(const evnet::Reading& now) {
 }
 
 CsmsClient::Outcome CsmsClient::connect_tls(const evnet::Reading& now) {
+  const std::string& ca = identity_->ca_certificate;
+  const bool shows_own = identity_->security_profile == 3;
 #if defined(EVTOOL_LAB)
-  if (ca_->empty()) {
+  if (ca.empty() && !shows_own) {
     auto unverified = std::unique_ptr<WiFiClientSecure>(new WiFiClientSecure());
     unverified->setInsecure();
     if (unverified->connect(_host.c_str(), _port, kConnectMs) == 0) {
@@ -60,25 +62,35 @@ CsmsClient::Outcome CsmsClient::connect_tls(const evnet::Reading& now) {
     return Outcome::opening;
   }
 #endif
-  if (ca_->empty()) {
+  if (ca.empty()) {
     return Outcome::unreachable;
   }
-  auto tls = std::unique_ptr<VerifiedClient>(new VerifiedClient(ca_->c_str(), now));
+  auto tls = std::unique_ptr<VerifiedClient>(new VerifiedClient(ca.c_str(), now));
+  if (shows_own) {
+    tls->show(identity_->client_chain.c_str(), identity_->client_key.c_str());
+  }
   if (tls->connect(_host.c_str(), _port, kConnectMs) == 0) {
-    switch (tls->chain().verdict()) {
-      case evnet::Dates::expired:
-        return Outcome::expired;
-      case evnet::Dates::not_yet_valid:
-        return Outcome::not_yet_valid;
-      case evnet::Dates::valid:
-        break;
-    }
-    return tls->refused() ? Outcome::untrusted : Outcome::unreachable;
+    return failure(*tls);
   }
   certificates_end_ = tls->chain().ends_first();
   _client.ssl = tls.release();
   _client.tcp = _client.ssl;
   return Outcome::opening;
+}
+
+CsmsClient::Outcome CsmsClient::failure(const VerifiedClient& tls) {
+  switch (tls.chain().verdict()) {
+    case evnet::Dates::expired:
+      return Outcome::expired;
+    case evnet::Dates::not_yet_valid:
+      return Outcome::not_yet_valid;
+    case evnet::Dates::valid:
+      break;
+  }
+  if (tls.refused()) {
+    return Outcome::untrusted;
+  }
+  return tls.rejected() ? Outcome::rejected : Outcome::unreachable;
 }
 
 void CsmsClient::turn() {

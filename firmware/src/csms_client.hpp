@@ -5,18 +5,29 @@
 
 #include <string>
 
+#include "evidentity/identity.hpp"
 #include "evidentity/url.hpp"
 #include "evnet/known_time.hpp"
+
+class VerifiedClient;
 
 // The WebSocket of the library, connected by us. The library's own loop() makes its TLS client
 // itself, sends the credentials right after the handshake, and comes back every few seconds for
 // ever; so it is never called, and inherited privately.
 class CsmsClient : private WebSocketsClient {
  public:
-  enum class Outcome : std::uint8_t { opening, unreachable, untrusted, expired, not_yet_valid };
+  enum class Outcome : std::uint8_t {
+    opening,
+    unreachable,
+    untrusted,
+    expired,
+    not_yet_valid,
+    rejected
+  };
 
-  // `ca` is PEM and lives as long as this object; empty only where TLS is not used, or in the lab.
-  void begin(const evidentity::Url& url, const std::string& ca);
+  // `identity` is whole and lives as long as this object; its CA certificate is empty only where
+  // TLS is not used, or in the lab.
+  void begin(const evidentity::Url& url, const evidentity::Identity& identity);
 
   // Blocks for the TCP connect and the TLS handshake; then the upgrade is asked for, with the
   // credentials. WStype_CONNECTED tells of its success, WStype_DISCONNECTED of its refusal.
@@ -42,9 +53,10 @@ class CsmsClient : private WebSocketsClient {
  private:
   void runCbEvent(WStype_t type, std::uint8_t* payload, size_t length) override;
   Outcome connect_tls(const evnet::Reading& now);
+  static Outcome failure(const VerifiedClient& tls);
   void drop();
 
-  const std::string* ca_ = nullptr;
+  const evidentity::Identity* identity_ = nullptr;
   int status_ = 0;
   std::int64_t certificates_end_ = 0;
 };

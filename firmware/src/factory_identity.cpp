@@ -51,6 +51,10 @@ void fall_back([[maybe_unused]] evidentity::Loaded& loaded) {
   identity.wifi_ssid = SECRET_WIFI_SSID;
   identity.wifi_passphrase = SECRET_WIFI_PASS;
   identity.ca_certificate = SECRET_CA_CERTIFICATE;
+#if defined(SECRET_CLIENT_KEY)  // one of an earlier evtool has none
+  identity.client_chain = SECRET_CLIENT_CERTIFICATE;
+  identity.client_key = SECRET_CLIENT_KEY;
+#endif
   identity.local_id_tag = SECRET_LOCAL_ID_TAG;
   loaded.present = true;
   loaded.from_secrets_h = true;
@@ -58,8 +62,12 @@ void fall_back([[maybe_unused]] evidentity::Loaded& loaded) {
 #endif
 }
 
-// On the bench, and there alone, TLS may go unverified.
+// On the bench, and there alone, TLS may go unverified; never in profile 3, which Arduino cannot
+// do unverified.
 void forgive_missing_certificate(evidentity::Loaded& loaded) {
+  if (loaded.identity.security_profile == 3) {
+    return;
+  }
   auto& problems = loaded.problems;
   problems.erase(std::remove_if(problems.begin(), problems.end(),
                                 [](const evidentity::Problem& problem) {

@@ -108,6 +108,9 @@ class Network {
       case CsmsClient::Outcome::not_yet_valid:
         say("refused certificate=not_yet_valid");
         break;
+      case CsmsClient::Outcome::rejected:
+        say("refused tls=alert");
+        break;
     }
   }
 
@@ -152,7 +155,7 @@ class Network {
             evidentity::charge_point_url(identity_.csms_url, identity_.charge_point), url)) {
       return;  // load_identity has said so already
     }
-    client_.begin(url, identity_.ca_certificate);
+    client_.begin(url, identity_);
     authorize();
     client_.onEvent([this](WStype_t type, std::uint8_t* payload, size_t length) {
       on_event(type, payload, length);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verified_client.hpp"
 
+#include <mbedtls/ssl.h>
 #include <mbedtls/x509.h>
 
 namespace {
@@ -12,6 +13,11 @@ constexpr unsigned long kHandshakeSeconds = 30;
 VerifiedClient::VerifiedClient(const char* ca, const evnet::Reading& now) : chain_(now) {
   setCACert(ca);
   setHandshakeTimeout(kHandshakeSeconds);
+}
+
+void VerifiedClient::show(const char* chain, const char* key) {
+  setCertificate(chain);
+  setPrivateKey(key);
 }
 
 int VerifiedClient::connect(IPAddress address, uint16_t port) {
@@ -27,6 +33,8 @@ int VerifiedClient::connect(const char* host, uint16_t port) {
 }
 
 bool VerifiedClient::refused() const { return _lastError == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED; }
+
+bool VerifiedClient::rejected() const { return _lastError == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE; }
 
 int VerifiedClient::checked(int connected) {
   if (connected != 0 && !chain_.passed()) {

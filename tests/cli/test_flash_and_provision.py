@@ -11,13 +11,18 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import flash_project
 import pytest
+from certificates import Authority, Issued
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 from flash_project import KEY, PASSPHRASE, make_build, make_project
 
+from evtool.cli.station_keys import station_accounts
 from evtool.link.background_process import BackgroundProcess
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.ledger_record import Record
@@ -118,6 +123,93 @@ def test_flash_writes_the_identity_too_and_the_ledger_notes_it(
     assert parse_image(_flash(tmp_path)[EVCFG]).get("evcfg", "cp_id") == "CP-0001"
     assert records(project, "CP-0001")[-1].event == "written"
     assert "verified" not in done.stdout
+
+
+def in_profile_3(project: Path) -> Issued:
+    """Give the project's unit a certificate, and its central system a root."""
+    begin = datetime.now(UTC) - timedelta(days=1)
+    own = Authority(begin, days=900, name="Operator").issue("SN-0001", begin, days=800)
+    (project / "root.pem").write_bytes(Authority(begin, days=900).root.pem())
+    (project / "own.pem").write_bytes(own.pem())
+    key = project / "secrets" / "own.key"
+    key.write_text(own.key_pem(PrivateFormat.TraditionalOpenSSL))
+    key.chmod(0o600)
+    path = project / "evtool.toml"
+    text = path.read_text().replace("ws://", "wss://")
+    lines = """[csms]
+security_profile = 3
+ca_certificate = "root.pem"
+client_certificate = "own.pem"
+client_key = { file = "secrets/own.key" }
+"""
+    path.write_text(text.replace("[csms]\n", lines))
+    return own
+
+
+def test_a_unit_gets_a_certificate_and_key_of_its_own(
+    tmp_path: Path, project: Path, board: str
+) -> None:
+    own = in_profile_3(project)
+    plan = evtool("provision", "--serial-port", board, "--dry-run", cwd=project)
+    assert plan.returncode == 0, plan.stderr
+    assert "client_cert, client_key" in plan.stdout
+    flashed = evtool("flash", "--serial-port", board, cwd=project)
+    assert flashed.returncode == 0, flashed.stderr
+    done = evtool("provision", "--serial-port", board, "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    stored = parse_image(_flash(tmp_path)[EVCFG])
+    assert stored.get("evcfg", "sec_profile") == 3
+    assert stored.get("evcfg", "client_cert") == own.pem().decode()
+    assert stored.get("evcfg", "client_key") == own.key_pem()
+    sha256 = own.certificate.fingerprint(SHA256()).hex()
+    assert documents(done.stdout)[-1]["certificate_sha256"] == sha256
+    held = [each for each in records(project, "CP-0001") if each.event == "written"]
+    assert [each.fields["certificate_sha256"] for each in held] == [sha256, sha256]
+    header = evtool("codegen", "--only", "secrets", cwd=project)
+    assert header.returncode == 0, header.stderr
+    said = "".join(each.stdout + each.stderr for each in (plan, flashed, done, header)).encode()
+    said += (project / ".evtool" / "ledger.db").read_bytes()
+    for form in (PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8):
+        for line in own.key_pem(form).splitlines()[1:-1]:
+            assert line.encode() not in said
+    secrets_h = (project / "firmware" / "include" / "secrets.h").read_text()
+    assert own.key_pem().splitlines()[1] in secrets_h
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"own.pem"', '"root.pem"', "[csms] client_certificate: Test root: the private key is"),
+        ('"own.pem"', '"no.pem"', "[csms] client_certificate: cannot read"),
+        ('client_certificate = "own.pem"', "", "[csms] client_certificate: missing"),
+        ('client_key = { file = "secrets/own.key" }', "", "[csms] client_key: missing"),
+        ('{ file = "secrets/own.key" }', "{ generate = true }", "is a private key, PEM"),
+        ('{ file = "secrets/own.key" }', "{ prompt = true }", "is a private key, PEM"),
+        ('{ file = "secrets/own.key" }', '{ file = "own.pem" }', "chmod 600"),
+        ("security_profile = 3", "security_profile = 2", "goes with security_profile 3; this is 2"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said_before_a_port_is_opened(
+    project: Path, old: str, new: str, said: str
+) -> None:
+    own = in_profile_3(project)
+    path = project / "evtool.toml"
+    path.write_text(path.read_text().replace(old, new))
+    done = evtool("provision", "--serial-port", NO_PORT, cwd=project)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "fix: " in done.stderr or "how" in done.stderr
+    assert own.key_pem().splitlines()[1] not in done.stderr
+
+
+def test_the_check_and_the_virtual_csms_know_the_projects_certificate(project: Path) -> None:
+    in_profile_3(project)
+    done = evtool("ocpp", "check", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "authorization  none (profile 3: the client certificate stands)" in done.stdout
+    assert "SN-0001: the private key belongs to it" in done.stdout
+    account = station_accounts(project / "evtool.toml", None, False)["CP-0001"]
+    assert (account.profile, account.common_name) == (3, "SN-0001")
 
 
 def test_flash_leaves_a_serial_number_that_was_drawn(

@@ -13,6 +13,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,6 +21,7 @@ from xml.etree import ElementTree as ET
 import flash_project
 import pytest
 from board_rack import BoardRack, Faults, RackBoard, stuck_halfway
+from certificates import Authority
 from flash_project import PASSPHRASE
 from fleet_project import (
     FLEET,
@@ -38,6 +40,7 @@ from evtool.link.ledger_database import open_ledger
 from evtool.protocol.nvs import parse_image
 from evtool.provision.ledger.unit_state import unit_states
 
+BEGIN = datetime.now(UTC) - timedelta(days=1)
 EVCFG = slice(0x390000, 0x396000)
 
 
@@ -278,11 +281,38 @@ SECRETS = {
     "planted": "pl4nted/S3cret+K%y=1",
     "sealing": SEALING_KEY,
 }
+# Each board's, as PEM; what is secret of it are its lines.
+OWN = {name: Authority(BEGIN, days=900).issue(name, BEGIN, days=800) for name in ("CP-1", "CP-2")}
+SECRETS |= {
+    f"{name}-{at}": line
+    for name, own in OWN.items()
+    for at, line in enumerate(own.key_pem().splitlines()[1:-1])
+    if len(line) > 16
+}
 # Says all that it was given, as a firmware in development may.
 _SAYS_ALL = b"""printf 'pass=correct horse battery key=pl4nted/S3cret+K%%y=1 '
 printf 'url=correct%%20horse%%20battery hex=636f727265637420686f7273652062617474657279\\r\\n'
 """
-_CHATTY = flash_project.PROGRAM.replace(b"printf '[event]", _SAYS_ALL + b"printf '[event]")
+_TAKES_KEY = b"""    "nvs evcfg client_key str "*) own="${line##* }" ;;
+    boot*) break"""
+# In hex, from behind the line of hyphens on: a message shows the beginning of a line only.
+_SAYS_KEY = b"""printf 'own=%s\\r\\n' "${own#*0a}"
+printf '[event]"""
+_CHATTY = flash_project.PROGRAM.replace(b"    boot*) break", _TAKES_KEY).replace(
+    b"printf '[event]", _SAYS_ALL + _SAYS_KEY
+)
+
+
+_MUTUAL = """shared = ["wifi_passphrase", "authorization_key"]
+[template]
+csms_url = "wss://127.0.0.1:9000/ocpp"
+security_profile = 3
+ca_certificate = "root.pem"
+client_certificate = "CP-{own}.pem"
+client_key = { file = "secrets/CP-{own}.key" }
+[variables]
+own = "{n}"
+"""
 
 
 def test_no_secret_is_in_anything_written_or_printed(
@@ -294,10 +324,15 @@ def test_no_secret_is_in_anything_written_or_printed(
     text = settings.read_text().replace("{ generate = true }", '{ file = "secrets/key" }')
     settings.write_text(text)
     (project / "secrets" / "key").write_text(SECRETS["planted"] + "\n")
-    (project / "fleet-template.toml").write_text(
-        'shared = ["wifi_passphrase", "authorization_key"]\n'
-    )
+    (project / "fleet-template.toml").write_text(_MUTUAL)
     secret_files = {str(project / "secrets" / name) for name in ("key", "passphrase", "sealing")}
+    (project / "root.pem").write_bytes(Authority(BEGIN, days=900).root.pem())
+    for name, own in OWN.items():
+        key = project / "secrets" / f"{name}.key"
+        key.write_text(own.key_pem())
+        key.chmod(0o600)
+        secret_files.add(str(key))
+        (project / f"{name}.pem").write_bytes(own.pem())
     good, wrong = rack.add(), rack.add()
     logs = tmp_path / "logs"
     said: dict[str, bytes] = {}

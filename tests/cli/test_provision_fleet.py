@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from certificates import Authority
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 from fleet_files import NOW, TEMPLATE
 from planted import leaks
 
 from evtool.cli.monitor_secrets import known_secrets
 from evtool.link.ledger_database import open_ledger
+from evtool.monitor.redact import text_mask
 
 EVTOOL = [sys.executable, "-m", "evtool", "provision"]
 PLANTED = "Hunter2?Hunter2/+&<>"
@@ -180,13 +182,19 @@ def test_a_planted_secret_is_nowhere_in_what_a_check_prints(tmp_path: Path) -> N
     in_file.write_text(PLANTED + "\n")
     for path in (broken_key, in_file, key_file):
         path.chmod(0o600)
-    (tmp_path / "template.toml").write_text(TEMPLATE.replace('["wifi_passphrase"]', "[]"))
+    (tmp_path / "root.pem").write_bytes(Authority(NOW, days=365).root.pem())
+    template = TEMPLATE.replace('["wifi_passphrase"]', "[]").replace("ws://", "wss://")
+    (tmp_path / "template.toml").write_text(
+        template + 'security_profile = 3\nca_certificate = "root.pem"\n'
+    )
     head = "serial,passphrase,authorization_key,client_certificate,client_key\n"
     units = tmp_path / "units.csv"
     outputs = []
     for row in (
         "SN-1,file:secret.txt,file:secret.txt,unit.pem,file:broken.key",
         "SN-1,env:PLANTED,env:PLANTED,unit.pem,env:PLANTED",
+        "SN-1,generate,generate,broken.key,file:broken.key",
+        "SN-1,generate,generate,,file:broken.key",
         f'SN-1,"{PLANTED}","{PLANTED}",unit.pem,"{PLANTED}"',
         f'SN-1,"{PLANTED}"x,generate,,',
         f'SN-1,"{PLANTED},generate,,',
@@ -284,6 +292,26 @@ def test_the_monitor_masks_what_is_sealed(project: Path) -> None:
     assert set(keys.values()) <= set(known_secrets(project / "evtool.toml"))
     (project / "sealing.key").unlink()
     assert known_secrets(project / "evtool.toml") == []
+
+
+def test_the_monitor_masks_the_units_private_key_as_it_was_written_and_as_the_unit_has_it(
+    project: Path,
+) -> None:
+    own = Authority(NOW, days=365).issue("SN-1", NOW, days=30)
+    key, settings = project / "own.key", project / "evtool.toml"
+    key.write_text(own.key_pem(PrivateFormat.TraditionalOpenSSL))
+    settings.write_text(
+        settings.read_text().replace(
+            "[provision]", 'client_key = { file = "own.key" }\n[provision]'
+        )
+    )
+    mask = text_mask(known_secrets(settings))
+    for form in (PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8):
+        text = own.key_pem(form)
+        for line in text.splitlines()[1:-1]:
+            for shown in (line, line.encode().hex(), line.lower()):
+                assert mask(f"[event] x={shown};") == "[event] x=****;"
+    assert mask("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
 
 
 def test_stdout_is_for_a_person_who_agrees_or_a_second_word(project: Path) -> None:

@@ -7,14 +7,17 @@ import asyncio
 import base64
 import contextlib
 import json
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from certificates import Authority, Issued
 from held_port import held_port
 
-from evtool.cli.board_ocpp import BoardOcpp, inputs_of, restart_reason
+from evtool.cli.board_ocpp import BoardOcpp, ReferenceOcpp, inputs_of, restart_reason
 from evtool.errors import DeviceError
 from evtool.link import websocket
 from evtool.link.board_can import BoardCan
@@ -275,6 +278,90 @@ async def _key_is_changed(folder: Path) -> None:
         await connected_with("00" * 20, "00" * 20)
         ocpp.app_stopped()
     assert changed not in json.dumps(told)
+
+
+def with_own(own: Issued) -> dict[str, int | str | bytes]:
+    """An identity of profile 3 with a certificate; nobody listens at its central system."""
+    pair = {"client_cert": own.pem().decode(), "client_key": own.key_pem()}
+    tls = {"csms_url": "wss://127.0.0.1:9/ocpp", "ca_cert": AUTHORITY.root.pem().decode()}
+    return identity(9) | {"sec_profile": 3} | tls | pair
+
+
+BEGIN = datetime.now(UTC) - timedelta(days=1)
+AUTHORITY = Authority(BEGIN, days=100)
+
+
+def test_the_certificate_that_the_csms_signs_is_used_until_another_is_provisioned(
+    tmp_path: Path,
+) -> None:
+    asyncio.run(_certificate_is_signed(tmp_path))
+
+
+async def _certificate_is_signed(folder: Path) -> None:
+    first, signed, second = (AUTHORITY.issue("CP-0001", BEGIN, days=50) for _ in range(3))
+    ocpp = BoardOcpp(lambda _: folder, lambda *_: None, lambda: None)
+
+    def started(own: Issued) -> ReferenceOcpp:
+        ocpp.app_stopped()
+        ocpp.app_started(StartApp(b"", (), with_own(own), "1.2.3", "name"), lambda _: None)
+        ocpp.on_line("runs", "-")
+        reference = ocpp._reference
+        assert reference is not None
+        settings = reference._charge_point.maintenance.settings()
+        assert (settings.security_profile, settings.authorization_key) == (3, KEY)
+        return reference
+
+    def shown(reference: ReferenceOcpp) -> tuple[str, str] | None:
+        return reference._charge_point.maintenance.client.installed()
+
+    def pair(own: Issued) -> tuple[str, str]:
+        return own.pem().decode(), own.key_pem()
+
+    reference = started(first)
+    assert shown(reference) == pair(first)
+    reference._carry_out()
+    kept = folder / "charge_point.json"
+    assert not kept.exists() or "PRIVATE" not in kept.read_text(), "the flash has it"
+    reference._charge_point.maintenance.client.provide(*pair(signed))  # as CertificateSigned does
+    reference._charge_point.maintenance.route()
+    reference._carry_out()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert shown(started(first)) == pair(signed)
+    assert shown(started(second)) == pair(second)
+    ocpp.app_stopped()
+
+
+@pytest.mark.parametrize("key", ["client_cert", "client_key"])
+@pytest.mark.parametrize("runs", ["-", "1.2.0"])
+def test_nobody_speaks_in_profile_3_without_the_whole_pair(
+    tmp_path: Path, key: str, runs: str
+) -> None:
+    events: list[tuple[str, dict[str, object]]] = []
+    ocpp = BoardOcpp(lambda _: tmp_path, lambda *each: events.append(each), lambda: None)
+    half = with_own(AUTHORITY.issue("CP-0001", BEGIN, days=50)) | {key: ""}
+    ocpp.app_started(StartApp(b"", (), half, "1.2.3", "name"), lambda _: None)
+    ocpp.on_line("runs", runs)
+    assert events == [("no_identity", {"missing": [key]})]
+    ocpp.app_stopped()
+
+
+def test_a_pair_that_is_none_is_said_and_nobody_speaks(tmp_path: Path) -> None:
+    asyncio.run(_pair_is_none(tmp_path))
+
+
+async def _pair_is_none(folder: Path) -> None:
+    wrong = with_own(AUTHORITY.issue("CP-0001", BEGIN, days=50))
+    wrong["client_key"] = AUTHORITY.issue("CP-0001", BEGIN, days=50).key_pem()
+    for runs in ("-", "1.2.0"):
+        events: list[tuple[str, dict[str, object]]] = []
+        ocpp = BoardOcpp(lambda _: folder, lambda *each: events.append(each), lambda: None)  # noqa: B023 - called within this round
+        ocpp.app_started(StartApp(b"", (), wrong, "1.2.3", "name"), lambda _: None)
+        ocpp.on_line("runs", runs)
+        assert events[-1][1]["state"] == "closed"
+        assert "private key" in str(events[-1][1]["reason"])
+        assert str(wrong["client_key"]).splitlines()[1] not in str(events)
+        ocpp.app_stopped()
+    assert not list(folder.glob(".client*"))
 
 
 def basic(key: str) -> str:

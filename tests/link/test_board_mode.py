@@ -285,6 +285,62 @@ def test_tls_wants_the_certificate_of_its_authority(board: BoardUnderTest) -> No
     board.until_console("[event] identity field=ca_cert rule=needed_for_wss://\r\n")
 
 
+CHAIN = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+CLIENT_KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n-----END PRIVATE KEY-----\n"
+MUTUAL = {
+    **IDENTITY,
+    **{"csms_url": "wss://csms.example/ocpp", "ca_cert": CHAIN},
+    **{"client_cert": CHAIN, "client_key": CLIENT_KEY},
+}
+NO_CHAIN, NO_KEY = "profile_3_needs_a_PEM_chain", "profile_3_needs_a_PEM_key_not_encrypted"
+
+
+def of_profile(board: BoardUnderTest, profile: int, identity: dict[str, str]) -> None:
+    board.provision(identity)
+    board.send(f"nvs evcfg sec_profile u8 {profile:02x}")
+    board.boot()
+    board.until(lambda: bool(board.state()))
+
+
+@pytest.mark.parametrize("changes", [{}, {"auth_key": ""}], ids=["with_key", "without"])
+def test_profile_3_needs_no_authorization_key(
+    board: BoardUnderTest, changes: dict[str, str]
+) -> None:
+    of_profile(board, 3, MUTUAL | changes)
+    assert b"[event] identity " not in board.console
+    assert b"MIGHAgEAMBMG" not in board.console
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "rules"),
+    [
+        (3, {"client_cert": ""}, {"client_cert": NO_CHAIN}),
+        (3, {"client_cert": CLIENT_KEY}, {"client_cert": NO_CHAIN}),
+        (3, {"client_key": ""}, {"client_key": NO_KEY}),
+        (3, {"client_key": CHAIN}, {"client_key": NO_KEY}),
+        (3, {"client_key": CLIENT_KEY.replace("PRIV", "ENCRYPTED PRIV")}, {"client_key": NO_KEY}),
+        (
+            3,
+            {"client_key": CLIENT_KEY.replace("MIG", "Proc-Type: 4,ENCRYPTED\n\nMIG")},
+            {"client_key": NO_KEY},
+        ),
+        (3, {"ca_cert": ""}, {"ca_cert": "needed_for_wss://"}),
+        (3, {"csms_url": "ws://csms.example/ocpp"}, {"csms_url": "profiles_2_and_3_need_wss://"}),
+        (2, {"csms_url": "ws://csms.example/ocpp"}, {"csms_url": "profiles_2_and_3_need_wss://"}),
+        (4, {}, {"sec_profile": "0_to_3"}),
+    ],
+)
+def test_profile_3_fails_closed_where_a_part_is_missing(
+    board: BoardUnderTest, profile: int, changes: dict[str, str], rules: dict[str, str]
+) -> None:
+    of_profile(board, profile, MUTUAL | changes)
+    for key, rule in rules.items():
+        board.until_console(f"[event] identity field={key} rule={rule}\r\n")
+    assert board.console.count(b"[event] identity ") == len(rules)
+    assert b"MIGHAgEAMBMG" not in board.console
+    assert board.state()["energised"] == "0"
+
+
 def test_an_empty_flash_is_named_key_by_key(board: BoardUnderTest) -> None:
     board.boot()
     for key in ("schema", "cp_id", "vendor", "model", "serial", "csms_url", "wifi_ssid"):

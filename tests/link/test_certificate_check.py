@@ -8,18 +8,25 @@ WiFiClientSecure; its settings are repeated in handshake_main.cpp.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from certificates import Authority, Issued
+from certificates import Authority, Issued, Key
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 from once import Once
 
+from evtool.project import ChargePoint, Secret
+from evtool.provision.client_certificate import read_client_certificate
 from evtool.resources import firmware_dir
 
 FIRMWARE = firmware_dir()
@@ -55,31 +62,64 @@ def authority() -> Authority:
     return Authority(BEGIN, days=100)
 
 
-def shake(
-    program: Path, folder: Path, shown: Issued, trusted: Issued, now: datetime, *, told: bool
+def _common_name(tls: ssl.SSLSocket) -> bytes:
+    shown = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+    return shown.subject.rfc4514_string().removeprefix("CN=").encode()
+
+
+def _serve(listener: socket.socket, context: ssl.SSLContext, heard: bytearray) -> None:
+    plain, _ = listener.accept()
+    plain.settimeout(30)
+    tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+    try:
+        tls.do_handshake()
+        heard.extend(tls.recv(100))
+        if context.verify_mode == ssl.CERT_REQUIRED:
+            heard.extend(_common_name(tls))
+    except (ssl.SSLError, OSError):
+        # To the end: a socket that is closed on unread bytes takes its own alert back.
+        with socket.socket(fileno=tls.detach()) as rest, contextlib.suppress(OSError):
+            rest.settimeout(30)
+            rest.shutdown(socket.SHUT_WR)
+            while rest.recv(4096):
+                pass
+    else:
+        tls.close()
+
+
+def shake(  # noqa: PLR0913 - each is of one handshake
+    program: Path,
+    folder: Path,
+    shown: Issued,
+    trusted: Issued,
+    now: datetime,
+    *,
+    told: bool,
+    clients: Issued | None = None,
+    own: tuple[Path, Path] | None = None,
 ) -> tuple[str, int, int, bytes]:
-    """Outcome, mbedTLS's flags, end of the first certificate, and what the server got to read."""
+    """Outcome, mbedTLS's flags, end of the first certificate, and what the server got to read.
+
+    Args:
+        clients: the server insists on a certificate of this authority.
+        own: files with the chain and the key that the client shows.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(shown.write(folder / "server.pem"))
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=clients.pem().decode())
     ca = folder / "ca.pem"
     ca.write_bytes(trusted.pem())
     heard = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(30)
 
-        def serve() -> None:
-            plain, _ = listener.accept()
-            plain.settimeout(30)
-            try:
-                with context.wrap_socket(plain, server_side=True) as tls:
-                    heard.extend(tls.recv(100))
-            except (ssl.SSLError, OSError):
-                plain.close()
-
-        server = threading.Thread(target=serve)
+        server = threading.Thread(target=_serve, args=(listener, context, heard))
         server.start()
         port = str(listener.getsockname()[1])
         arguments = [port, HOST, str(ca), str(int(now.timestamp())), str(int(told))]
+        arguments += map(str, own or ())
         done = subprocess.run(
             [program, *arguments], check=True, capture_output=True, text=True, timeout=60
         )
@@ -155,3 +195,64 @@ def test_another_host_gets_nothing(
     leaf = authority.issue(host, BEGIN, days=50)
     outcome, flags, _, heard = shake(program, tmp_path, leaf, authority.root, BEGIN, told=True)
     assert (outcome, flags, heard) == ("refused", WRONG_HOST, b"")
+
+
+KEYS: dict[str, Callable[[], Key]] = {
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
+}
+UNIT = ChargePoint("CP-0001", "Example", "EV-CAN-1", "SN-0001", "")
+
+
+def given_to_a_unit(folder: Path, own: Issued, form: PrivateFormat) -> tuple[Path, Path]:
+    """The files of chain and key as provisioning writes the two texts into the flash."""
+    report = read_client_certificate(own.pem(), Secret(own.key_pem(form)), UNIT, BEGIN)
+    assert report.client is not None, report.problems
+    chain, key = folder / "own.pem", folder / "own.key"
+    chain.write_text(report.client.pem)
+    key.write_text(report.client.key.reveal())
+    return chain, key
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_what_provisioning_writes_is_shown_to_a_server_that_insists(
+    program: Path, tmp_path: Path, authority: Authority, kind: str, form: PrivateFormat
+) -> None:
+    leaf = authority.issue(HOST, BEGIN, days=50)
+    operator = Authority(BEGIN, days=100, name="Operator")
+    own = operator.issue("CP-0001", BEGIN, days=50, key=KEYS[kind]())
+    outcome, flags, _, heard = shake(
+        program, tmp_path, leaf, authority.root, BEGIN, told=True,
+        clients=operator.root, own=given_to_a_unit(tmp_path, own, form),
+    )  # fmt: skip
+    assert (outcome, flags, heard) == ("open", 0, b"credentialsCP-0001")
+
+
+def test_a_server_that_does_not_take_ours_says_so_by_an_alert(
+    program: Path, tmp_path: Path, authority: Authority
+) -> None:
+    leaf = authority.issue(HOST, BEGIN, days=50)
+    operator, other = (Authority(BEGIN, days=100, name=name) for name in ("Operator", "Other"))
+    own = given_to_a_unit(tmp_path, other.issue("CP-0001", BEGIN, days=50), PrivateFormat.PKCS8)
+    for pair in (None, own):
+        outcome, flags, _, heard = shake(
+            program, tmp_path, leaf, authority.root, BEGIN, told=True,
+            clients=operator.root, own=pair,
+        )  # fmt: skip
+        assert (outcome, flags, heard) == ("alert", 0, b"")
+
+
+def test_ours_is_shown_to_no_server_of_another_authority(
+    program: Path, tmp_path: Path, authority: Authority
+) -> None:
+    leaf = Authority(BEGIN, days=100, name="Another root").issue(HOST, BEGIN, days=50)
+    operator = Authority(BEGIN, days=100, name="Operator")
+    own = operator.issue("CP-0001", BEGIN, days=50)
+    outcome, flags, _, heard = shake(
+        program, tmp_path, leaf, authority.root, BEGIN, told=True,
+        clients=operator.root, own=given_to_a_unit(tmp_path, own, PrivateFormat.PKCS8),
+    )  # fmt: skip
+    assert (outcome, flags & UNTRUSTED, heard) == ("refused", UNTRUSTED, b"")

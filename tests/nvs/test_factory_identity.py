@@ -99,6 +99,35 @@ def test_only_the_lab_goes_without_a_certificate(reader: Reader, lab_reader: Rea
     assert lab_reader.ask("identity") == "complete tls_unverified cp_id=CP-0001"
 
 
+CLIENT = {
+    "client_cert": CERTIFICATE,
+    "client_key": "-----BEGIN PRIVATE KEY-----\n" + "B" * 1600 + "\n-----END PRIVATE KEY-----\n",
+}
+
+
+def in_profile_3(without: str = "") -> bytes:
+    values = VALUES | {key: ("str", text) for key, text in CLIENT.items()}
+    values["sec_profile"] = ("u8", 3)
+    made = [NvsEntry("evcfg", key, *value) for key, value in values.items() if key != without]
+    return render_image(made, SIZE)
+
+
+def test_profile_3_is_read_with_its_certificate_and_key(reader: Reader, lab_reader: Reader) -> None:
+    for each in (reader, lab_reader):
+        for without in ("", "auth_key"):
+            each.load(in_profile_3(without))
+            assert each.ask("identity") == "complete cp_id=CP-0001"
+        for key in CLIENT:
+            each.load(in_profile_3(key))
+            assert each.ask("identity").startswith(f"incomplete cp_id=CP-0001 {key}:profile_3_")
+
+
+def test_not_even_the_lab_shows_its_certificate_to_just_anybody(lab_reader: Reader) -> None:
+    lab_reader.load(in_profile_3("ca_cert"))
+    answer = lab_reader.ask("identity")
+    assert answer == "incomplete tls_unverified cp_id=CP-0001 ca_cert:needed_for_wss://"
+
+
 def _damaged(image: bytes, position: int) -> bytes:
     changed = bytearray(image)
     changed[position] ^= 0x10

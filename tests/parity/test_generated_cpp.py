@@ -172,6 +172,8 @@ MACROS = (
     "SECRET_LOCAL_ID_TAG",
     "SECRET_AUTHORIZATION_KEY",
     "SECRET_CA_CERTIFICATE",
+    "SECRET_CLIENT_CERTIFICATE",
+    "SECRET_CLIENT_KEY",
 )
 
 
@@ -195,6 +197,8 @@ def headers(texts: list[str]) -> list[tuple[str, list[str]]]:
             charge_point=point,
             authorization_key=Secret(part[6]),
             ca_certificate=part[7],
+            client_certificate=part[8],
+            client_key=Secret(part[9]),
         )
         made.append((render_secrets(values), part))
     return made

@@ -28,6 +28,8 @@ VALUES = SecretsInput(
     authorization_key=Secret("4142434445464748494a4b4c4d4e4f5051525354"),
     security_profile=2,
     ca_certificate=CERTIFICATE,
+    client_certificate=CERTIFICATE,
+    client_key=Secret("-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n"),
 )
 
 

@@ -44,6 +44,7 @@ PLANTED = [
     ("network_task.cpp", "enableHeartbeat(interval_ms,", "enableHeartbeat(&interval_ms,"),
     ("csms_client.cpp", "connect(_host.c_str(), _port,", "connect(_host.c_str(), _host,"),
     ("verified_client.cpp", "watch(sslclient->ssl_conf)", "watch(sslclient->ssl_ctx)"),
+    ("verified_client.cpp", "setPrivateKey(key)", "setPrivateKey(*key)"),
     ("chain_dates.cpp", "&config, check, this)", "&config, seconds, this)"),
     ("http_transport.cpp", "begin(*client_,", "begin(client_,"),
     ("ota_slots.cpp", "esp_ota_begin(other_,", "esp_ota_begin(*other_,"),

@@ -50,15 +50,16 @@ static std::string answer(const std::vector<std::string>& w) {
     evidentity::Identity identity;
     identity.charge_point = w[1];
     identity.authorization_key = w[2];
-    identity.security_profile = 1;
+    identity.security_profile = static_cast<uint8_t>(std::stoi(w[3]));
     return evidentity::base64(evidentity::basic_credentials(identity));
   }
-  if (w[0] == "report") {  // passphrase, key, then lines of the console
+  if (w[0] == "report") {  // passphrase, key, client's key, then lines of the console
     evidentity::Identity identity;
     identity.wifi_passphrase = w[1];
     identity.authorization_key = w[2];
+    identity.client_key = w[3];
     evdiagnostics::RecentLines lines;
-    for (size_t i = 3; i < w.size(); ++i) lines.add(1000 * static_cast<long>(i), w[i]);
+    for (size_t i = 4; i < w.size(); ++i) lines.add(1000 * static_cast<long>(i), w[i]);
     return evdiagnostics::report(identity, {}, lines.text());
   }
   if (w[0] == "file_name") return evdiagnostics::file_name(w[1]);
@@ -224,11 +225,12 @@ def test_what_is_no_csms_url_is_refused(ask: Ask, url: str) -> None:
 def test_basic_authorization_decodes_the_key(ask: Ask) -> None:
     key = "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"
     # The example of OCPP-J 1.6, 6.2.2; its key begins with NUL.
-    assert ask("basic", "AL1000", key) == "QUwxMDAwOgABAgMEBQYH////////////////"
+    assert ask("basic", "AL1000", key, "1") == "QUwxMDAwOgABAgMEBQYH////////////////"
     for length in (16, 17, 18, 20):
         raw = bytes(range(200, 200 + length))
         expected = base64.b64encode(b"CP:" + raw).decode()
-        assert ask("basic", "CP", raw.hex()) == expected
+        assert ask("basic", "CP", raw.hex(), "2") == expected
+    assert ask("basic", "CP", key, "0") == ask("basic", "CP", key, "3") == ""
 
 
 def test_the_acceptance_filter_lets_ours_through_and_thins_out_the_rest(ask: Ask) -> None:
@@ -251,16 +253,26 @@ def test_a_report_holds_no_secret_in_any_form(ask: Ask, around: str) -> None:
             base64.b64encode(b"CP-1:" + secret).decode(),
         ):
             planted = around.format(form)
-            text = ask("report", phrase, key.hex(), "[event] boot", planted, "[event] end")
+            text = ask("report", phrase, key.hex(), "", "[event] boot", planted, "[event] end")
             assert planted not in text
-            assert "3s [event] boot" in text
-            assert "5s [event] end" in text
+            assert "4s [event] boot" in text
+            assert "6s [event] end" in text
             assert "(left out)" in text
+
+
+def test_a_report_holds_no_line_of_the_clients_key(ask: Ask) -> None:
+    first, last = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIB", "AQQgZr8="
+    pem = f"-----BEGIN PRIVATE KEY-----\n{first}\n{last}\n-----END PRIVATE KEY-----\n"
+    text = ask("report", "", "", pem, f"key={first}", f"  {last}", "-----", "[event] end")
+    assert first not in text
+    assert last not in text
+    assert text.count("(left out)") == 2
+    assert "6s -----\n7s [event] end" in text
 
 
 def test_a_report_keeps_the_newest_lines(ask: Ask) -> None:
     lines = [f"[event] number={i:05d} " + "." * 80 for i in range(200)]
-    text = ask("report", "", "", *lines)
+    text = ask("report", "", "", "", *lines)
     assert lines[-1] in text
     assert lines[0] not in text
     assert len(text) < 6144 + 300

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
 from fleet_files import NOW, TEMPLATE, Fleet
 from hypothesis import given
@@ -90,9 +91,10 @@ def test_a_secret_in_the_file_itself_is_refused_and_not_repeated() -> None:
         ("csms_url=http://x/", "csms_url", "must be ws://host"),
         ("csms_url=ws://u:p@x/", "csms_url", "a user name or password does not belong in it"),
         ("csms_url=ws://x/CP-SN-1", "csms_url", "ends in the identity already"),
-        ("security_profile=4", "security_profile", "must be 0, 1 or 2"),
-        ("security_profile=3", "security_profile", "must be 0, 1 or 2"),
-        ("security_profile=2.0", "security_profile", "must be 0, 1 or 2"),
+        ("security_profile=4", "security_profile", "must be 0, 1, 2 or 3"),
+        ("security_profile=3", "client_certificate", "missing; security_profile 3 needs the unit"),
+        ("security_profile=3", "client_key", "missing; security_profile 3 needs the unit"),
+        ("security_profile=2.0", "security_profile", "must be 0, 1, 2 or 3"),
         ("security_profile=2", "csms_url", "security_profile 2 needs wss://"),
         ("csms_url=wss://x/", "security_profile", "a wss:// url needs security_profile 2"),
         ("ca_certificate=root.pem", "ca_certificate", "cannot read root.pem: No such file"),
@@ -108,8 +110,9 @@ def test_a_secret_in_the_file_itself_is_refused_and_not_repeated() -> None:
         ("authorization_key=prompt", "authorization_key", "a prompt asks once for all units"),
         ("authorization_key=env:SHORT", "authorization_key", "must be 16 to 20 printable"),
         ("authorization_key=env:ODD", "authorization_key", "must be 16 to 20 printable"),
-        ("client_key=env:WIFI", "client_key", "without a certificate"),
+        ("client_key=env:WIFI", "client_key", "goes with security_profile 3; this is 1"),
         ("client_key=generate", "client_key", "belongs to a certificate"),
+        ("client_key=prompt", "client_key", "has several lines, so it is not asked for"),
     ],
 )
 def test_each_rule_names_line_column_and_what_is_right(row: str, column: str, said: str) -> None:
@@ -391,7 +394,17 @@ def client_files() -> dict[str, bytes]:
         "other.key": pem(other.key),
         "root.pem": authority.root.pem(),
         "leaf.pem": issued.pem(),
+        "none.pem": b"nothing",
     }
+
+
+MUTUAL = (
+    TEMPLATE.replace("ws://", "wss://")
+    + """
+security_profile = 3
+ca_certificate = "root.pem"
+"""
+)
 
 
 def test_client_certificates_match_their_keys_and_chains() -> None:
@@ -399,7 +412,7 @@ def test_client_certificates_match_their_keys_and_chains() -> None:
     secrets = {"WIFI": "correct-horse"} | {
         name: data.decode() for name, data in files.items() if name.endswith(".key")
     }
-    fleet = Fleet(secrets=secrets, files=files)
+    fleet = Fleet(MUTUAL, secrets=secrets, files=files)
     head = "serial,client_certificate,client_key\n"
     [order], problems, _ = fleet.check(head + "SN-1,unit.pem,file:unit.key\n")
     assert problems == []
@@ -407,8 +420,10 @@ def test_client_certificates_match_their_keys_and_chains() -> None:
     for row, said in (
         ("SN-1,unit.pem,file:other.key", "the private key is another one's"),
         ("SN-1,wrong-order.pem,file:unit.key", "was not issued by Stranger, which stands behind"),
-        ("SN-1,unit.pem,", "its private key is missing: client_key"),
-        ("SN-1,unit.key,file:unit.key", "no PEM certificate"),
+        ("SN-1,unit.pem,", "client_key: missing: the private key of client_certificate"),
+        ("SN-2,unit.pem,file:unit.key", "neither the identity 'CP-SN-2' nor the serial number"),
+        ("SN-1,unit.key,file:unit.key", "the file holds a private key"),
+        ("SN-1,none.pem,file:unit.key", "it: no PEM certificate"),
     ):
         orders, problems, _ = fleet.check(head + row + "\n")
         assert orders == []
@@ -419,9 +434,14 @@ def test_client_certificates_match_their_keys_and_chains() -> None:
 def test_two_units_may_not_have_one_client_key() -> None:
     files = client_files()
     secrets = {"WIFI": "correct-horse", "unit.key": files["unit.key"].decode()}
-    rows = "SN-1,leaf.pem,file:unit.key\nSN-2,leaf.pem,file:unit.key\n"
-    _, problems, _ = Fleet(secrets=secrets, files=files).check(
-        "serial,client_certificate,client_key\n" + rows
+    secrets["same.key"] = (
+        load_pem_private_key(files["unit.key"], None)
+        .private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        .decode()
+    )
+    rows = "CP-1,SN-1,leaf.pem,file:unit.key\nSN-1,SN-2,leaf.pem,file:same.key\n"
+    _, problems, _ = Fleet(MUTUAL, secrets=secrets, files=files).check(
+        "identity,serial,client_certificate,client_key\n" + rows
     )
     assert [problem.split(": ")[:2] for problem in problems] == [["f.csv:3", "client_key"]]
 

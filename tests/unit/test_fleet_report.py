@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +89,19 @@ class TestRows:
             ("AC-5", "not_begun"),
             ("AC-6", "not_begun"),
         ]
+
+    def test_a_unit_carries_a_certificate_of_its_own(self) -> None:
+        claimed, written, proved = Records().proved("AC-1", MAC)
+        own = {"certificate_sha256": "ef" * 32, "certificate_not_after": "2030-03-01T00:00:00Z"}
+        held = replace(written, fields={**written.fields, **own})
+        row = unit_row([claimed, held, proved])
+        assert row is not None
+        assert row.certificate_sha256 == "ef" * 32
+        assert row.expires_within(39, NOW)
+        assert not row.expires_within(38, NOW)
+        plain = unit_row([claimed, written, proved])
+        assert plain is not None
+        assert (plain.certificate_sha256, plain.expires_within(40, NOW)) == ("", False)
 
     def test_no_records(self) -> None:
         assert unit_row([]) is None

@@ -244,6 +244,11 @@ def test_the_board_must_say_this_identity_and_this_build(
         ("[event] ocpp state=connected", UnitVerdict.PROVISIONED, ""),
         ("[event] csms state=refused http=401", UnitVerdict.FAILED, "csms state=refused http=401"),
         ("[event] wifi state=lost", UnitVerdict.FAILED, "wifi state=lost"),
+        (
+            "[event] identity field=sec_profile rule=0_to_2_(3_needs_a_client_key)",
+            UnitVerdict.FAILED,
+            "refuses its identity, and goes to no CSMS: sec_profile breaks its rule 0_to_2",
+        ),
         ("nothing", UnitVerdict.FAILED, "did not say within 2 s that it reached its CSMS"),
     ],
 )

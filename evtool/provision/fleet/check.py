@@ -15,12 +15,6 @@ from typing import Protocol
 
 from evtool.errors import ConfigError
 from evtool.project import Secret, SecretRef
-from evtool.provision.certificate_chain import (
-    Remarks,
-    judge_chain_order,
-    judge_client_certificate,
-    read_certificates,
-)
 from evtool.provision.fleet.csv_rows import Row
 from evtool.provision.fleet.finding import Finding
 from evtool.provision.fleet.order import AUTHORIZATION_KEY, CLIENT_KEY, UnitOrder, Where
@@ -155,35 +149,15 @@ class FleetCheck:
             authorization_key=secrets.get(AUTHORIZATION_KEY, _TO_BE_GENERATED),
             security_profile=order.security_profile,
             ca_certificate=order.ca_certificate,
+            client_certificate=order.client_certificate,
+            client_key=secrets.get(CLIENT_KEY),
         )
         judged = judge_identity(values, now=self.now)
         for is_warning, told in ((False, judged.problems), (True, judged.warnings)):
             for table, key, rule in told:
                 column = _COLUMNS.get((table, key), key)
                 yield Finding(self._place(row, column), column, rule, is_warning=is_warning)
-        yield from self._client_certificate(order, row, secrets.get(CLIENT_KEY))
         yield from self.unique.findings(order, secrets, lambda name: self._place(row, name))
-
-    def _client_certificate(
-        self, order: UnitOrder, row: Row, key: Secret | None
-    ) -> Iterator[Finding]:
-        column = "client_certificate"
-        place = self._place(row, column)
-        if order.client_certificate is None:
-            if order.client_key is not None:
-                yield Finding(self._place(row, CLIENT_KEY), CLIENT_KEY, "without a certificate")
-            return
-        if order.client_key is None:
-            yield Finding(place, column, "its private key is missing: client_key")
-            return
-        remarks = Remarks()
-        chain = read_certificates(order.client_certificate, "it", remarks)
-        if chain:
-            pem = None if key is None else key.reveal().encode()
-            remarks = judge_client_certificate(chain, pem, order.identity, self.now)
-            judge_chain_order(chain, remarks)
-        yield from (Finding(place, column, rule) for rule in remarks.problems)
-        yield from (Finding(place, column, rule, is_warning=True) for rule in remarks.warnings)
 
     def _place(self, row: Row, column: str) -> Where:
         """The row's place, or the template's where all rows have the value from there."""

@@ -122,5 +122,9 @@ def resolve(order: UnitOrder, secrets: UnitSecrets, now: datetime) -> Identity:
         authorization_key=secrets.resolve(unit, AUTHORIZATION_KEY, order.authorization_key),
         security_profile=order.security_profile,
         ca_certificate=order.ca_certificate,
+        client_certificate=order.client_certificate,
+        client_key=None
+        if order.client_key is None
+        else secrets.resolve(unit, CLIENT_KEY, order.client_key),
     )
     return check_identity(values, now=now, locate=lambda _table, _key: str(order.where))

@@ -124,7 +124,7 @@ class _RowValues:
         if isinstance(value, str) and re.fullmatch(r"[0-9]", value):
             return int(value)
         if value is not None:
-            self._problem(where, name, "must be 0, 1 or 2")
+            self._problem(where, name, "must be 0, 1, 2 or 3")
         return 0
 
     def flag(self, name: str) -> bool:
@@ -190,6 +190,8 @@ class _RowValues:
         self.used.update(expansion.used)
         if ref.kind == "generate" and name == CLIENT_KEY:
             raise ValueError("belongs to a certificate, so it is not generated: env or file")
+        if ref.kind == "prompt" and name == CLIENT_KEY:
+            raise ValueError("has several lines, so it is not asked for: env or file")
         if ref.kind == "env":
             check_environment_name(ref.name)
         elif ref.kind == "file":

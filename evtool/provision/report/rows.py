@@ -30,7 +30,7 @@ class UnitRow:
         proved_at: when it last proved what it is.
         failed_step, failed_cause, failed_reason: of its latest failure, mended or not.
         ca_sha256, ca_subject, ca_not_after: the root that it trusts.
-        certificate_not_after: the end of its own certificate.
+        certificate_sha256, certificate_not_after: its own certificate, in security profile 3.
         station: whose record is its last.
     """
 
@@ -51,6 +51,7 @@ class UnitRow:
     ca_sha256: str = ""
     ca_subject: str = ""
     ca_not_after: str = ""
+    certificate_sha256: str = ""
     certificate_not_after: str = ""
     image_sha256: str = ""
     station: str = ""
@@ -139,6 +140,7 @@ def unit_row(records: Sequence[Record]) -> UnitRow | None:
         ca_sha256=_text(held, "ca_sha256"),
         ca_subject=_text(held, "ca_subject"),
         ca_not_after=_text(held, "ca_not_after"),
+        certificate_sha256=_text(held, "certificate_sha256"),
         certificate_not_after=_text(held, "certificate_not_after"),
         image_sha256=_text(held, "image_sha256"),
         station=_printable(state.last.station),

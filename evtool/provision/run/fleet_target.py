@@ -139,7 +139,7 @@ class FleetTarget:
         partitions = partitions_of(board, facts, images.firmware, images.encryption.cipher(facts))
         entries = images.entries(order, identity)
         plain = plain_image(entries, partitions)
-        secrets = secrets_of(identity)
+        secrets = identity.secrets()
         # Before anything is written: two units with one key would be one unit to the CSMS.
         try:
             keys = _fingerprints(order, secrets)
@@ -171,14 +171,6 @@ class FleetTarget:
         """Another board may have the row, unless this one had it before the run, or it is wrong."""
         if self._assigned.is_new:
             self._assignment.give_back(self._assigned, self.mac, self._wrong)
-
-
-def secrets_of(identity: Identity) -> dict[str, str]:
-    """An identity's secrets by name, as they go into its image."""
-    return {
-        "wifi_passphrase": identity.wifi_passphrase.reveal(),
-        "authorization_key": identity.authorization_key.reveal(),
-    }
 
 
 def _fingerprints(order: UnitOrder, secrets: dict[str, str]) -> list[tuple[str, str]]:

@@ -130,7 +130,6 @@ def sealed_name(image_sha256: str) -> str:
 
 def identity_fields(order: UnitOrder, identity: Identity, plain: FlashPart) -> dict[str, object]:
     """What a record says of the identity and its image; no secret."""
-    root = identity.ca_certificate
     return {
         "charge_point": order.identity,
         "serial_number": order.charge_point.serial_number,
@@ -139,9 +138,7 @@ def identity_fields(order: UnitOrder, identity: Identity, plain: FlashPart) -> d
         "sealed_image": sealed_name(plain.sha256),
         "csms_url": order.csms_url,
         "security_profile": order.security_profile,
-        "ca_sha256": None if root is None else root.fingerprint,
-        "ca_not_after": None if root is None else root.not_after.isoformat(),
-    }
+    } | identity.certificate_fields()
 
 
 def board_fields(

@@ -28,7 +28,7 @@ from evtool.provision.run.task import Content
 from evtool.provision.run.verdict import UnitRefused
 
 _HELD = ("written", "rotated", "rolled_back")
-_SECRET_KEYS = ("auth_key", "wifi_pass")
+_SECRET_KEYS = ("auth_key", "wifi_pass", "client_key")
 _LEAST_PREFIX = 8
 
 

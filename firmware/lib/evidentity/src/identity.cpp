@@ -64,19 +64,45 @@ void require(std::vector<Problem>& problems, bool holds, const char* key, const 
   }
 }
 
+bool certificates_text(const std::string& text) {
+  return text.find("-----BEGIN CERTIFICATE-----") != std::string::npos;
+}
+
+// Either form of PEM has the word where the key is encrypted, and base64 does not.
+bool private_key_text(const std::string& text) {
+  return text.find(" PRIVATE KEY-----") != std::string::npos &&
+         text.find("ENCRYPTED") == std::string::npos;
+}
+
+bool sends_key(const Identity& identity) {
+  return identity.security_profile == 1 || identity.security_profile == 2;
+}
+
+void check_client(const Identity& identity, std::vector<Problem>& problems) {
+  if (identity.security_profile != 3) {
+    return;
+  }
+  require(problems, certificates_text(identity.client_chain), "client_cert",
+          "profile_3_needs_a_PEM_chain");
+  require(problems, private_key_text(identity.client_key), "client_key",
+          "profile_3_needs_a_PEM_key_not_encrypted");
+}
+
 void check_csms(const Identity& identity, std::vector<Problem>& problems) {
   Url url;
   const bool parsed = parse_url(identity.csms_url, url);
   require(problems, parsed, "csms_url", "ws://_or_wss://host[:port][/path]");
   const std::string& key = identity.authorization_key;
-  const bool key_wanted = identity.security_profile == 1 || identity.security_profile == 2;
   const bool key_form = key.size() >= 32 && key.size() <= 40 && key.size() % 2 == 0 && all_hex(key);
-  require(problems, key_form || (key.empty() && !key_wanted), "auth_key", "32_to_40_hex_digits");
-  require(problems, identity.security_profile <= 2, "sec_profile", "0_to_2_(3_needs_a_client_key)");
+  require(problems, key_form || (key.empty() && !sends_key(identity)), "auth_key",
+          "32_to_40_hex_digits");
+  require(problems, identity.security_profile <= 3, "sec_profile", "0_to_3");
+  check_client(identity, problems);
   if (!parsed) {
     return;
   }
-  require(problems, identity.security_profile < 2 || url.tls, "csms_url", "profile_2_needs_wss://");
+  require(problems, identity.security_profile < 2 || url.tls, "csms_url",
+          "profiles_2_and_3_need_wss://");
   require(problems, !url.tls || !identity.ca_certificate.empty(), "ca_cert", "needed_for_wss://");
 }
 
@@ -118,6 +144,8 @@ Loaded load_identity(const NvsReader& nvs) {
       {"wifi_ssid", &identity.wifi_ssid, true},
       {"wifi_pass", &identity.wifi_passphrase, false},
       {"ca_cert", &identity.ca_certificate, false},
+      {"client_cert", &identity.client_chain, false},
+      {"client_key", &identity.client_key, false},
       {"id_tag", &identity.local_id_tag, false},
   };
   std::vector<Problem> missing;
@@ -166,7 +194,7 @@ std::string decode_key(const std::string& hex) {
 
 std::string basic_credentials(const Identity& identity) {
   const std::string key = decode_key(identity.authorization_key);
-  if (identity.security_profile == 0 || key.empty()) {
+  if (!sends_key(identity) || key.empty()) {
     return {};
   }
   return identity.charge_point + ":" + key;

@@ -34,6 +34,8 @@ struct Identity {
   std::string wifi_ssid;          // wifi_ssid
   std::string wifi_passphrase;    // wifi_pass, empty for an open network
   std::string ca_certificate;     // ca_cert, PEM, empty where TLS is not used
+  std::string client_chain;       // client_cert, PEM, our own certificate first; in profile 3
+  std::string client_key;         // client_key, PEM of its private key, not encrypted
   std::string local_id_tag;       // id_tag, empty forbids the console's `s`
 };
 
@@ -62,7 +64,8 @@ std::vector<Problem> check_identity(const Identity& identity);
 // is the decoded key, which may hold NUL). Empty where `hex` is not an even number of hex digits.
 std::string decode_key(const std::string& hex);
 
-// identity ":" key bytes, the credentials of HTTP Basic; empty without a key or in profile 0.
+// identity ":" key bytes, the credentials of HTTP Basic; empty without a key, and in the profiles
+// that send none: 0 has nothing to say, in 3 the certificate stands in its place.
 std::string basic_credentials(const Identity& identity);
 
 std::string base64(const std::string& bytes);
