@@ -25,6 +25,7 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 @click.argument("namespace")
 @click.argument("key")
 @click.argument("encoding", metavar="TYPE")
+@click.argument("rest", nargs=-1, metavar="")  # to be refused without being repeated
 @click.option("--value-stdin", is_flag=True, help="The value: what stands on stdin.")
 @click.option(
     "--value-file",
@@ -61,6 +62,11 @@ def command(
 
     output = Output(as_json)
     value_file, value_env = options["value_file"], options["value_env"]
+    if options["rest"]:
+        raise click.UsageError(
+            "the value is never an argument, which every user of this computer could read; give "
+            "--value-stdin, --value-file or --value-env"
+        )
     dry_run = options["dry_run"]
     if sum((options["value_stdin"], value_file is not None, value_env is not None)) != 1:
         raise click.UsageError("give one of --value-stdin, --value-file and --value-env")

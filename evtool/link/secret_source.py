@@ -23,6 +23,7 @@ from evtool.project import Secret, SecretRef
 KEY_LENGTH = 20
 _ALPHABET = string.ascii_letters + string.digits
 _HEX = set(string.hexdigits)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LARGEST_FILE = 64 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -97,9 +98,11 @@ class SecretSource:
         if ref.kind == "env":
             value = os.environ.get(ref.name)
             if not value:
+                # What no variable can be called may be the secret itself.
+                name = ref.name if _VARIABLE.match(ref.name) else "of such a name"
                 raise SecretMissing(
-                    f"{label}: environment variable {ref.name} is not set",
-                    fix=f"set {ref.name}, or change the reference in evtool.toml",
+                    f"{label}: environment variable {name} is not set",
+                    fix="set it, or change the reference in evtool.toml: env is its name alone",
                 )
             return Secret(value)
         if ref.kind == "file":

@@ -197,6 +197,7 @@ def test_bad_rows_write_nothing_and_leave_the_old_image_alone(folder: Path) -> N
         (("read", "ca.der"), "not a whole number of pages"),
         (("read", "unit.csv", "--show-secrets"), "there is no terminal"),
         (("set", "unit.bin", "n", "k", "float", "--value-stdin"), "unknown encoding"),
+        (("set", "unit.bin", "n", "k", "string", "hunter2"), "the value is never an argument"),
         (("set", "unit.bin", "n", "k", "u8"), "give one of --value-stdin"),
         (("set", "unit.bin", "n", "k", "u8", "--value-env", "NO_SUCH"), "NO_SUCH is not set"),
     ],
@@ -205,6 +206,7 @@ def test_what_a_user_gets_wrong_is_named(folder: Path, words: tuple[str, ...], s
     done = nvs(*words, cwd=folder)
     assert done.returncode == 2
     assert said in done.stderr.decode()
+    assert b"hunter2" not in done.stderr + done.stdout
     assert not (folder / "o.bin").exists()
     assert (folder / "unit.csv").read_text("utf-8") == CSV
 

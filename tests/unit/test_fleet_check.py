@@ -105,6 +105,7 @@ def test_a_secret_in_the_file_itself_is_refused_and_not_repeated() -> None:
         ("passphrase=env:NOT_SET", "wifi_passphrase", "nothing at NOT_SET"),
         ("passphrase=env:SHORT", "wifi_passphrase", "(7 characters) must be 8 to 63"),
         ("passphrase=env:NOT-A-NAME", "wifi_passphrase", "no name of an environment variable"),
+        ("passphrase=env:-hunter2-", "wifi_passphrase", "what stands there is no name of an"),
         ("passphrase=env:", "wifi_passphrase", "must be a reference"),
         ("passphrase=generated", "wifi_passphrase", "must be a reference"),
         ("authorization_key=prompt", "authorization_key", "a prompt asks once for all units"),
@@ -492,3 +493,9 @@ def test_many_values_are_remembered_in_little_memory() -> None:
     for n in range(20_000):
         assert seen.first_line(str(n).encode(), n + 1) == n + 1
     assert all(seen.first_line(str(n).encode(), 0) == n + 1 for n in range(20_000))
+
+
+def test_a_secret_in_place_of_a_variables_name_is_not_repeated() -> None:
+    _, problems, _ = Fleet().check("serial,model,passphrase\nSN-1,M,env:hunter2 hunter2\n")
+    assert problems
+    assert "hunter2" not in "".join(problems)

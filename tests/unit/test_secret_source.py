@@ -52,6 +52,9 @@ def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("THE_SECRET")
     with pytest.raises(ConfigError, match="THE_SECRET is not set"):
         source.resolve(SecretRef("env", "THE_SECRET"), "x")
+    with pytest.raises(ConfigError) as caught:
+        source.resolve(SecretRef("env", "hunter2-hunter2"), "x")  # somebody took it for the place
+    assert "hunter2" not in str(caught.value)
 
 
 def test_files(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def check_environment_name(name: str) -> None:
     """ValueError where no shell could set a variable of this name."""
     if not _ENVIRONMENT_NAME.match(name):
         raise ValueError(
-            f"{name[:40]!a} is no name of an environment variable: letters, digits and _, "
-            "no digit first"
+            # Not shown: it may be the secret itself.
+            "what stands there is no name of an environment variable: letters, digits and _, no "
+            "digit first"
         )
