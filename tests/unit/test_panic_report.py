@@ -339,3 +339,11 @@ def test_what_the_virtual_board_prints_is_read_back(
         assert report.stack[0][1][:4] == backtrace[0].to_bytes(4, "little")
     else:
         assert report.backtraces[0].addresses == tuple(backtrace)
+
+
+def test_people_read_each_thing_once() -> None:
+    lines = Decoded(Heard().feed(samples.HEAP).report, "", "none", {}).lines()
+    assert sum("Bad tail" in line for line in lines) == 1
+    assert "into one that was freed" in lines[1]
+    lines = Decoded(Heard().feed(samples.CANARY).report, "", "none", {}).lines()
+    assert lines[1].startswith("  network: this task's stack")

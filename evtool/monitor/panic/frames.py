@@ -10,6 +10,7 @@ from evtool.monitor.panic.report import PanicReport
 
 # The mask ROM's code, on all chips of the family that have it there (ESP32, S2, S3, C2, C3, C6).
 _ROM = range(0x40000000, 0x40060000)
+_SHORT_REASON = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Decoded:
         report = self.report
         shown = [f"panic ({report.kind}): {report.headline}"]
         if report.explanation:
-            shown.append("  " + ": ".join(filter(None, (report.reason, report.explanation))))
+            # a long reason stands in the line above already
+            reason = report.reason if len(report.reason) <= _SHORT_REASON else ""
+            shown.append("  " + ": ".join(filter(None, (reason, report.explanation))))
         if not report.addresses():
             return shown
         if not self.elf:
