@@ -8,12 +8,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_PERIOD_S = 0.5
+_PERIOD_S = 0.2
 
 
 class ProcessorAlarm:
-    """Inside a `with`, calls `act` at every half second of this program's own processor time, in
-    the middle of whatever it does; what that raises is raised there. For the main thread.
+    """Inside a `with`, calls `act` at every fifth of a second of this program's own processor
+    time, in the middle of whatever it does; what that raises is raised there. For the main thread.
     """
 
     def __init__(self, act: Callable[[], None]) -> None:

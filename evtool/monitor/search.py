@@ -3,8 +3,8 @@
 
 An expression such as `(a+)+$` has more ways to fit a line than can be tried, and Python's `re`
 tries them all: meanwhile no port is read and no time limit holds. Whoever runs a watch calls `tick`
-at every half second of this program's own processor time, in the middle of whatever it does; a
-search that two of them fall into ends there.
+at every fifth of a second of this program's own processor time, in the middle of whatever it does;
+a search that two of them fall into ends there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def search(pattern: re.Pattern[AnyStr], text: AnyStr) -> re.Match[AnyStr] | None
 
 
 def tick() -> None:
-    """Half a second of the processor's time has passed.
+    """A fifth of a second of the processor's time has passed.
 
     Raises:
         ConfigError: in the middle of a search that has taken it all.
@@ -54,7 +54,7 @@ def tick() -> None:
     _now.pattern = None
     text = pattern if isinstance(pattern, str) else pattern.decode(errors="backslashreplace")
     raise ConfigError(
-        f"the expression {text!r} takes longer than half a second at a line of {_now.length}"
+        f"the expression {text!r} takes longer than 0.2 s at a line of {_now.length}"
         " characters, and was given up",
         fix="repeat nothing that repeats, as in (a+)+, and nothing in two ways, as in (a|aa)+",
     )

@@ -244,7 +244,7 @@ def test_an_expression_that_takes_for_ever_is_2(
     board.answers["m"] = "a" * 100 + "!"
     junit = tmp_path / "junit.xml"
     expect = () if option == "--expect" else ("--expect", "never said")
-    port = ("--serial-port", board.port, "--send", "m", "--timeout", "50")
+    port = ("--serial-port", board.port, "--send", "m", "--timeout", "500")
     done = monitor(*port, option, "(a+)+$", *expect, "--junit", str(junit))
     assert done.returncode == 2, done.stderr
     assert "(a+)+$" in done.stderr
