@@ -16,7 +16,7 @@ import pytest
 
 from evtool.cli.demo_steps import held_port
 
-ROOM_S = 60
+ROOM_S = 110
 DEMO = [sys.executable, "-m", "evtool", "demo", "--json"]
 
 

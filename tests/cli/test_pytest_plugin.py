@@ -45,7 +45,7 @@ def test_a_board_ends_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
     with contextlib.suppress(ProcessLookupError):  # it is gone already
         ended = select.poll()
         ended.register(os.pidfd_open(pid), select.POLLIN)
-        assert ended.poll(20_000), f"the board {pid} still runs"
+        assert ended.poll(60_000), f"the board {pid} still runs"
 
 
 def test_a_board_that_ended_says_so_to_everybody_who_waits(virtual_board: VirtualBoard) -> None:
