@@ -48,6 +48,7 @@ class FakeConsole:
         self._view = "0"
         self._master, slave = os.openpty()
         tty.setraw(slave, termios.TCSANOW)
+        os.set_blocking(self._master, False)
         self._slave: int | None = slave  # kept open: a pty hangs up when nobody has it open
         self.port = os.ttyname(slave)
         self._stop, self._stopped = os.pipe()
@@ -65,9 +66,11 @@ class FakeConsole:
         self.say_bytes(text.encode() + b"\r\n")
 
     def say_bytes(self, data: bytes) -> None:
-        """Print just these bytes."""
+        """Print just these bytes, as soon as there is room for them, until the port vanishes."""
         with contextlib.suppress(OSError):
-            os.write(self._master, data)
+            while data and not select.select([self._stop], [self._master], [])[0]:
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(self._master, data) :]
 
     def vanish(self) -> None:
         """Take the port away."""
