@@ -153,7 +153,7 @@ def test_ctrl_c_ends_a_replay_and_gives_the_terminal_back(
     log: Path, terminal: Callable[..., Terminal]
 ) -> None:
     screen = terminal("replay", str(log))
-    screen.read_screen(lambda lines: "played as it was" in lines[-1])
+    screen.read_screen(lambda lines: "q quit" in lines[-1])
     screen.press(b"\x03")
     assert screen.end() == 130
     assert "\x1b[?1049l" in screen.text
