@@ -202,12 +202,17 @@ def _run(
     from evtool.link.command import CommandRunner
     from evtool.link.workspace import Workspace
 
-    workspace = Workspace(lambda: output.say("another build of this project runs; waiting"))
+    def on_wait() -> None:
+        output.say("another build of this project runs; waiting")
+        output.event("waiting", lock=str(plan.lock), timeout_s=plan.timeout_s)
+
+    workspace = Workspace(on_wait)
     progress = BuildProgress(output, verbose=verbose)
     source = "" if plan.bundle is None else f" with the bundle {plan.bundle.name}"
     output.say(f"building {plan.environment}{source}")
     try:
-        with workspace.lock(plan.lock) as descriptor:
+        # No build takes longer than that; what holds the lock then is none, or hangs.
+        with workspace.lock(plan.lock, plan.timeout_s) as descriptor:
             runner = CommandRunner([descriptor, *held], guarded=True)
             run_build(plan, runner, workspace, progress, clean=clean)
             try:

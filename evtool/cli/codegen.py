@@ -92,6 +92,7 @@ def _render(
     from evtool.codegen.controller_config import render_controller_config
     from evtool.codegen.generated_file import GeneratedFile
 
+    _check_firmware_folder(project, kinds)
     files: list[GeneratedFile] = []
     warnings: tuple[str, ...] = ()
     if "can-tables" in kinds:
@@ -115,6 +116,25 @@ def _render(
         secrets, warnings = _render_secrets(project, create=create)
         files.append(secrets)
     return files, warnings
+
+
+def _check_firmware_folder(project: Project, kinds: list[str]) -> None:
+    """Refuse a folder that [build] firmware names and that is not there, rather than make it."""
+    from evtool.errors import ConfigError
+
+    targets = {
+        "can-tables": project.codegen.cpp_tables,
+        "controller-config": project.codegen.secrets_header,
+        "secrets": project.codegen.secrets_header,
+    }
+    firmware = project.build.firmware
+    into = [targets[kind] for kind in kinds if targets[kind].is_relative_to(firmware)]
+    if into and firmware != project.root / "firmware" and not firmware.is_dir():
+        raise ConfigError(
+            f"{project.path}: [build] firmware names {_shown(firmware)}, which is not there; "
+            f"{_shown(into[0])} would go into it",
+            fix="correct [build] firmware, or lay a project out with `evtool init DIR`",
+        )
 
 
 def _render_secrets(project: Project, *, create: bool) -> tuple[GeneratedFile, tuple[str, ...]]:

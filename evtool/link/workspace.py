@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evtool.errors import EvtoolError
 from evtool.link.files import write_atomically
 from evtool.link.log_file import LogFile
+
+# How often a lock that another process holds is tried.
+_LOOK_S = 0.1
 
 
 class Workspace:
@@ -81,14 +86,17 @@ class Workspace:
             yield log.append
 
     @contextlib.contextmanager
-    def lock(self, path: Path) -> Iterator[int]:
+    def lock(self, path: Path, timeout_s: float = math.inf) -> Iterator[int]:
         """Keep every other process out until the context ends; a process that dies lets go.
 
         Yields the descriptor that holds the lock: a child that is given it holds it too, so
         that one which outlives a killed evtool still keeps others out.
 
+        Args:
+            timeout_s: how long another process may keep it.
+
         Raises:
-            EvtoolError: the lock's file cannot be made.
+            EvtoolError: the lock's file cannot be made, or the other process keeps it for longer.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +111,20 @@ class Workspace:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._on_wait()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _wait_for(descriptor, path, timeout_s)
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, timeout_s: float) -> None:
+    limit = time.monotonic() + timeout_s
+    while time.monotonic() < limit:
+        time.sleep(_LOOK_S)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+    raise EvtoolError(
+        f"{path} is still held by another process after {timeout_s:g} s",
+        fix=f"end that process (`fuser {path}` names it), then run the command again",
+    )

@@ -232,6 +232,18 @@ def test_secrets_are_refused_where_git_would_take_them(project: Project) -> None
     assert f"git rm --cached {HEADER}" in done.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--only", "secrets"), ("--check",), ("--dry-run",)])
+def test_a_misspelt_folder_of_the_firmware_is_not_made(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    toml = project.root / "evtool.toml"
+    toml.write_text(toml.read_text() + '\n[build]\nfirmware = "firmwear"\n')
+    done = project.codegen(*options)
+    assert done.returncode == 2
+    assert f"{toml}: [build] firmware names firmwear, which is not there" in done.stderr
+    assert not (project.root / "firmwear").exists()
+
+
 def test_a_target_that_cannot_be_written(project: Project) -> None:
     (project.root / "can_tables.py").mkdir()
     done = project.codegen("--only", "can-tables")

@@ -49,6 +49,18 @@ def test_a_lock_waits_for_its_holder_and_survives_its_death(tmp_path: Path) -> N
         assert waited == [True]
 
 
+def test_a_lock_that_is_kept_for_too_long_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    waited = []
+    with Workspace(lambda: None).lock(lock):
+        late = Workspace(lambda: waited.append(True)).lock(lock, 0.3)
+        with pytest.raises(EvtoolError, match=f"{lock} is still held .* after 0.3 s"), late:
+            pass
+    assert waited == [True]
+    with Workspace(lambda: None).lock(lock, 0.3):
+        pass
+
+
 def test_remove_takes_files_folders_and_nothing(tmp_path: Path) -> None:
     workspace = Workspace(lambda: None)
     workspace.write(tmp_path / "a/b/c", b"x")
