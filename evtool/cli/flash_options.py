@@ -93,7 +93,8 @@ _OPTIONS = {
         "--image",
         multiple=True,
         metavar="FILE[@OFFSET]",
-        help="Instead of a build: any image, a merged one at 0; may be repeated.",
+        help="Instead of a build: any image, a merged one at 0, or an ESP-IDF build's "
+        "flasher_args.json; may be repeated.",
     ),
     "chip": click.option(
         "--chip", metavar="CHIP", help="With --image: the chip (default: the image's)."

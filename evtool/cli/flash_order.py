@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evtool.flash.station.order import Order
     from evtool.protocol.board_flash import FlashPart
 
+FLASHER_ARGS = "flasher_args.json"
 # What the longest addresses of esptool's commands reach; a file beyond that is none of ours.
 _LARGEST_FLASH = 128 << 20
 
@@ -33,8 +34,11 @@ def image_order(options: StationOptions) -> Order:
     return order_of_images(read_images(options.image), options.chip, options.build_id or "")
 
 
-def read_images(texts: Sequence[str]) -> list[tuple[str, int, bytes]]:
-    """Name, offset in flash and contents of each FILE@OFFSET.
+def read_images(texts: Sequence[str], *, encrypting: bool = False) -> list[tuple[str, int, bytes]]:
+    """Name, offset in flash and contents of each FILE@OFFSET, or of all in a flasher_args.json.
+
+    Args:
+        encrypting: they will be encrypted; else a build that asks for it is refused.
 
     Raises:
         ConfigError: there is no such file, or one that is not merged has no offset.
@@ -45,6 +49,9 @@ def read_images(texts: Sequence[str]) -> list[tuple[str, int, bytes]]:
     for text in texts:
         path, offset = _place(text)
         data = _read(path)
+        if offset is None and path.name == FLASHER_ARGS:
+            images += _build_images(path, data, encrypting=encrypting)
+            continue
         # An empty one is refused with the others.
         if offset is None and data and not is_merged(data):
             raise ConfigError(
@@ -52,6 +59,28 @@ def read_images(texts: Sequence[str]) -> list[tuple[str, int, bytes]]:
                 fix=f"say where in the flash it belongs: --image {path}@OFFSET",
             )
         images.append((path.name, offset or 0, data))
+    return images
+
+
+def _build_images(path: Path, data: bytes, *, encrypting: bool) -> list[tuple[str, int, bytes]]:
+    """What an ESP-IDF build (PlatformIO's too) lists in the file at `path`."""
+    from evtool.flash.station.flasher_args import parse_flasher_args
+    from evtool.flash.station.order import boot_loader_chip
+    from evtool.protocol.board_flash import FlashPart
+
+    build = parse_flasher_args(data.decode("utf-8", "replace"), path)
+    if build.encrypted and not encrypting:
+        raise ConfigError(
+            f"{path}: {', '.join(build.encrypted)}: to be encrypted, which is not done here",
+            fix="`evtool provision security apply` encrypts a build and writes it",
+        )
+    images = [(file.name, offset, _read(file)) for offset, file in build.files]
+    found = boot_loader_chip([FlashPart(*image) for image in images])
+    if build.chip is not None and found not in {None, build.chip}:
+        raise ConfigError(
+            f"{path}: the build is for {build.chip}, its boot loader for {found}",
+            fix="build again, from a clean folder",
+        )
     return images
 
 
@@ -70,9 +99,11 @@ def known_parts(options: StationOptions) -> tuple[FlashPart, ...] | None:
     for text in options.known:
         path, offset = _place(text)
         data = _read(path)
-        if path.suffix == ".json":
+        if offset is None and path.name == FLASHER_ARGS:
+            parts += [FlashPart(*image) for image in _build_images(path, data, encrypting=True)]
+        elif path.suffix == ".json":
             manifest = parse_manifest(data.decode("utf-8", "replace"), path)
-            parts += plan_flash(manifest, lambda file: file.read_bytes()).parts
+            parts += plan_flash(manifest, _read).parts
         else:
             parts.append(FlashPart(path.name, offset or 0, data))
     return tuple(parts)

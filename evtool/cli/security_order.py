@@ -60,7 +60,9 @@ def firmware_to_secure(
     if options.image:
         from evtool.cli.flash_order import read_images
 
-        order = order_of_images(read_images(options.image), None, options.build_id or "")
+        order = order_of_images(
+            read_images(options.image, encrypting=True), None, options.build_id or ""
+        )
         table = next((part for part in order.parts if part.offset == TABLE_OFFSET), None)
         partitions = None if table is None else partition_table.decode(table.data)
         if partitions is None or isinstance(partitions, Malformed):

@@ -24,6 +24,7 @@ from flash_project import KEY, PASSPHRASE, make_build, make_project
 from evtool.link.ledger_database import open_ledger
 from evtool.protocol.nvs import parse_image
 from evtool.pytest_plugin import StartBoard
+from evtool.virtual.chips import CHIPS
 
 EVTOOL = [sys.executable, "-m", "evtool"]
 EVCFG = slice(0x390000, 0x396000)
@@ -260,6 +261,50 @@ def test_a_merged_image_needs_no_build(tmp_path: Path, project: Path, rack: Boar
     assert code == 0
     assert lines[-1]["boards"][0]["bytes_written"] == 0x1000
     assert board.holds(0, bytes(merged))
+
+
+def test_a_build_of_esp_idf_says_itself_what_belongs_where(tmp_path: Path, rack: BoardRack) -> None:
+    board, other = rack.add(chip=CHIPS["esp32s3"]), rack.add()
+    make_build(tmp_path / "build", "esp32s3")
+    files = {"0x0": "bootloader", "0x8000": "partition-table", "0x10000": "firmware"}
+    flasher_args = tmp_path / "build" / "flasher_args.json"
+    document: dict[str, Any] = {
+        "flash_files": {offset: f"{name}.bin" for offset, name in files.items()},
+        "app": {"offset": "0x10000", "file": "firmware.bin", "encrypted": "false"},
+        "extra_esptool_args": {"chip": "esp32s3"},
+    }
+    flasher_args.write_text(json.dumps(document))
+    code, lines, errors = run(*at(rack.ports), "--image", str(flasher_args), cwd=tmp_path)
+    assert code == 3, errors
+    assert verdicts(lines[-1]) == {board.port: "flashed", other.port: "refused"}
+    for offset, name in files.items():
+        assert board.holds(int(offset, 0), (tmp_path / "build" / f"{name}.bin").read_bytes())
+
+    for change, words in (
+        ({"app": {"encrypted": "true"}}, "app: to be encrypted"),
+        ({"extra_esptool_args": {"chip": "esp32"}}, "for esp32, its boot loader for esp32s3"),
+        ({"flash_files": {"0x0": "none.bin"}}, "none.bin: no such file"),
+        ({"flash_files": {"here": "firmware.bin"}}, "here is no offset"),
+        ({"flash_files": {}}, "no flash_files"),
+    ):
+        flasher_args.write_text(json.dumps(document | change))
+        code, _, errors = run("--serial-port", "x", "--image", str(flasher_args), cwd=tmp_path)
+        assert code == 2
+        assert words in errors
+
+
+def test_what_is_known_is_read_as_any_other_file(
+    tmp_path: Path, project: Path, rack: BoardRack
+) -> None:
+    board = rack.add()
+    manifest = project / "build" / "host" / "manifest.json"
+    known = tmp_path / "known"
+    known.mkdir()
+    (known / "manifest.json").write_bytes(manifest.read_bytes())
+    options = ["--known", str(known / "manifest.json")]
+    code, _, errors = run(*at([board.port]), *options, cwd=project)
+    assert code == 2
+    assert f"{known / 'bootloader.bin'}: no such file" in errors
 
 
 def test_an_identity_goes_to_one_board_from_memory_and_is_in_the_ledger(
