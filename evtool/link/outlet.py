@@ -8,6 +8,7 @@ from being read: its buffer in the kernel holds a few milliseconds.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
@@ -105,8 +106,9 @@ class Outlet:
             pass
         except BrokenPipeError:
             self.is_gone = True
-        except OSError:
-            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+        except OSError as error:
+            is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            if is_file or error.errno == errno.ENOSPC:
                 raise
             self.is_gone = True  # a terminal that was closed
         return written

@@ -191,6 +191,22 @@ def test_a_log_that_cannot_be_written_is_said(board: FakeConsole, tmp_path: Path
     assert "No space left" in full.stderr
 
 
+@pytest.mark.parametrize("how", [("--plain",), ("--json",), ("--raw", "--view", "all")], ids=str)
+def test_an_output_that_is_full_is_said(board: FakeConsole, how: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("--serial-port", board.port, *how),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == "evtool: cannot write the output: No space left on device\n"
+
+
 def test_the_log_grows_and_the_projects_secrets_are_masked(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "evtool", "init", "p", "--identity", "CP-0001"],
