@@ -178,8 +178,9 @@ time.sleep(600)
 """
 _PARENT = """
 import sys
-from evtool.link.command import CommandRunner
-CommandRunner().run([sys.executable, "-c", sys.argv[1], sys.argv[2]], timeout_s=60)
+from evtool.link import command
+command._GRACE_S = 60  # however busy the machine is
+command.CommandRunner().run([sys.executable, "-c", sys.argv[1], sys.argv[2]], timeout_s=60)
 """
 
 
