@@ -59,8 +59,8 @@ class WatchedPort:
         limit = time.monotonic() + (TIMEOUT_S if self.timeout is None else self.timeout)
         while True:
             self._check()
+            left = limit - time.monotonic()  # first: what came before the end is there to be read
             waiting = self._port.in_waiting
-            left = limit - time.monotonic()
             if waiting or left >= _SLICE_S:
                 data: bytes = self._port.read(min(size, max(1, waiting)))
                 if data:

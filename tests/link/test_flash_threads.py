@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pty
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -157,6 +158,28 @@ def test_a_port_has_an_end_to_every_wait_and_negotiates_nothing_for_it() -> None
     stopping = True
     with pytest.raises(Stopped):
         port.read(1)
+
+
+class LatePort(MutePort):
+    """Looked at for too long: what was not there at first has come by the end."""
+
+    looks = 0
+
+    @property
+    def in_waiting(self) -> int:  # type: ignore[override]  # a property of pyserial's, too
+        self.looks += 1
+        if self.looks == 1:
+            time.sleep(0.05)
+        return self.looks - 1
+
+    def read(self, _size: int) -> bytes:
+        return b"x"
+
+
+def test_what_came_before_a_timeout_is_read_however_late_we_are() -> None:
+    port = WatchedPort(LatePort(), lambda: False)  # type: ignore[arg-type]  # a stand-in
+    port.timeout = 0.04
+    assert port.read(1) == b"x"
 
 
 def test_esptool_is_believed_only_as_far_as_it_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
