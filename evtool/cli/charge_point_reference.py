@@ -131,8 +131,9 @@ class ReferenceHost:
     # What may be asked of it from outside.
 
     def step(self) -> None:
-        """Let what was just changed take effect."""
+        """Let what was just changed take effect, and keep it: it is about to be called done."""
         self._step()
+        self._keep_models(with_meters=True)
 
     def swipe(self, id_tag: str, connector: int | None) -> None:
         """A card at the reader of one connector, or of all."""
