@@ -28,7 +28,7 @@ OLD = ConnectionSettings(0, "a" * 32)
         (1, 3, "root certificate", True),
         (1, 3, "root", False),
         (2, 1, "key root certificate", False),
-        (2, 2, "key root", True),
+        (2, 2, "key root", False),
         (0, 4, "key root certificate", False),
     ],
 )

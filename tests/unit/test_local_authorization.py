@@ -61,6 +61,22 @@ def test_a_listed_tag_needs_no_authorize() -> None:
     assert station.heard()[0] == "Authorize", "the CSMS may know better by now"
 
 
+@pytest.mark.parametrize(("status", "conflicts"), [("Blocked", 1), ("Accepted", 0)])
+def test_an_answer_that_disagrees_with_the_list_is_told(status: str, conflicts: int) -> None:
+    station = Station(presets={"LocalPreAuthorize": "true"}).online()
+    station.see(PLUGGED)
+    send_list(station, entry("A"))
+    station.id_tag_status = status
+    station.present("A")
+    told = [
+        payload for action, payload in station.sent
+        if action == "StatusNotification" and payload["errorCode"] == "LocalListConflict"
+    ]  # fmt: skip
+    assert [conflict["connectorId"] for conflict in told] == [0] * conflicts
+    assert [conflict["status"] for conflict in told] == ["Available"] * conflicts
+    assert station.charge_point.authorization.local_list.find("A") is not None
+
+
 def test_the_library_asks_all_the_same_and_ends_what_was_wrong() -> None:
     station = Station(mode=MICROOCPP_1_2_0, presets={"LocalPreAuthorize": "true"}).online()
     station.see(PLUGGED)

@@ -147,8 +147,7 @@ def _refuse_listed(charge_point: ChargePoint, id_tag: str) -> None:
 def _learn(charge_point: ChargePoint, id_tag: str, info: ocpp16.Payload | None) -> None:
     """What an answer says of a tag, for the cache and beside the local list."""
     charge_point.authorization.learn(id_tag, info)
-    tells = charge_point.mode.tells_list_conflicts
-    if tells and charge_point.authorization.contradicts_list(id_tag, info):
+    if charge_point.authorization.contradicts_list(id_tag, info):
         charge_point.outbox.put(charge_point.status_request(0, "LocalListConflict"))
 
 

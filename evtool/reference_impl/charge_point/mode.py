@@ -32,8 +32,6 @@ class Mode:
 
     Attributes:
         name: as on the command line.
-        tells_list_conflicts: an answer that disagrees with the local list about a tag is told as
-            LocalListConflict of connector 0; else the CSMS's word simply counts.
         authorizes_listed: D1, Authorize is sent for a tag that LocalPreAuthorize has let in; an
             answer that is not Accepted ends the transaction.
         has_cache: D2, there is an authorization cache; without one ClearCache is Accepted all
@@ -134,7 +132,6 @@ class Mode:
     """
 
     name: str
-    tells_list_conflicts: bool = False
     authorizes_listed: bool = False
     has_cache: bool = True
     cache_entries: int = 100
@@ -227,7 +224,6 @@ _SECURITY_KEYS = frozenset(
 
 MICROOCPP_1_2_0 = Mode(
     "microocpp",
-    tells_list_conflicts=True,
     authorizes_listed=True,
     has_cache=False,
     stops_refused_start=False,

@@ -40,10 +40,10 @@ def may_raise(
 ) -> bool:
     """Whether SecurityProfile may change from `current` to `wanted`.
 
-    Never downwards; Basic needs an AuthorizationKey, TLS a central system's root, profile 3 a
+    Only upwards; Basic needs an AuthorizationKey, TLS a central system's root, profile 3 a
     certificate of the charge point's own.
     """
-    if not current <= wanted <= MAX_PROFILE:
+    if not current < wanted <= MAX_PROFILE:
         return False
     return (
         (wanted not in (1, 2) or has_key)
