@@ -3,7 +3,7 @@
 again without anything around them.
 
 A unit's TLS is mbedTLS 2.28 as Arduino-ESP32 2.0.x builds it, whose kinds of keys these are. The
-name is the white paper's (ed. 2, 2.5): the common name is the charge point's serial number; many
+name is the white paper's (A00): the common name is the charge point's serial number; many
 central systems want the identity there.
 """
 
