@@ -39,7 +39,7 @@ def test_who_loses_a_deadlock_does_its_change_again(postgresql: PostgresqlServer
             calls[name] += 1
             change.claim("CP-1", [("serial", first)])
             if calls[name] == 1:
-                both_have_one.wait(60)
+                both_have_one.wait(300)
             change.claim("CP-1", [("serial", second)])
             change.append("planned", unit="CP-1")
 
