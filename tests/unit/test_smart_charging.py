@@ -233,6 +233,13 @@ def test_validity_and_absolute_without_start() -> None:
     ]
 
 
+@pytest.mark.parametrize(("rules", "last"), [(STRICT_RULES, False), (MICROOCPP_RULES, True)])
+def test_the_library_counts_the_second_of_the_end(rules: Rules, last: bool) -> None:
+    made = store(profile(validTo=moment(NOW + 60_000), rules=rules), rules=rules)
+    limits = [made.limit_ma(NOW + at_ms, NOW - 5_000) for at_ms in (59_000, 60_000, 61_000)]
+    assert limits == [16_000, 16_000 if last else None, None]
+
+
 def test_a_maximum_without_start_counts_from_its_arrival() -> None:
     made = store(profile(0, "ChargePointMaxProfile", [(0, 10), (60, 5)]))
     assert made.limit_ma(NOW + 59_999, None) == 10_000

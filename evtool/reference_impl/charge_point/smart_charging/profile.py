@@ -67,7 +67,10 @@ class Profile:
         """
         if self.valid_from_unix_ms is not None and unix_ms < self.valid_from_unix_ms:
             return None
-        if self.valid_to_unix_ms is not None and unix_ms >= self.valid_to_unix_ms:
+        valid_to_unix_ms = self.valid_to_unix_ms
+        if valid_to_unix_ms is not None and (
+            unix_ms > valid_to_unix_ms or (unix_ms == valid_to_unix_ms and not rules.includes_end)
+        ):
             return None
         start = self._start(transaction_start_ms)
         if start is None or unix_ms < start:

@@ -38,6 +38,7 @@ class Rules:
         mends_composites: the device's adapter puts right what the library says in a composite
             schedule (D27): the hardware's limit for -1, 3 phases where none are named, nothing
             twice, and watt at the highest voltage.
+        includes_end: a profile is still valid in the second that validTo names.
         refuses_early_id: a RemoteStartTransaction whose profile names a transactionId is refused:
             it must not (paragraph 5.16.2), and the vehicle would charge without the limit.
         refuses_before: the adapter answers with Rejected before the library sees it: another
@@ -58,6 +59,7 @@ class Rules:
     maximum_may_be_relative: bool = False
     tells_start: bool = False
     mends_composites: bool = False
+    includes_end: bool = False
     refuses_early_id: bool = True
     refuses_before: bool = False
 
@@ -74,5 +76,6 @@ MICROOCPP_RULES = Rules(
     refuses_with_status=False,
     maximum_may_be_relative=True,
     tells_start=True,
+    includes_end=True,
     refuses_early_id=False,
 )
