@@ -52,7 +52,9 @@ def _client_key(project: Project, source: SecretSource) -> list[str]:
     except ConfigError:
         return []
     form = as_pkcs8(key)
-    return [key.reveal().lstrip()] + ([] if form is None else [form])
+    if form is None and "PRIVATE KEY-----" not in key.reveal():
+        return []  # another file was named: nobody takes it for a key, and it may be large
+    return [key.reveal()] + ([] if form is None else [form])
 
 
 def _sealed_secrets(project: Project) -> list[str]:

@@ -54,6 +54,25 @@ def check_private_file(path: Path, label: str) -> None:
         )
 
 
+def _from_environment(name: str, label: str) -> Secret:
+    value = os.environ.get(name)
+    if not value:
+        # What no variable can be called may be the secret itself.
+        shown = name if _VARIABLE.match(name) else "of such a name"
+        raise SecretMissing(
+            f"{label}: environment variable {shown} is not set",
+            fix="set it, or change the reference in evtool.toml: env is its name alone",
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # `from None`: the error carries the value
+        raise ConfigError(
+            f"{label}: environment variable {name} is not UTF-8 text", fix="set it to text"
+        ) from None
+    return Secret(value)
+
+
 class SecretSource:
     """Resolves references of one project.
 
@@ -96,15 +115,7 @@ class SecretSource:
             ConfigError: the file is not one that a secret may stand in; never its content.
         """
         if ref.kind == "env":
-            value = os.environ.get(ref.name)
-            if not value:
-                # What no variable can be called may be the secret itself.
-                name = ref.name if _VARIABLE.match(ref.name) else "of such a name"
-                raise SecretMissing(
-                    f"{label}: environment variable {name} is not set",
-                    fix="set it, or change the reference in evtool.toml: env is its name alone",
-                )
-            return Secret(value)
+            return _from_environment(ref.name, label)
         if ref.kind == "file":
             return self._from_file(Path(ref.name), label)
         if ref.kind == "prompt":

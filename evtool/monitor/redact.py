@@ -36,7 +36,7 @@ MIN_SECRET_BYTES = 4
 HOLD_MS = 50
 LONG_HOLD_MS = 1000
 T = TypeVar("T")
-_ARMOUR = "-----"
+_ARMOUR, _ARMOUR_BEGINS = "-----", "-----BEGIN "
 _CONTEXT = 2048  # so long may a dump's rows be that show one secret
 _LONGEST_MARK = 16
 _LATEST_ROWS = 160  # so long are a row that has just ended, or that has not, and a bit
@@ -164,13 +164,23 @@ class _Patterns:
 def _parts(secret: str) -> list[str]:
     """The texts that are looked for: it as a whole, and each of its lines.
 
-    Of a key as PEM only the lines, without its first and last: they are all of it, and as a whole a
+    Of a key as PEM only the lines between its first and last: they are all of it, and as a whole a
     large one would take hundreds of megabytes.
     """
     lines = secret.splitlines()
-    if secret.startswith(_ARMOUR):
-        return [line for line in lines if not line.startswith(_ARMOUR)]
-    return [secret, *lines]
+    return _armoured(lines) or [secret, *lines]
+
+
+def _armoured(lines: list[str]) -> list[str]:
+    """Those within PEM; what stands around it, as openssl pkcs12 writes it, is none of it."""
+    found: list[str] = []
+    is_inside = False
+    for line in lines:
+        if line.startswith(_ARMOUR):
+            is_inside = line.startswith(_ARMOUR_BEGINS)
+        elif is_inside:
+            found.append(line)
+    return found
 
 
 def _few_patterns(patterns: list[bytes]) -> _Find:

@@ -87,7 +87,8 @@ def read_client_certificate(
     if not chain:
         return _report(None, remarks)
     leaf = chain[0]
-    remarks = judge_client_pair(chain, None if key is None else key.reveal().encode(), now)
+    key_pem = None if key is None else key.reveal().encode(errors="replace")
+    remarks = judge_client_pair(chain, key_pem, now)
     judge_chain_order(chain, remarks)
     remarks.problems += [*_unusable(chain), *_of_another(leaf, unit)]
     # Of many units' certificates the same may be said: it is told once where no name is in it.

@@ -312,6 +312,8 @@ def test_the_monitor_masks_the_units_private_key_as_it_was_written_and_as_the_un
             for shown in (line, line.encode().hex(), line.lower()):
                 assert mask(f"[event] x={shown};") == "[event] x=****;"
     assert mask("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+    key.write_text("another file, and large\n" * 2000)
+    assert known_secrets(settings) == []
 
 
 def test_stdout_is_for_a_person_who_agrees_or_a_second_word(project: Path) -> None:

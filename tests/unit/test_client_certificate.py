@@ -112,6 +112,7 @@ def test_each_mistake_has_its_sentence_and_no_key_in_it() -> None:
         (judged(OWN, key=other.key_pem()), "client_certificate", "the private key is another one"),
         (judged(OWN, key=encrypted), "client_certificate", "the private key is encrypted"),
         (judged(OWN, key="s3cret"), "client_certificate", "holds no PEM private key"),
+        (judged(OWN, key="s3cret\udcff"), "client_certificate", "holds no PEM private key"),
         (judged(OWN, pem=b"s3cret"), "client_certificate", "no PEM certificate"),
         (
             judged(OWN, pem=OWN.pem() + OWN.key_pem().encode()),

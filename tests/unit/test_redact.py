@@ -175,3 +175,18 @@ def test_what_people_wrote_is_masked_with_its_escapes() -> None:
         assert "slash" not in shown
     for text in ("", r"C:\new\table", r"/^\[event\] \S+ \d/", "plain"):
         assert mask(text) == text
+
+
+def test_a_passphrase_that_begins_as_pem_does_is_one() -> None:
+    for secret in ("-----hunter22", "-----BEGIN hunter22", "-----BEGIN hunter22-----"):
+        assert text_mask([secret])(f"x={secret};") == "x=****;"
+
+
+def test_of_a_key_only_its_own_lines_are_looked_for_whatever_stands_around_them() -> None:
+    lines = ["MIGHAgEAMBMGByqGSM49AgEG", "CCqGSM49AwEHBG0wawIBAQQg"]
+    armour = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----")
+    around = "Bag Attributes: <No Attributes>"  # as openssl pkcs12 writes it
+    mask = text_mask(["\n".join((around, armour[0], *lines, armour[1], around))])
+    assert [mask(line) for line in lines] == ["****"] * 2
+    for line in (*armour, around):
+        assert mask(line) == line

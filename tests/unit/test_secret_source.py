@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import string
 import subprocess
@@ -55,6 +56,18 @@ def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         source.resolve(SecretRef("env", "hunter2-hunter2"), "x")  # somebody took it for the place
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_variable_that_is_no_text_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environb, b"THE_SECRET", b"hunter22\xff")
+    source = SecretSource(tmp_path)
+    for resolve in (source.resolve, source.resolve_text):
+        with pytest.raises(ConfigError, match="variable THE_SECRET is not UTF-8 text") as caught:
+            resolve(SecretRef("env", "THE_SECRET"), "x")
+        assert caught.value.__cause__ is None
+        assert "hunter22" not in str(caught.value)
 
 
 def test_files(tmp_path: Path) -> None:
