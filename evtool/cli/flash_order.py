@@ -168,13 +168,8 @@ def _place(text: str) -> tuple[Path, int | None]:
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > _LARGEST_FLASH:
-            raise ConfigError(
-                f"{path}: {size:,} bytes; no board has more flash than {_LARGEST_FLASH:,} bytes",
-                fix="check that it is an image",
-            )
-        return path.read_bytes()
+        with path.open("rb") as stream:  # a pipe tells no size, a device may have no end
+            data = stream.read(_LARGEST_FLASH + 1)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file", fix="check the name") from error
     except OSError as error:
@@ -182,3 +177,9 @@ def _read(path: Path) -> bytes:
             f"{path}: cannot be read: {error.strerror or error}",
             fix="name a file, and check its permissions",
         ) from error
+    if len(data) > _LARGEST_FLASH:
+        raise ConfigError(
+            f"{path}: no board has more flash than {_LARGEST_FLASH:,} bytes, and this file has",
+            fix="check that it is an image",
+        )
+    return data

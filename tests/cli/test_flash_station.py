@@ -284,7 +284,11 @@ def test_a_build_of_esp_idf_says_itself_what_belongs_where(tmp_path: Path, rack:
         ({"app": {"encrypted": "true"}}, "app: to be encrypted"),
         ({"extra_esptool_args": {"chip": "esp32"}}, "for esp32, its boot loader for esp32s3"),
         ({"flash_files": {"0x0": "none.bin"}}, "none.bin: no such file"),
-        ({"flash_files": {"here": "firmware.bin"}}, "here is no offset"),
+        ({"flash_files": {"here": "firmware.bin"}}, "'here' is no offset"),
+        ({"flash_files": {"9" * 5000: "firmware.bin"}}, "9' is no offset"),
+        ({"flash_files": {"0x0": "a\0b"}}, "0x0: no name of a file"),
+        ({"flash_files": {"0x0": "\ud800"}}, "0x0: no name of a file"),
+        ({"flash_files": {"0x0": "/dev/zero"}}, "no board has more flash"),
         ({"flash_files": {}}, "no flash_files"),
     ):
         flasher_args.write_text(json.dumps(document | change))

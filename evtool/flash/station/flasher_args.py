@@ -44,8 +44,10 @@ def parse_flasher_args(text: str, path: Path) -> FlasherArgs:
         try:
             place = int(offset, 0)
         except ValueError as error:
-            raise ConfigError(f"{path}: flash_files: {offset} is no offset", fix=_FIX) from error
-        if not isinstance(name, str) or not name:
+            raise ConfigError(
+                f"{path}: flash_files: {offset[:40]!a} is no offset", fix=_FIX
+            ) from error
+        if not isinstance(name, str) or not name.isprintable() or not name:
             raise ConfigError(f"{path}: flash_files: {offset}: no name of a file", fix=_FIX)
         files.append((place, path.parent / name))
     encrypted = [
