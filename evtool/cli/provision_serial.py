@@ -103,6 +103,8 @@ def with_kept_serial(
     )
     output.event("serial_kept", serial_number=serial, range=name)
     project = _with_serial(project, serial)
+    if checked.client is not None:
+        return project, checked_identity(project)  # its certificate may be for the other one
     return project, dataclasses.replace(checked, charge_point=project.charge_point)
 
 

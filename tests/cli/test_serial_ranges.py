@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from flash_project import make_build, make_project
 
 from evtool.cli import group
@@ -157,6 +159,38 @@ def test_a_number_that_was_drawn_is_the_units_before_its_board_is_there(
     release = ("ledger", "release", "serial", "EV007", "--unit", "CP-0001", "--reason", "x")
     assert here(*release)[0] == 0
     assert here(*port, "--dry-run")[1][-1]["serial_number"] == "SN-0001"
+
+
+def test_a_certificate_for_a_serial_number_that_the_unit_does_not_get_is_refused(
+    project: Path, here: Here
+) -> None:
+    begin = datetime.now(UTC) - timedelta(days=1)
+    authority, settings = Authority(begin, days=900), project / "evtool.toml"
+    (project / "root.pem").write_bytes(authority.root.pem())
+    settings.write_text(
+        settings.read_text().replace(
+            'url = "ws:', 'security_profile = 3\nca_certificate = "root.pem"\nclient_certificate = '
+            '"own.pem"\nclient_key = { file = "own.key" }\nurl = "wss:',
+        )
+    )  # fmt: skip
+
+    def give(name: str) -> None:
+        own = authority.issue(name, begin, days=800)
+        (project / "own.pem").write_bytes(own.pem())
+        (project / "own.key").write_text(own.key_pem())
+        (project / "own.key").chmod(0o600)
+
+    port = ("--serial-port", "/dev/ttyNO_SUCH_PORT")
+    drawn = (*RANGE, "--serial-format", "EV{number:03}")
+    assert here("ledger", "range", "2030", "7", "9")[0] == 0
+    give("CP-0001")
+    assert here(*port, *drawn)[0] == 3
+    assert here(*port, "--dry-run")[1][-1]["serial_number"] == "EV007"
+    give("SN-0001")
+    for more in (("--dry-run",), ()):
+        code, told, _ = here(*port, *more)
+        assert code == 2
+        assert "nor the serial number 'EV007'" in told[-1]["message"]
 
 
 def test_a_number_whose_serial_another_unit_took_since_is_left_for_the_next_one(
