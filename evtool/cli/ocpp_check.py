@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from evtool.cli.output import EXIT_CODES, Output, json_option
 from evtool.cli.show_secrets import may_show, show_secrets_option
 
 if TYPE_CHECKING:
-    from evtool.project import Csms, Secret
+    from evtool.project import Project, Secret
     from evtool.protocol.connect_step import ConnectStep
     from evtool.provision.connection import Connection, ConnectionInput
 
@@ -152,6 +154,7 @@ def _values(
     from evtool.cli.options import open_project, secret_source
     from evtool.provision.connection import ConnectionInput
 
+    client_key = _read(files.client_key, "--client-key")
     if project_path is not None or identity is None or url is None:
         project = open_project(project_path)
         own_url = url is None
@@ -161,7 +164,8 @@ def _values(
             profile = project.csms.security_profile if profile is None else profile
             files = replace(files, ca=files.ca or project.csms.ca_certificate)
             if profile == 3 and files.client_certificate is None:
-                files = _with_own_pair(files, project.csms)
+                files = replace(files, client_certificate=project.csms.client_certificate)
+                client_key = _own_key(project) if client_key is None else client_key
         if key is None and profile in (None, 1, 2):
             key = secret_source(project, create=False).resolve(
                 project.csms.authorization_key, f"{identity} authorization_key"
@@ -177,22 +181,37 @@ def _values(
             profile=profile,
             ca=_read(files.ca, "--ca"),
             client_certificate=_read(files.client_certificate, "--client-certificate"),
-            client_key=_read(files.client_key, "--client-key"),
+            client_key=client_key,
             server=_read(files.server_certificate, "--server-certificate"),
         ),
         files,
     )
 
 
-def _with_own_pair(files: _Files, csms: Csms) -> _Files:
-    """`files` with the project's own certificate, and its key where that is a file."""
-    from dataclasses import replace
+def _own_key(project: Project) -> bytes | None:
+    """The private key of the project's own certificate."""
+    from evtool.cli.options import secret_source
 
-    ref = csms.client_key
-    key = Path(ref.name) if ref is not None and ref.kind == "file" else None
-    return replace(
-        files, client_certificate=csms.client_certificate, client_key=files.client_key or key
-    )
+    ref, unit = project.csms.client_key, project.charge_point.identity
+    if ref is None:
+        return None
+    source = secret_source(project, create=False)
+    return source.resolve_text(ref, f"{unit} client_key").reveal().encode()
+
+
+@contextmanager
+def _key_file(values: ConnectionInput, files: _Files) -> Iterator[Path | None]:
+    """Where OpenSSL reads the private key: the file that was named, or one for this moment."""
+    from evtool.link.files import write_atomically
+    from evtool.link.private_folder import private_folder
+
+    if files.client_key is not None or values.client_key is None:
+        yield files.client_key
+        return
+    with private_folder() as folder:
+        path = folder / "client.key"
+        write_atomically(path, values.client_key, 0o600)
+        yield path
 
 
 def _read(path: Path | None, option: str) -> bytes | None:
@@ -265,19 +284,21 @@ def _connect(
         return None
     url = parse_csms_url(connection.url)
     header = connection.authorization
-    probe = Probe(
-        url=connection.url,
-        host=url.host,
-        port=url.port,
-        subprotocol=connection.subprotocol,
-        authorization=None if header is None else header.reveal(),
-        ca=files.ca,
-        client_certificate=files.client_certificate if values.profile == 3 else None,
-        client_key=files.client_key,
-        timeout_s=timeout_s,
-    )
+    with _key_file(values, files) as client_key:
+        probe = Probe(
+            url=connection.url,
+            host=url.host,
+            port=url.port,
+            subprotocol=connection.subprotocol,
+            authorization=None if header is None else header.reveal(),
+            ca=files.ca,
+            client_certificate=files.client_certificate if values.profile == 3 else None,
+            client_key=client_key,
+            timeout_s=timeout_s,
+        )
+        context = tls_context(probe) if url.tls else None
     failed = None
-    for step in try_connection(probe, tls_context(probe) if url.tls else None):
+    for step in try_connection(probe, context):
         meaning, fix = meaning_of(step)
         text = f"{'ok      ' if step.ok else 'FAILED  '} {step.name:11}  {step.detail}\n"
         text += f"         {meaning}" + (f"\n         fix: {fix}" if fix else "")

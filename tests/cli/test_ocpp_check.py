@@ -8,7 +8,11 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+from certificates import Authority
 
 from evtool.protocol.ocpp16 import render_basic_authorization
 
@@ -74,6 +78,35 @@ def test_the_projects_values(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "ws://csms.example.com:9000/ocpp/CP-0001" in done.stdout
     assert "key, as hex digits:" in done.stdout
+
+
+@pytest.mark.parametrize("place", ['file = "own.key"', 'env = "OWN"'])
+def test_the_projects_own_certificate_is_judged_and_shown_with_its_key(
+    tmp_path: Path, closed_port: int, place: str
+) -> None:
+    begin = datetime.now(UTC) - timedelta(days=1)
+    authority = Authority(begin, days=900)
+    own = authority.issue("CP-0001", begin, days=800)
+    (tmp_path / "ca.pem").write_bytes(authority.root.pem())
+    (tmp_path / "own.pem").write_bytes(own.pem())
+    key = tmp_path / "own.key"
+    key.write_text(own.key_pem())
+    key.chmod(0o600)
+    settings = SETTINGS.replace("ws://csms.example.com:9000", f"wss://127.0.0.1:{closed_port}")
+    (tmp_path / "evtool.toml").write_text(
+        f'{settings}security_profile = 3\nca_certificate = "ca.pem"\n'
+        f'client_certificate = "own.pem"\nclient_key = {{ {place} }}\n'
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = check("--connect", cwd=tmp_path, OWN=own.key_pem(), TMPDIR=str(temporary))
+    assert "CP-0001: the private key belongs to it" in done.stdout
+    assert (done.returncode, "FAILED   tcp" in done.stdout) == (3, True), done.stderr
+    assert own.key_pem().splitlines()[1] not in done.stdout + done.stderr
+    assert list(temporary.iterdir()) == []
+    key.chmod(0o644)
+    done = check(cwd=tmp_path, OWN=own.key_pem())
+    assert done.returncode == (2 if "file" in place else 0)
 
 
 def test_a_problem_is_exit_code_1(tmp_path: Path) -> None:
