@@ -153,9 +153,12 @@ class FleetCheck:
             client_key=secrets.get(CLIENT_KEY),
         )
         judged = judge_identity(values, now=self.now)
+        is_unseen = order.client_key is not None and CLIENT_KEY not in secrets
         for is_warning, told in ((False, judged.problems), (True, judged.warnings)):
             for table, key, rule in told:
                 column = _COLUMNS.get((table, key), key)
+                if column == CLIENT_KEY and is_unseen:
+                    continue  # it is named, and nobody has looked at it
                 yield Finding(self._place(row, column), column, rule, is_warning=is_warning)
         yield from self.unique.findings(order, secrets, lambda name: self._place(row, name))
 
