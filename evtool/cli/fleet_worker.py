@@ -72,10 +72,9 @@ def mask_of(secrets: Iterable[str]) -> Callable[[str], str]:
     """Hides the secrets in a line, in every form in which firmware prints them."""
     given = tuple(secrets)
     # An AuthorizationKey stands in the image as hex digits, and what they mean is the key.
-    known = (*given, *filter(None, map(_meant, given)))
+    redactor = Redactor((*given, *filter(None, map(_meant, given))))
 
     def mask(line: str) -> str:
-        redactor = Redactor(known)
         data = line.encode("utf-8", "surrogateescape")
         return (redactor.feed(data) + redactor.finish()).decode("utf-8", "replace")
 
