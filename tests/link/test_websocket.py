@@ -10,13 +10,13 @@ import logging
 import os
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 
 import pytest
 
-from evtool.errors import DeviceError, LinkTimeout
-from evtool.link import websocket, websocket_connection
+from evtool.errors import DeviceError
+from evtool.link import websocket_connection
 from evtool.link.websocket import WebSocket, WebSocketServer, open_websocket, start_server
 
 WAIT_S = 60
@@ -86,28 +86,6 @@ class RawClient:
         with contextlib.suppress(ConnectionResetError):
             return not await self.reader.read()
         return True
-
-
-@contextlib.asynccontextmanager
-async def plain_server(
-    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[str]:
-    """A server that speaks no WebSocket; gives the URL, and ends when it has answered once."""
-    answered = asyncio.Event()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-            writer.close()
-            await writer.wait_closed()
-        finally:
-            answered.set()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/CP"
-    await answered.wait()
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.fixture(autouse=True)
@@ -419,52 +397,6 @@ def test_a_bug_in_a_handler_or_a_listener_is_told() -> None:
     run(main)
 
 
-def test_an_attempt_that_is_given_up_leaves_no_connection() -> None:
-    async def main() -> None:
-        asked = asyncio.Event()
-
-        async def dawdle(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            assert await reader.read() == b""
-
-        async with plain_server(dawdle) as url:
-            attempt = asyncio.create_task(open_websocket(url, "ocpp1.6"))
-            await asked.wait()
-            attempt.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await attempt
-
-    run(main)
-
-
-def test_a_server_that_says_nothing_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "_OPEN_TIMEOUT_S", 1)
-
-    async def main() -> None:
-        async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            await reader.read()
-
-        async with plain_server(mute) as url:
-            with pytest.raises(LinkTimeout, match="does not answer"):
-                await open_websocket(url, "ocpp1.6")
-
-    run(main)
-
-
-def test_a_redirect_is_refused() -> None:
-    async def main() -> None:
-        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n")
-
-        async with plain_server(redirect) as url:
-            with pytest.raises(DeviceError, match="HTTP 302"):
-                await open_websocket(url, "ocpp1.6", authorization="Basic x")
-
-    run(main)
-
-
 def test_the_password_is_not_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
     for name in ("", "picows", "picows.client", "picows.server", "asyncio", "evtool.websocket"):
@@ -481,23 +413,6 @@ def test_the_password_is_not_logged_at_any_level(caplog: pytest.LogCaptureFixtur
 
     run(main)
     assert secret not in caplog.text
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 401 No\r\n\r\n", b"no HTTP\r\n\r\n", b""])
-def test_a_token_in_the_urls_query_is_in_no_error(answer: bytes) -> None:
-    async def main() -> None:
-        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            writer.close()
-
-        async with plain_server(refuse) as url:
-            with pytest.raises(DeviceError) as caught:
-                await open_websocket(f"{url}?token=t0ps3cret/CP", "ocpp1.6")
-        assert "t0ps3cret" not in caught.value.message
-        assert f"{url}?****" in caught.value.message
-
-    run(main)
 
 
 def test_on_a_line_that_broke_nothing_more_is_sent() -> None:
