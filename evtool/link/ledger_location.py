@@ -68,9 +68,9 @@ def station_name(path: Path | None = None) -> str:
     A copy of the file on another computer, or elsewhere on this one, gets another name: two
     stations with one name would each continue the same chain.
     """
-    seed = _machine_id() + ("" if path is None else "\0" + os.fspath(path.resolve()))
+    seed = _machine_id().encode() + (b"" if path is None else b"\0" + os.fsencode(path.resolve()))
     host = "".join(c for c in platform.node() if c.isalnum() or c in "-.")[:40] or "station"
-    return f"{host}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+    return f"{host}-{hashlib.sha256(seed).hexdigest()[:8]}"
 
 
 def _machine_id() -> str:
@@ -132,7 +132,7 @@ def sqlite_look(path: Path) -> tuple[sa.Engine, Callable[[], None]]:
                 "not read in a folder that cannot be written",
                 fix=f"copy {path.name} and {path.name}-wal into one that can, and name it there",
             )
-    place = f"file:{urllib.parse.quote(os.fspath(path))}?{mode}"
+    place = f"file:{urllib.parse.quote(os.fsencode(path))}?{mode}"
     engine = sa.create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -88,3 +90,15 @@ def test_a_look_changes_nothing_and_finds_nothing_where_nothing_is(
     with pytest.raises(DeviceError, match=r"read-?only"), ledger.change():
         pass
     ledger.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are all UTF-8")
+def test_a_folder_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"no text \xff")
+    folder.mkdir()
+    with closing(open_ledger(folder / "ledger.db")) as ledger, ledger.change() as change:
+        change.claim("CP-1", CLAIMS, mac="m1")
+    looked = look_at_ledger(folder / "ledger.db")
+    assert looked is not None
+    assert looked.claim_holder("serial", "S1") is not None
+    looked.close()
