@@ -29,8 +29,8 @@ def command(project_path: Path | None, ledger_location: str | None, as_json: boo
     output = Output(as_json)
     project = found_project(project_path)
     with closing(named_ledger(ledger_location, project)) as looked:
-        before = looked.version()
-    with closing(named_ledger(ledger_location, project, writes=True)) as ledger:
+        before, is_older = looked.version(), looked.is_older
+    with closing(named_ledger(ledger_location, project, writes=is_older)) as ledger:
         after = ledger.version()
         done = f"brought from version {before} to {after}"
         text = f"{ledger.where}: its tables " + (

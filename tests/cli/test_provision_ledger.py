@@ -278,7 +278,9 @@ def test_a_look_writes_nothing_into_an_older_ledger_and_migrate_brings_it_up(fol
     assert ledger_version(folder / "line-1.db") == 1
     done = ledger("migrate", *place, cwd=folder)
     assert done.stdout == "line-1.db: its tables are brought from version 1 to 2\n"
+    before = contents(folder)
     done = ledger("migrate", *place, "--json", cwd=folder)
+    assert contents(folder) == before
     assert json.loads(done.stdout) == {
         "event": "migrated", "ledger": "line-1.db", "from": 2, "to": 2, "contested": [],
     }  # fmt: skip
