@@ -20,7 +20,8 @@ from evtool.cli.nvs_place import (
 from evtool.cli.output import EXIT_CODES, Output, json_option
 
 
-@click.command("set", epilog=EXIT_CODES)
+# What is no option may be the value: a private key as PEM begins with hyphens.
+@click.command("set", epilog=EXIT_CODES, context_settings={"ignore_unknown_options": True})
 @click.argument("image")
 @click.argument("namespace")
 @click.argument("key")
@@ -64,8 +65,9 @@ def command(
     value_file, value_env = options["value_file"], options["value_env"]
     if options["rest"]:
         raise click.UsageError(
-            "the value is never an argument, which every user of this computer could read; give "
-            "--value-stdin, --value-file or --value-env"
+            "more than IMAGE NAMESPACE KEY TYPE and the options that --help names; the value is "
+            "never an argument, which every user of this computer could read: give --value-stdin, "
+            "--value-file or --value-env"
         )
     dry_run = options["dry_run"]
     if sum((options["value_stdin"], value_file is not None, value_env is not None)) != 1:
@@ -110,6 +112,7 @@ def command(
 def _value(file: Path | None, variable: str | None, *, is_binary: bool) -> bytes:
     from evtool.errors import SecretMissing
     from evtool.link.nvs_files import read_whole
+    from evtool.link.secret_source import shown_variable
 
     limit = 2 * 1024 * 1024
     if file is not None:
@@ -118,7 +121,8 @@ def _value(file: Path | None, variable: str | None, *, is_binary: bool) -> bytes
         text = os.environ.get(variable)
         if text is None:
             raise SecretMissing(
-                f"environment variable {variable} is not set", fix=f"set {variable}"
+                f"environment variable {shown_variable(variable)} is not set",
+                fix="set it; --value-env is its name alone",
             )
         return os.fsencode(text)
     if sys.stdin.isatty():

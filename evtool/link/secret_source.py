@@ -54,13 +54,16 @@ def check_private_file(path: Path, label: str) -> None:
         )
 
 
+def shown_variable(name: str) -> str:
+    """A variable's name, for a message; what none can be called may be the secret itself."""
+    return name if _VARIABLE.match(name) else "of such a name"
+
+
 def _from_environment(name: str, label: str) -> Secret:
     value = os.environ.get(name)
     if not value:
-        # What no variable can be called may be the secret itself.
-        shown = name if _VARIABLE.match(name) else "of such a name"
         raise SecretMissing(
-            f"{label}: environment variable {shown} is not set",
+            f"{label}: environment variable {shown_variable(name)} is not set",
             fix="set it, or change the reference in evtool.toml: env is its name alone",
         )
     try:

@@ -198,6 +198,12 @@ def test_bad_rows_write_nothing_and_leave_the_old_image_alone(folder: Path) -> N
         (("read", "unit.csv", "--show-secrets"), "there is no terminal"),
         (("set", "unit.bin", "n", "k", "float", "--value-stdin"), "unknown encoding"),
         (("set", "unit.bin", "n", "k", "string", "hunter2"), "the value is never an argument"),
+        (("set", "unit.bin", "n", "k", "string", "--hunter2"), "the value is never an argument"),
+        (
+            ("set", "unit.bin", "n", "k", "string", "-----BEGIN PRIVATE KEY-----\nhunter2=="),
+            "the value is never an argument",
+        ),
+        (("set", "unit.bin", "n", "k", "string", "--value-env", "hunter2!"), "is not set"),
         (("set", "unit.bin", "n", "k", "u8"), "give one of --value-stdin"),
         (("set", "unit.bin", "n", "k", "u8", "--value-env", "NO_SUCH"), "NO_SUCH is not set"),
     ],
