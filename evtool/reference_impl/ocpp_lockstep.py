@@ -68,6 +68,7 @@ FIRMWARE = replace(
         refuses_before=True,
     ),
     starts_on_connector_zero=False,
+    hides_faulted_use=False,
     lost_vehicle_is_power_loss=True,
     data_transfer_status="UnknownVendorId",
     reports_cleared_errors=True,

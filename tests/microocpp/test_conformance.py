@@ -367,3 +367,27 @@ def test_a_new_key_is_kept_and_used(unit: Unit) -> None:
         unit.boot()
         unit.until(lambda: csms.credentials, "the next boot")
         assert csms.credentials == b"CP-1:".hex() + used, "a new key of the factory wins"
+
+
+def test_a_fault_hides_no_transaction_from_change_availability(unit: Unit, csms: PlainCsms) -> None:
+    charge(unit, csms)
+    unit.step("error GroundFailure")
+    unit.until(lambda: csms.statuses()[-1] == "Faulted", "Faulted")
+    for connector in (1, 0):
+        order = {"connectorId": connector, "type": "Inoperative"}
+        assert csms.ask("ChangeAvailability", order) == {"status": "Scheduled"}
+    unit.step("error -")
+    unit.until(lambda: unit.state["energised"] == "1", "energy again")
+    unit.step("card TAG")
+    unit.until(lambda: csms.statuses()[-1] == "Unavailable", "its end")
+    assert len(csms.sent("StopTransaction")) == 1
+    order = {"connectorId": 1, "type": "Inoperative"}
+    assert csms.ask("ChangeAvailability", order) == {"status": "Accepted"}
+
+
+def test_an_id_that_comes_again_gets_its_own_answer(unit: Unit, csms: PlainCsms) -> None:
+    charge(unit, csms)
+    csms.say([2, "again", "ChangeAvailability", {"connectorId": 7, "type": "Inoperative"}])
+    unit.until(lambda: csms.answers.get("again") == "PropertyConstraintViolation", "a CALLERROR")
+    csms.say([2, "again", "GetLocalListVersion", {}])
+    unit.until(lambda: csms.answers["again"] == {"listVersion": 0}, "the version")

@@ -59,6 +59,20 @@ def test_under_a_profile_nothing_flows_before_the_time_is_known(
     assert unit.state["limit_ma"] == "10000"
 
 
+def test_before_the_time_is_known_no_schedule_is_told(unit: Unit, csms: PlainCsms) -> None:
+    assert csms.ask("SetChargingProfile", profile()) == {"status": "Accepted"}
+    charge(unit, csms)
+    csms.mute.add("BootNotification")
+    restart(unit, csms)
+    unit.until(lambda: unit.state.get("transaction") == "1", "the transaction that goes on")
+    order = {"connectorId": 1, "duration": 60}
+    assert csms.ask("GetCompositeSchedule", order) == {"status": "Rejected"}
+    assert unit.state["limit_ma"] == "0", "not what the hardware can do"
+    csms.mute.clear()
+    unit.until(lambda: unit.state["energised"] == "1", "energy", 90)
+    assert csms.ask("GetCompositeSchedule", order)["status"] == "Accepted"
+
+
 def test_without_a_profile_it_goes_on_offline(unit: Unit, csms: PlainCsms) -> None:
     charge(unit, csms)
     restart(unit, csms, online=False)

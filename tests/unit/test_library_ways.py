@@ -10,7 +10,7 @@ import pytest
 from station_rig import PLUGGED, UNPLUGGED, Station, profile
 
 from evtool.protocol import ocpp16
-from evtool.reference_impl.charge_point import MICROOCPP_1_2_0, STRICT, Mode
+from evtool.reference_impl.charge_point import MICROOCPP_1_2_0, STRICT, Inputs, Mode
 from evtool.reference_impl.ocpp_lockstep import FIRMWARE, OcppLockstep
 
 NOON_MS = 1_714_564_800_000
@@ -337,3 +337,36 @@ def test_a_card_finds_the_connection_that_has_just_opened() -> None:
     unit.give("ws open")
     unit.give("card TAG")
     assert any('"Authorize"' in text for text in unit.turn() + unit.turn())
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [(STRICT, "Scheduled"), (EVENTS, "Scheduled"), (MICROOCPP_1_2_0, "Accepted")],
+)
+def test_availability_of_a_connector_that_a_fault_interrupts(mode: Mode, said: str) -> None:
+    station = online(mode)
+    station.see(PLUGGED)
+    station.present("A")
+    station.see(Inputs(True, True, False, faulted=True, error="GroundFailure"))
+    assert station.charge_point.word().transaction
+    answer = station.ask("ChangeAvailability", connectorId=1, type="Inoperative")
+    assert answer == {"status": said}
+    answer = station.ask("ChangeAvailability", connectorId=0, type="Inoperative")
+    assert answer == {"status": "Scheduled"}, "to the library a fault is not connector 0's"
+
+
+@pytest.mark.parametrize(("mode", "said"), [(EVENTS, "Scheduled"), (MICROOCPP_1_2_0, "Accepted")])
+def test_what_is_answered_before_the_registration(mode: Mode, said: str) -> None:
+    station = online(mode)
+    station.see(PLUGGED)
+    station.present("A")
+    again = Station(stored=dict(station.kept), mode=mode)
+    again.mute = {"BootNotification"}
+    again.online()
+    again.see(PLUGGED)
+    assert again.charge_point.word().transaction
+    for connector_id in (1, 0):
+        answer = again.ask("ChangeAvailability", connectorId=connector_id, type="Inoperative")
+        assert answer == {"status": said}
+    answer = again.ask("GetCompositeSchedule", connectorId=1, duration=60)
+    assert answer == {"status": "Rejected"}, "no schedule of 1970"

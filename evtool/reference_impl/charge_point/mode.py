@@ -55,6 +55,8 @@ class Mode:
             transaction yet.
         unavailable_until_accepted: a connector is Unavailable until the CSMS has accepted the
             BootNotification (a triggered StatusNotification can show it).
+        hides_faulted_use: ChangeAvailability is Accepted, not Scheduled, in a transaction whose
+            connector is Faulted, or Unavailable until the CSMS accepts: it goes on all the same.
         stops_unregistered: RemoteStopTransaction counts before the BootNotification is accepted,
             too.
         silent_in_rejected: OCPP 1.6, 4.2: no message at all while the registration is Rejected.
@@ -147,6 +149,7 @@ class Mode:
     resumes_transactions: bool = False
     schedules_in_preparing: bool = True
     unavailable_until_accepted: bool = False
+    hides_faulted_use: bool = False
     stops_unregistered: bool = False
     silent_in_rejected: bool = True
     starts_on_connector_zero: bool = False
@@ -248,6 +251,7 @@ MICROOCPP_1_2_0 = Mode(
     resumes_transactions=True,
     schedules_in_preparing=False,
     unavailable_until_accepted=True,
+    hides_faulted_use=True,
     stops_unregistered=True,
     silent_in_rejected=False,
     starts_on_connector_zero=True,

@@ -89,8 +89,6 @@ def _change_availability(charge_point: ChargePoint, call: ocpp16.Call) -> Answer
     if not is_connector(charge_point, connector_id):
         return no_such_connector(charge_point, "Rejected")
     operative = kind == "Operative"
-    # A connector that is Unavailable in any case is used by nobody.
-    shows_use = charge_point.registered or not charge_point.mode.unavailable_until_accepted
     scheduled = False
     if connector_id == 0:
         charge_point.is_whole_operative = operative
@@ -100,7 +98,8 @@ def _change_availability(charge_point: ChargePoint, call: ocpp16.Call) -> Answer
         if connector_id not in (0, connector.number):
             continue
         connector.still_used = not operative and _is_used(charge_point, connector)
-        scheduled = scheduled or (connector.still_used and shows_use)
+        hidden = _is_use_hidden(charge_point, connector, connector_id)
+        scheduled = scheduled or (connector.still_used and not hidden)
         connector.is_operative = operative
         charge_point.persist(f"availability.{connector.number}", kind)
     return status("Scheduled" if scheduled else "Accepted")
@@ -111,6 +110,13 @@ def _is_used(charge_point: ChargePoint, connector: Connector) -> bool:
     if connector.session.phase is Phase.RUNNING:
         return True
     return charge_point.mode.schedules_in_preparing and connector.status in IN_USE
+
+
+def _is_use_hidden(charge_point: ChargePoint, connector: Connector, asked_id: int) -> bool:
+    """Whether a connector that can serve nobody anyway counts as used by nobody."""
+    if not charge_point.mode.hides_faulted_use:
+        return False
+    return not charge_point.registered or (asked_id != 0 and connector.inputs.faulted)
 
 
 def _unlock(charge_point: ChargePoint, call: ocpp16.Call) -> Answer:

@@ -109,6 +109,9 @@ void forget_given_up() {
   }
 }
 
+// Whether the CSMS has told the time, since the start.
+bool knows_time() { return getOcppContext()->getModel().getClock().now() >= MicroOcpp::MIN_TIME; }
+
 // The serial number twice: the box is the charge point, and there are CSMSs that know the name
 // that OCPP 1.6 wants no more.
 ChargerCredentials credentials(const Station& station) {
@@ -145,6 +148,8 @@ WireFilter::Policy ChargePoint::policy(const Hooks& hooks) {
     return transaction && transaction->getStartSync().isRequested() &&
            !transaction->getStartSync().isConfirmed();
   };
+  policy.in_transaction = [] { return isTransactionRunning(kConnector); };
+  policy.knows_time = knows_time;
   policy.learn_tag = [this](const std::string& id_tag, const IdTagInfo& info) {
     if (id_tag == doubted_tag_) {
       doubted_tag_.clear();
@@ -357,7 +362,7 @@ evcore::OcppWord ChargePoint::word() const {
 std::int32_t ChargePoint::limit_ma() const {
   // Until the CSMS has told the time no profile can say what holds now: nothing flows that one
   // might forbid.
-  if (has_profiles_ && getOcppContext()->getModel().getClock().now() < MicroOcpp::MIN_TIME) {
+  if (has_profiles_ && !knows_time()) {
     return 0;
   }
   if (limit_a_ < 0.0F) {

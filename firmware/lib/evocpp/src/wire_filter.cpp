@@ -61,6 +61,17 @@ JsonVariantConst unreadable() {
 // Of an answer of ours: the id is the CSMS's, and as long as it likes.
 size_t answer_capacity(JsonVariantConst id) { return document_capacity(std::strlen(id | "")); }
 
+// Whether it is the CALLRESULT to the call of this id, empty for none.
+bool is_result(const std::string& id, const char* message, size_t length) {
+  const std::string start = "[3,\"" + id + "\",";
+  return !id.empty() && length >= start.size() &&
+         start.compare(0, start.size(), message, start.size()) == 0;
+}
+
+std::string result(const std::string& id, const char* status) {
+  return "[3,\"" + id + "\",{\"status\":\"" + status + "\"}]";
+}
+
 bool authorization_key_form(const char* hex) {
   const size_t length = std::strlen(hex);
   return length >= kAuthorizationKeyShortest && length <= kAuthorizationKeyLongest &&
@@ -143,16 +154,21 @@ bool WireFilter::answer_authorize(const std::string& id, const std::string& id_t
 }
 
 bool WireFilter::send_answer(const char* message, size_t length) {
-  const std::string start = "[3,\"" + composite_id_ + "\",";
-  if (composite_id_.empty() || length < start.size() ||
-      start.compare(0, start.size(), message, start.size()) != 0) {
-    return below_.sendTXT(message, length);
+  std::string mended;
+  std::string* asked = nullptr;
+  if (is_result(composite_id_, message, length)) {
+    asked = &composite_id_;
+    mended = policy_.knows_time && !policy_.knows_time()
+                 ? result(composite_id_, "Rejected")  // the library would tell it for 1970
+                 : mended_composite_schedule(message, length, policy_.limit, in_watt_);
+  } else if (is_result(scheduled_id_, message, length)) {
+    asked = &scheduled_id_;
+    mended = result(scheduled_id_, "Scheduled");
   }
-  const std::string mended = mended_composite_schedule(message, length, policy_.limit, in_watt_);
   const bool sent = mended.empty() ? below_.sendTXT(message, length)
                                    : below_.sendTXT(mended.c_str(), mended.size());
-  if (sent) {
-    composite_id_.clear();
+  if (sent && asked != nullptr) {
+    asked->clear();
   }
   return sent;
 }
@@ -321,10 +337,19 @@ void WireFilter::declare_key(JsonVariant key) const {
 
 void WireFilter::rewrite(const char* action, JsonArray message) {
   const JsonObject payload = message[3];
+  const char* id = message[1] | "";
+  for (std::string* asked : {&composite_id_, &scheduled_id_}) {
+    if (*asked == id) {
+      asked->clear();  // of a call that has earned a CALLERROR
+    }
+  }
   if (std::strcmp(action, "GetCompositeSchedule") == 0) {
-    composite_id_ = message[1] | "";
+    composite_id_ = id;
     in_watt_ = std::strcmp(payload["chargingRateUnit"] | "A", "W") == 0;
     payload.remove("chargingRateUnit");  // the library would answer -1 for the other unit
+  } else if (std::strcmp(action, "ChangeAvailability") == 0 && policy_.in_transaction &&
+             policy_.in_transaction() && std::strcmp(payload["type"] | "", "Inoperative") == 0) {
+    scheduled_id_ = id;  // the library forgets the transaction of a Faulted connector
   } else if (std::strcmp(action, "ReserveNow") == 0 && payload["connectorId"].is<int>() &&
              payload["connectorId"] == 0) {
     payload["connectorId"] = kConnector;

@@ -22,7 +22,8 @@
 //      D28 stack level 8, which does not survive a restart: PropertyConstraintViolation
 //      D29 Reset of an unknown type: CALLERROR
 //      D25 ReserveNow for connector 0 is for the one connector that there is
-//      D27 GetCompositeSchedule: composite_schedule.hpp
+//      D27 GetCompositeSchedule: composite_schedule.hpp; Rejected before the time is known
+//      ChangeAvailability to Inoperative in any transaction: Scheduled
 //      SetChargingProfile and RemoteStopTransaction wait up to 5 s for the answer to the
 //      StartTransaction whose id they name
 //      call_rules.hpp: texts that are too long or no texts are a FormationViolation, and some calls
@@ -63,6 +64,10 @@ class WireFilter : public MicroOcpp::Connection {
     std::function<void(const std::string& id_tag, const IdTagInfo& info)> learn_tag = nullptr;
     // True while the answer to a StartTransaction is still to come. May be empty.
     std::function<bool()> start_unanswered = nullptr;
+    // True while a transaction runs. May be empty.
+    std::function<bool()> in_transaction = nullptr;
+    // False until the CSMS has told the time. May be empty.
+    std::function<bool()> knows_time = nullptr;
     // The key that is meant where it is written in another case; null for none. May be empty.
     std::function<const char*(const char* key)> declared_key = nullptr;
     HardwareLimit limit;
@@ -117,6 +122,7 @@ class WireFilter : public MicroOcpp::Connection {
   std::string self_answered_;  // an answer of our own to the library, for the next loop
   std::string composite_id_;   // of a GetCompositeSchedule that the library is to answer
   bool in_watt_ = false;       // and whether that was asked for in watt
+  std::string scheduled_id_;   // of a ChangeAvailability that waits for the transaction's end
   std::string put_off_;        // a call for the transaction that start_unanswered() is about
   unsigned long put_off_at_ = 0;
   bool registered_ = false;
