@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -34,14 +35,16 @@ class Killed:
 
     async def run(self) -> None:
         while True:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "evtool", "sim", "csms", "--json", *self._options),
-                stdout=asyncio.subprocess.PIPE,
-                stdin=asyncio.subprocess.DEVNULL,
+            # Not asyncio's own: where the loop ends before it has seen the pipe's end, some later
+            # test is told of it.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "evtool", "sim", "csms", "--json", *self._options],
+                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
             )
             assert process.stdout is not None
             try:
-                while line := await process.stdout.readline():
+                while line := await asyncio.to_thread(process.stdout.readline):
                     event = json.loads(line)
                     if event["event"] != "message":
                         continue
@@ -50,9 +53,9 @@ class Killed:
                         self._fatal = None
                         os.kill(process.pid, signal.SIGKILL)
             finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                process.kill()
+                process.wait()
+                process.stdout.close()  # waits for who reads
 
     @property
     def has_died(self) -> bool:

@@ -15,6 +15,8 @@ from certificates import Authority
 from charge_point_process import WAIT_S, Central, RunningChargePoint, charge_point
 from ftp_server import ftp_server
 
+from evtool.virtual.csms.faults import parse_fault
+
 USER, PASSWORD = "bench", "a-secret-of-the-server"
 NOW = "2020-01-01T00:00:00Z"
 
@@ -92,6 +94,8 @@ def test_an_update_goes_on_after_a_kill(
 
 
 def test_a_new_private_key_stays_in_the_storage(tmp_path: Path, central: Central) -> None:
+    # This one signs nothing: with its refusal the key would go.
+    central.csms.faults.add(parse_fault(["CP-1", "SignCertificate", "answer", "drop"]))
     storage = tmp_path / "storage"
     with charge_point(central, storage, "--plain") as unit:
         unit.next("status", connector=1, status="Available")
