@@ -21,17 +21,26 @@ from dataclasses import dataclass
 _FEW_BYTES = 4
 _SEPARATORS = (" ", "  ", ":", ", 0x", " 0x")
 _NOWHERE = 1 << 62
-_WIDTHS = (2, 4, 8)
-_BETWEEN_GROUPS = rb"(?:, ?| {1,2}|[:-])"
-# Groups of so many digits; the last one of a dump may be shorter, once it is seen that it ends.
-_RUNS = {
-    width: re.compile(
+
+
+def _runs_of(width: int, blanks: bytes) -> re.Pattern[bytes]:
+    """Groups of so many digits; the last one of a dump may be shorter, once it is seen that it
+    ends."""
+    between = rb"(?:, ?|%s|[:-])" % blanks
+    return re.compile(
         rb"(?<![0-9A-Za-z])(?:0x)?[0-9a-f]{%d}(?:%s(?:0x)?[0-9a-f]{%d})*"
         rb"(?:%s(?:[0-9a-f]{2}){1,%d}(?=\s))?(?![0-9A-Za-z])"
-        % (width, _BETWEEN_GROUPS, width, _BETWEEN_GROUPS, max(1, width // 2 - 1))
+        % (width, between, width, between, max(1, width // 2 - 1))
     )
-    for width in _WIDTHS
-}
+
+
+# Two blanks stand in the middle of a row of bytes, or before its text, which may look like digits.
+_RUNS = (
+    (2, _runs_of(2, b" {1,2}")),
+    (2, _runs_of(2, b" ")),
+    (4, _runs_of(4, b" ")),
+    (8, _runs_of(8, b" ")),
+)
 # A row of digits with nothing between them, as `xxd -p` prints it.
 _ONE_RUN = re.compile(rb"(?<![0-9A-Za-z])(?:0x)?(?:[0-9a-f]{2}){4,}[0-9a-f]?(?![0-9A-Za-z])")
 _SHORT_RUN = re.compile(rb"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){1,3}(?=\s)")
@@ -196,9 +205,9 @@ def _groups(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
 def _readings(lines: Sequence[bytes]) -> Iterator[list[_Row]]:
     """All ways to read the lines as rows: in bytes, or in words of either order; the first word
     may be an offset."""
-    yield _rows(lines, 2, _ONE_RUN)
-    for width in _WIDTHS:
-        found = _rows(lines, width, _RUNS[width])
+    yield _rows(lines, _ONE_RUN)
+    for width, runs in _RUNS:
+        found = _rows(lines, runs)
         yield found
         size = width // 2
         if size == 1:
@@ -210,7 +219,7 @@ def _readings(lines: Sequence[bytes]) -> Iterator[list[_Row]]:
             yield [_turned(row, size) for row in cut]
 
 
-def _rows(lines: Sequence[bytes], width: int, runs: re.Pattern[bytes]) -> list[_Row]:
+def _rows(lines: Sequence[bytes], runs: re.Pattern[bytes]) -> list[_Row]:
     found: list[_Row] = []
     start = 0
     for number, line in enumerate(lines):
@@ -239,7 +248,7 @@ def _read(
     if is_short and (above is None or abs(above.column - digits[0][0]) > 1):
         return None
     values = bytes(int(line[begin:end], 16) for begin, end in digits)
-    text = _text_column(line.rstrip(b"\r\n"), run.end(), len(values))
+    text = _text_column(line, run.end(), len(values))
     return _Row(
         values,
         [(start + begin, start + end) for begin, end in digits],
@@ -250,10 +259,12 @@ def _read(
 
 
 def _text_column(line: bytes, end: int, count: int) -> int | None:
-    """Where the characters of `count` bytes stand behind their digits."""
+    """Where the characters of `count` bytes stand behind their digits, between bars or without."""
+    is_whole, line = line.endswith(b"\n"), line.rstrip(b"\r\n")
     bar = line.find(b"|", end)
-    if bar >= 0:
-        return bar + 1 if not line[end:bar].strip() else None
+    if bar >= 0 and not line[end:bar].strip():
+        # the first of the characters may be a bar itself
+        return bar if is_whole and len(line) == bar + count else bar + 1
     begin = len(line) - count
     is_column = begin > end and not line[end:begin].strip() and b"\x1b" not in line[begin:]
     return begin if is_column else None

@@ -263,3 +263,21 @@ def test_lines_that_come_one_by_one_keep_their_order_and_what_is_with_them() -> 
     assert [number for number, _ in shown] == list(range(len(lines)))
     assert [line for _, line in shown][2:] == lines[2:]
     assert given_away("\n".join(line for _, line in shown), SECRET, 1) == []
+
+
+def xxd_of_bytes(data: bytes) -> str:
+    """As `xxd -g1` prints it."""
+    return "".join(
+        f"{at:08x}: {row.hex(' '):<47}  {visible(row)}\n" for at, row in rows_of(data, 16)
+    )
+
+
+@pytest.mark.parametrize("dump", [xxd, xxd_of_bytes])
+@pytest.mark.parametrize("text", [b"|", b"ab|", b"abcd|", b"ab.", b"c0aa/", b"0a 1b/", b"  |"])
+def test_a_text_beside_the_digits_may_look_like_more_of_them(
+    dump: Callable[[bytes], str], text: bytes
+) -> None:
+    for before in range(17):
+        data = bytes(before) + text + SECRET + text + bytes(20)
+        shown = redact([SECRET.decode()], dump(data).encode(), []).decode()
+        assert given_away(shown, SECRET, 3) == [], shown
