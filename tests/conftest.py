@@ -93,6 +93,18 @@ def closed_port() -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
+def _own_signal_handlers() -> Iterator[None]:
+    """A program that is called in a test's own process and stopped gives the next Ctrl-C to the
+    system; whichever test comes next would end all that run in this process."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
 def _no_leaked_processes() -> Iterator[None]:
     """Fails a test that leaves a child process running."""
     yield
