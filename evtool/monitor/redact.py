@@ -113,10 +113,10 @@ class _Patterns:
         forms = {
             form.lower() for text in texts for form in encoded_forms(text) if b"\n" not in form
         }
-        self._dumped = _dumped(texts)
+        self._dumped = _by_mark(texts, dump_marks)
         self._sorted = sorted(forms)
         self.forms = len(forms)
-        rows = _begun_in_rows(texts)
+        rows = {begin for data in _data_of(texts) for begin in row_begins(data)}
         begun = {form[:end] for form in forms for end in range(1, len(form))}
         begun |= {row[:end] for row in rows for end in range(2, len(row) + 1)}
         self.prefixes = frozenset(begun)
@@ -141,7 +141,7 @@ class _Patterns:
             begins = BytesAhoCorasick(sorted({each[:MIN_SECRET_BYTES] for each in forms | rows}))
             self.find_begins = begins.find_matches_as_indexes
             self.find_marks = BytesAhoCorasick(self._marks).find_matches_as_indexes
-            self._begun = _begun_by(texts)
+            self._begun = _by_mark(texts, first_pairs)
             self._pairs = sorted(self._begun)
             self.find_pairs = BytesAhoCorasick(self._pairs).find_matches_as_indexes
 
@@ -194,11 +194,13 @@ def _few_patterns(patterns: list[bytes]) -> _Find:
     return automaton.find_matches_as_indexes
 
 
-def _dumped(texts: Iterable[str]) -> dict[bytes, list[bytes]]:
-    """The marks of dumps, each with the secrets that it may be of."""
+def _by_mark(
+    texts: Iterable[str], marks_of: Callable[[bytes], Iterable[bytes]]
+) -> dict[bytes, list[bytes]]:
+    """What may show a secret in a dump, each with the secrets that it may be of."""
     found: dict[bytes, list[bytes]] = {}
     for data in _data_of(texts):
-        for mark in dump_marks(data):
+        for mark in marks_of(data):
             found.setdefault(mark, []).append(data)
     return found
 
@@ -207,21 +209,6 @@ def _data_of(texts: Iterable[str]) -> set[bytes]:
     """The secrets as bytes, those that are written in hex as these bytes too."""
     every = {data for text in texts for data in (text.encode(), _hex_decoded(text))}
     return {data for data in every if len(data) >= MIN_SECRET_BYTES}
-
-
-def _begun_by(texts: Iterable[str]) -> dict[bytes, list[bytes]]:
-    """What may be the first two bytes of secrets in a dump, each with those secrets."""
-    found: dict[bytes, list[bytes]] = {}
-    for data in _data_of(texts):
-        for pair in first_pairs(data):
-            found.setdefault(pair, []).append(data)
-    return found
-
-
-def _begun_in_rows(texts: Iterable[str]) -> set[bytes]:
-    """How a dump's row may begin to show one of the secrets."""
-    every = {data for text in texts for data in (text.encode(), _hex_decoded(text))}
-    return {begin for data in every if len(data) >= MIN_SECRET_BYTES for begin in row_begins(data)}
 
 
 _patterns = lru_cache(maxsize=4)(_Patterns)

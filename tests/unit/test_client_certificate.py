@@ -179,11 +179,11 @@ def test_what_is_no_key_has_no_other_form() -> None:
     assert as_pkcs8(Secret("s3cret")) is None
 
 
-def identity(own: Issued) -> Identity:
+def identity(own: Issued, profile: int = 3) -> Identity:
     return check_identity(
         IdentityInput(
             UNIT, "bench", Secret("correct horse battery"), "wss://host/ocpp",
-            Secret("kEy-for-tests-0001zZ"), 3, AUTHORITY.root.pem(), own.pem(),
+            Secret("kEy-for-tests-0001zZ"), profile, AUTHORITY.root.pem(), own.pem(),
             Secret(own.key_pem()),
         ),
         now=NOW,
@@ -225,11 +225,4 @@ def test_the_largest_of_all_fit_into_the_partition() -> None:
 
 def test_a_profile_without_it_gives_the_unit_none() -> None:
     with pytest.raises(ConfigError, match="client_key: goes with security_profile 3; this is 2"):
-        check_identity(
-            IdentityInput(
-                UNIT, "bench", Secret("correct horse battery"), "wss://host/ocpp",
-                Secret("kEy-for-tests-0001zZ"), 2, AUTHORITY.root.pem(), OWN.pem(),
-                Secret(OWN.key_pem()),
-            ),
-            now=NOW,
-        )  # fmt: skip
+        identity(OWN, profile=2)
