@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import struct
 import threading
 from collections import Counter
@@ -13,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from evtool.errors import ConfigError
 from evtool.link.can_bus import frame_of
+from evtool.link.processor_alarm import ProcessorAlarm
 from evtool.protocol.can_frame import CanFrame, Malformed
 from evtool.protocol.logged_frame import LoggedFrame
 
@@ -193,7 +192,7 @@ def _unless_stuck(seen: Callable[[], int]) -> Iterator[None]:
     """
     last = -1
 
-    def look(_number: int, _frame: FrameType | None) -> None:
+    def look() -> None:
         nonlocal last
         if seen() == last:
             raise _StuckError
@@ -202,13 +201,8 @@ def _unless_stuck(seen: Callable[[], int]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals come to the main thread alone
         return
-    before = signal.signal(signal.SIGVTALRM, look)
-    signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_S, STUCK_S)
-    try:
+    with ProcessorAlarm(look, STUCK_S):
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 @contextmanager

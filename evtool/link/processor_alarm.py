@@ -12,17 +12,18 @@ _PERIOD_S = 0.2
 
 
 class ProcessorAlarm:
-    """Inside a `with`, calls `act` at every fifth of a second of this program's own processor
-    time, in the middle of whatever it does; what that raises is raised there. For the main thread.
+    """Inside a `with`, calls `act` at every `period_s` of this program's own processor time, in
+    the middle of whatever it does; what that raises is raised there. For the main thread.
     """
 
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], None], period_s: float = _PERIOD_S) -> None:
         self._act = act
+        self._period_s = period_s
         self._saved: Any = None
 
     def __enter__(self) -> ProcessorAlarm:
         self._saved = signal.signal(signal.SIGVTALRM, self._ring)
-        signal.setitimer(signal.ITIMER_VIRTUAL, _PERIOD_S, _PERIOD_S)
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._period_s, self._period_s)
         return self
 
     def __exit__(self, *_: object) -> None:
